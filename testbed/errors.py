@@ -1,0 +1,30 @@
+"""What can go wrong in the testbed, each with a sentence for the person who started it."""
+
+
+class TestbedError(Exception):
+    """Base of all testbed errors; its text is one readable sentence."""
+
+
+
+class BadHomesFile(TestbedError):
+    """A homes file has a missing column, a bad value or a gap (exit code 65)."""
+
+
+class BrokerRefused(TestbedError):
+    """The broker was asked for something it must not do, such as another address than loopback."""
+
+
+class PortTaken(TestbedError):
+    """Another program listens on the port that was asked for."""
+
+
+class ChildDied(TestbedError):
+    """A started process ended although nobody stopped it."""
+
+
+class NotReady(TestbedError):
+    """A started process did not become ready in time."""
+
+
+class LedgerDisagrees(TestbedError):
+    """The ledger and what the edges wrote down do not say the same."""
