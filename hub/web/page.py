@@ -1,0 +1,236 @@
+"""The one page: map, now strip, last slots, ledger head. It reads a `Picture` and changes nothing.
+
+Every name that comes from a device or a member is shown as text: NiceGUI labels escape it, and the
+few pieces of HTML built here escape it themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from nicegui import ui
+
+from hub.web.map import draw_map
+from hub.web.view import (
+    LedgerView,
+    MemberView,
+    Picture,
+    SlotView,
+    energy_text,
+    money_text,
+    power_text,
+)
+
+REFRESH_S = 1.0
+SLOTS_SHOWN = 8
+CHART_SLOTS_MAX = 96
+CHART_MEMBERS_MAX = 24
+
+
+def build_page(take_picture: Callable[[], Picture]) -> None:
+    """Build the page for one browser and keep it fresh while that browser looks at it."""
+    ui.add_head_html('<link rel="stylesheet" href="/static/gridtally.css">')
+    ui.add_head_html('<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">')
+    head = ui.html("", sanitize=False)
+    with ui.element("main").classes("page"):
+        ledger = ui.html("", sanitize=False)
+        strip = ui.html("", sanitize=False)
+        wide = ui.html("", sanitize=False).classes("only-wide")
+        narrow = ui.html("", sanitize=False).classes("only-narrow")
+        ui.html("<h2>Last slots</h2>", sanitize=False)
+        slots = ui.html("", sanitize=False).classes("scroll")
+        ui.html(CHART_TITLE, sanitize=False)
+        charts = ui.element("div").classes("charts")
+        ui.html(FOOT, sanitize=False)
+    plots: dict[str, ui.echart] = {}
+
+    def refresh() -> None:
+        picture = take_picture()
+        head.set_content(head_html(picture))
+        ledger.set_content(ledger_html(picture.ledger))
+        strip.set_content(strip_html(picture))
+        wide.set_content(draw_map(picture))
+        narrow.set_content(draw_map(picture, narrow=True))
+        slots.set_content(slots_html(picture.slots[:SLOTS_SHOWN]))
+        for member in picture.members[:CHART_MEMBERS_MAX]:
+            options = chart_options(member.member, picture.slots[:CHART_SLOTS_MAX])
+            if member.member not in plots:
+                with charts:
+                    plots[member.member] = ui.echart(options).classes("chart")
+            elif plots[member.member].options != options:
+                plots[member.member].options.update(options)
+                plots[member.member].update()
+
+    refresh()
+    ui.timer(REFRESH_S, refresh)
+
+
+CHART_TITLE = (
+    '<h2>Each member, slot by slot</h2><p class="legend">'
+    '<b class="dot" style="background:var(--sun)"></b>generated'
+    '<b class="dot" style="background:var(--leaf)"></b>used, with balancing'
+    '<b class="dot" style="background:var(--rust)"></b>curtailed: wanted and not served</p>'
+)
+FOOT = (
+    '<p class="legend">This page only reads. REST: <a href="/docs">/api/v1</a>, '
+    '<a href="/metrics">/metrics</a>, <a href="/healthz">/healthz</a>.</p>'
+)
+
+
+def head_html(picture: Picture) -> str:
+    """Return the banner, the alarms and the title line."""
+    banner = ""
+    if picture.simulation:
+        banner = '<div class="simulation">SIMULATION: no real meters, no real money</div>'
+    alarms = "".join(
+        f'<div class="alarm" role="alert">{escape(text)}</div>' for text in picture.alarms
+    )
+    clock = "" if picture.at_ms is None else f"{time_text(picture.at_ms)} UTC"
+    request = f'<span class="soft">{escape(picture.request)}</span>' if picture.request else ""
+    return (
+        f'{banner}{alarms}<header class="page top" style="margin-bottom:0;padding-bottom:0">'
+        f"<h1>gridtally · {escape(picture.microgrid)}</h1><span>{clock}</span>{request}"
+        f'<span class="soft">disclosure: {escape(picture.disclosure)}</span></header>'
+    )
+
+
+def time_text(at_ms: int) -> str:
+    """Return a UTC time for people, to the second.
+
+    >>> time_text(1_767_225_600_000)
+    '2026-01-01 00:00:00'
+    """
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ledger_html(ledger: LedgerView) -> str:
+    """Return the ledger head with what this process's own verifier found."""
+    if ledger.finding:
+        state, words = "wrong", f"NOT VERIFIED: {escape(ledger.finding)}"
+    elif ledger.verified and ledger.verified_age_ms is not None:
+        state = ""
+        words = (
+            f"verified {ledger.verified_age_ms / 1000:.0f} s ago, "
+            f"{ledger.verified_size} of {ledger.size} entries"
+        )
+    else:
+        state, words = "pending", f"not verified yet, {ledger.verified_size} of {ledger.size}"
+    witness = "witnessed" if ledger.witnessed else "unwitnessed: one machine vouches for itself"
+    return (
+        f'<div class="ledger {state}"><b>Ledger</b><span>{ledger.size} entries</span>'
+        f'<span>{words}</span><span class="soft">{witness}</span>'
+        f"<code>root {escape(ledger.root[:32])}…</code></div>"
+    )
+
+
+def strip_html(picture: Picture) -> str:
+    """Return the now strip: sources above, sinks below, the residual named unaccounted."""
+    generated = sum(m.generation_mw or 0 for m in picture.members)
+    load = sum(m.load_mw or 0 for m in picture.members)
+    tie = picture.boundary.power_mw if picture.boundary is not None else None
+    sources = [("generation", "generated", generated)]
+    sinks = [("load", "used", load)]
+    if tie is not None:
+        (sources if tie > 0 else sinks).append(
+            (
+                "import" if tie > 0 else "export",
+                "from the tie" if tie > 0 else "to the tie",
+                abs(tie),
+            )
+        )
+    if picture.unaccounted_mw is not None:
+        residual = picture.unaccounted_mw
+        (sinks if residual >= 0 else sources).append(("unaccounted", "unaccounted", abs(residual)))
+    unknown = _unknown_count(picture.members)
+    note = f'<p class="legend">{unknown} meters without a fresh sample are not in these sums</p>'
+    return f"{_bar(sources)}{_bar(sinks)}{note if unknown else ''}"
+
+
+def _unknown_count(members: tuple[MemberView, ...]) -> int:
+    return sum(
+        meter.power_mw is None
+        for member in members
+        for meter in member.meters
+        if meter.purpose != "appliance"
+    )
+
+
+def _bar(parts: list[tuple[str, str, int]]) -> str:
+    total = sum(power for _, _, power in parts) or 1
+    cells = "".join(
+        f'<div class="{kind}" style="flex:{max(power, total // 200)} 0 0" '
+        f'title="{word} {power_text(power)}">{word} {power_text(power)}</div>'
+        for kind, word, power in parts
+        if power
+    )
+    return f'<div class="strip" style="margin-bottom:4px">{cells}</div>'
+
+
+def slots_html(slots: tuple[SlotView, ...]) -> str:
+    """Return the table of closed slots, newest first."""
+    if not slots:
+        return '<p class="soft">No slot has closed yet.</p>'
+    rows = "".join(_slot_row(slot) for slot in slots)
+    return (
+        '<table class="slots"><tr><th>slot (UTC)</th><th>who sold to whom</th>'
+        "<th>curtailed</th><th>unaccounted</th><th>closed because</th></tr>" + rows + "</table>"
+    )
+
+
+def _slot_row(slot: SlotView) -> str:
+    sold = "<br>".join(
+        f"{escape(match.seller)} → {escape(match.buyer)} {energy_text(match.energy_uwh)} "
+        f'<span class="soft">for {money_text(match.amount_utok)}</span>'
+        for match in slot.matches
+    )
+    curtailed = "<br>".join(
+        f"{escape(position.member)} {energy_text(position.curtailed_uwh)}"
+        for position in slot.positions
+        if position.curtailed_uwh
+    )
+    marked = " · estimated" if any(position.estimated for position in slot.positions) else ""
+    return (
+        f"<tr><td>{time_text(slot.start_ms)}</td><td>{sold or 'nobody'}</td>"
+        f"<td>{curtailed or 'nothing'}</td>"
+        f'<td class="number">{energy_text(slot.unaccounted_uwh)}</td>'
+        f"<td>{escape(slot.reason)}{marked}</td></tr>"
+    )
+
+
+def chart_options(member: str, slots: tuple[SlotView, ...]) -> dict[str, Any]:
+    """Return the chart of one member: generated, used and curtailed energy by slot. [Wh]"""
+    generated, used, curtailed, labels = [], [], [], []
+    for slot in reversed(slots):
+        labels.append(time_text(slot.start_ms)[11:16])
+        mine = next((p for p in slot.positions if p.member == member), None)
+        generated.append(_wh(mine.generation_uwh if mine else None))
+        used.append(_wh(mine.load_uwh if mine else None))
+        curtailed.append(_wh(mine.curtailed_uwh if mine else None))
+    bar = {"type": "bar", "stack": "load", "barMaxWidth": 18}
+    return {
+        "title": {"text": member, "textStyle": {"fontSize": 14}},
+        "animation": False,
+        "grid": {"left": 46, "right": 8, "top": 34, "bottom": 24},
+        "tooltip": {"trigger": "axis"},
+        "xAxis": {"type": "category", "data": labels},
+        "yAxis": {"type": "value", "name": "Wh"},
+        "series": [
+            {**bar, "name": "used", "data": used, "itemStyle": {"color": "#2d7d46"}},
+            {**bar, "name": "curtailed", "data": curtailed, "itemStyle": {"color": "#b3261e"}},
+            {
+                "type": "line",
+                "step": "middle",
+                "symbol": "none",
+                "name": "generated",
+                "data": generated,
+                "lineStyle": {"color": "#c98a00", "width": 3},
+            },
+        ],
+    }
+
+
+def _wh(energy_uwh: int | None) -> float | None:
+    return None if energy_uwh is None else energy_uwh / 1_000_000

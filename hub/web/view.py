@@ -1,0 +1,163 @@
+"""What the page, REST and metrics show: one frozen picture of the microgrid.
+
+Everything here is already verified and already decided elsewhere; a view holds values, ages and
+reasons, and no way to change anything. None means not known, and is never shown as 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Badge = Literal["signed", "late", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class MeterView:
+    """One meter: its newest verified live sample; positive power is import. [mW, ms]"""
+
+    meter_id: str
+    member: str
+    node: str
+    purpose: str
+    parent: str
+    badge: Badge
+    power_mw: int | None
+    age_ms: int | None
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayView:
+    """One relay: what its contact does to the load, and how long its lease still runs. [ms]"""
+
+    relay: str
+    member: str
+    node: str
+    load: str
+    fed: bool | None
+    energised: bool | None
+    lease_left_ms: int
+    reason: str
+    failsafe: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One member on the bus; powers are sums of its settled meters. [mW, utok]"""
+
+    member: str
+    generation_mw: int | None
+    load_mw: int | None
+    net_mw: int | None
+    account_utok: int | None
+    meters: tuple[MeterView, ...]
+    relays: tuple[RelayView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchView:
+    """Energy that one member sold to another in a slot. [uWh, utok]"""
+
+    seller: str
+    buyer: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    amount_utok: int
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """What one member had, used and wanted in a slot; `estimated` where a register is missing.
+
+    `curtailed_uwh` is what the member wanted and did not get: wanted = load + curtailed. [uWh, utok]
+    """
+
+    member: str
+    generation_uwh: int
+    load_uwh: int
+    curtailed_uwh: int
+    amount_utok: int
+    estimated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """One closed slot. [ms UTC, uWh]"""
+
+    start_ms: int
+    end_ms: int
+    reason: str
+    contract: str
+    positions: tuple[PositionView, ...]
+    matches: tuple[MatchView, ...]
+    unaccounted_uwh: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """The ledger head as the verifier of this process found it, not as the hub says it is."""
+
+    size: int
+    root: str
+    verified: bool
+    verified_size: int
+    verified_age_ms: int | None
+    finding: str
+    witnessed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The whole microgrid at one moment."""
+
+    microgrid: str
+    simulation: bool
+    at_ms: int | None
+    members: tuple[MemberView, ...]
+    boundary: MeterView | None
+    unaccounted_mw: int | None
+    slots: tuple[SlotView, ...]
+    ledger: LedgerView
+    alarms: tuple[str, ...] = ()
+    request: str = ""
+    disclosure: str = "open"
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+def power_text(power_mw: int | None) -> str:
+    """Return a power for people, in W or kW with a sign only when it is negative.
+
+    >>> power_text(12_340), power_text(-1_234_000), power_text(None)
+    ('12.3 W', '-1.23 kW', 'not known')
+    """
+    if power_mw is None:
+        return "not known"
+    if abs(power_mw) >= 1_000_000:
+        return f"{power_mw / 1_000_000:.2f} kW"
+    return f"{power_mw / 1000:.1f} W"
+
+
+def energy_text(energy_uwh: int | None) -> str:
+    """Return an energy for people, in Wh or kWh.
+
+    >>> energy_text(20_000_000), energy_text(1_500_000_000)
+    ('20.00 Wh', '1.500 kWh')
+    """
+    if energy_uwh is None:
+        return "not known"
+    if abs(energy_uwh) >= 1_000_000_000:
+        return f"{energy_uwh / 1_000_000_000:.3f} kWh"
+    return f"{energy_uwh / 1_000_000:.2f} Wh"
+
+
+def money_text(amount_utok: int | None) -> str:
+    """Return an amount of tokens for people, with all six decimals that count.
+
+    >>> money_text(1_234_560), money_text(-5)
+    ('1.234560', '-0.000005')
+    """
+    if amount_utok is None:
+        return "not known"
+    sign = "-" if amount_utok < 0 else ""
+    return f"{sign}{abs(amount_utok) // 1_000_000}.{abs(amount_utok) % 1_000_000:06d}"
