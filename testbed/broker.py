@@ -150,8 +150,8 @@ acl_file {acl}
 persistence false
 max_connections 512
 max_keepalive 120
-max_inflight_messages 100
-max_queued_messages 1000
+max_inflight_messages 2000
+max_queued_messages 20000
 max_packet_size 65536
 set_tcp_nodelay true
 """
