@@ -70,7 +70,7 @@ class MatchView:
 class PositionView:
     """What one member had, used and wanted in a slot; `estimated` where a register is missing.
 
-    `curtailed_uwh` is what the member wanted and did not get: wanted = load + curtailed. [uWh, utok]
+    `curtailed_uwh` is what was wanted and not served: wanted = load + curtailed. [uWh, utok]
     """
 
     member: str

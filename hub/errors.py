@@ -1,0 +1,39 @@
+"""Every error the hub raises on purpose. Another party's fault is a value (`intake.Refused`), ours is one of these."""
+
+from __future__ import annotations
+
+
+class HubError(Exception):
+    """The hub cannot go on with what it was doing; the text says what to do."""
+
+
+class StorageFull(HubError):
+    """The disk is full: nothing was stored, readings stay on their edges. Free space, then go on."""
+
+
+class LedgerError(HubError):
+    """The ledger file cannot be used as asked."""
+
+
+class LedgerLocked(LedgerError):
+    """Another process is the writer; its id is in the text."""
+
+
+class SchemaMismatch(LedgerError):
+    """The file was written by a newer version, or is no ledger."""
+
+
+class NoSuchEntry(LedgerError):
+    """An index, entry id or proof was asked for that the ledger does not hold."""
+
+
+class LedgerCorrupt(LedgerError):
+    """The file contradicts itself: nothing may be signed until a person has looked."""
+
+
+class LedgerBehind(LedgerError):
+    """A checkpoint was handed out that this ledger does not continue: an old copy, a cut tail or a fork."""
+
+
+class WebRefused(HubError):
+    """The page may not listen where it was asked to; the text says where it may."""

@@ -1,0 +1,105 @@
+"""REST under /api/v1: the same picture as the page, and the ledger's own texts. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from hub.errors import NoSuchEntry
+from hub.web.metrics import metrics_text
+from hub.web.reader import LedgerReader
+from hub.web.view import Picture
+
+
+def build_routes(take_picture: Callable[[], Picture], ledger: LedgerReader) -> APIRouter:
+    """Return every route of /api/v1, /metrics and /healthz."""
+    routes = APIRouter()
+    _picture_routes(routes, take_picture)
+    _slot_routes(routes, ledger)
+    _proof_routes(routes, ledger)
+    _machine_routes(routes, take_picture)
+    return routes
+
+
+def _picture_routes(routes: APIRouter, take_picture: Callable[[], Picture]) -> None:
+    @routes.get("/api/v1/picture", tags=["now"], summary="The whole microgrid now")
+    def picture() -> dict[str, Any]:
+        return asdict(take_picture())
+
+    @routes.get("/api/v1/members", tags=["now"], summary="Members with meters and relays")
+    def members() -> list[dict[str, Any]]:
+        return [asdict(member) for member in take_picture().members]
+
+    @routes.get("/api/v1/meters", tags=["now"], summary="Newest signed sample of each meter")
+    def meters() -> list[dict[str, Any]]:
+        return [asdict(m) for member in take_picture().members for m in member.meters]
+
+    @routes.get("/api/v1/relays", tags=["now"], summary="Relays, leases and reasons")
+    def relays() -> list[dict[str, Any]]:
+        return [asdict(relay) for member in take_picture().members for relay in member.relays]
+
+    @routes.get("/api/v1/ledger", tags=["ledger"], summary="Ledger head and what we verified")
+    def head() -> dict[str, Any]:
+        return asdict(take_picture().ledger)
+
+
+def _slot_routes(routes: APIRouter, ledger: LedgerReader) -> None:
+    @routes.get("/api/v1/slots", tags=["market"], summary="Closed slots, newest first")
+    def slots(limit: Annotated[int, Query(ge=1, le=1000)] = 24) -> list[dict[str, Any]]:
+        return [asdict(slot) for slot in ledger.slots(limit)]
+
+
+def _proof_routes(routes: APIRouter, ledger: LedgerReader) -> None:
+    @routes.get(
+        "/api/v1/ledger/checkpoint",
+        tags=["ledger"],
+        summary="Newest signed checkpoint",
+        response_class=PlainTextResponse,
+    )
+    def checkpoint() -> str:
+        try:
+            return ledger.checkpoint()
+        except NoSuchEntry as missing:
+            raise HTTPException(404, str(missing)) from missing
+
+    @routes.get(
+        "/api/v1/ledger/entries/{index}",
+        tags=["ledger"],
+        summary="The exact bytes of one entry",
+        response_class=Response,
+    )
+    def entry(index: Annotated[int, Path(ge=0)]) -> Response:
+        try:
+            return Response(ledger.entry(index), media_type="application/cose")
+        except NoSuchEntry as missing:
+            raise HTTPException(404, str(missing)) from missing
+
+    @routes.get(
+        "/api/v1/ledger/proofs/{index}",
+        tags=["ledger"],
+        summary="Inclusion proof of one entry as .tlog-proof",
+        response_class=PlainTextResponse,
+    )
+    def proof(index: Annotated[int, Path(ge=0)]) -> str:
+        try:
+            return ledger.proof(index)
+        except NoSuchEntry as missing:
+            raise HTTPException(404, str(missing)) from missing
+
+
+def _machine_routes(routes: APIRouter, take_picture: Callable[[], Picture]) -> None:
+    @routes.get("/metrics", tags=["machines"], summary="Prometheus metrics")
+    def metrics() -> Response:
+        return Response(metrics_text(take_picture()), media_type="text/plain; version=0.0.4")
+
+    @routes.get("/healthz", tags=["machines"], summary="200 when all is well, else 503 and why")
+    def healthz() -> JSONResponse:
+        picture = take_picture()
+        wrong = [*picture.alarms]
+        if picture.ledger.finding:
+            wrong.append(picture.ledger.finding)
+        return JSONResponse({"ok": not wrong, "wrong": wrong}, 503 if wrong else 200)

@@ -1,0 +1,65 @@
+"""The pieces of the page say what the picture holds; names stay text; nothing unknown shows as 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hub.web.page import chart_options, head_html, ledger_html, slots_html, strip_html
+from tests.support.pictures import LEDGER, member, meter, picture, slot
+
+HOSTILE = "<b>&'\""
+
+
+def test_simulation_is_said_loudly_and_only_then() -> None:
+    assert "SIMULATION" in head_html(picture(simulation=True))
+    assert "SIMULATION" not in head_html(picture())
+
+
+def test_alarms_and_names_are_text() -> None:
+    html = head_html(picture(microgrid=HOSTILE, alarms=(HOSTILE,), request=HOSTILE))
+
+    assert HOSTILE not in html
+    assert html.count("&lt;b&gt;") == 3
+
+
+def test_ledger_head_says_verified_only_when_the_verifier_did() -> None:
+    assert "verified 2 s ago, 12 of 12 entries" in ledger_html(LEDGER)
+    pending = replace(LEDGER, verified=False, verified_age_ms=None, verified_size=3)
+    assert "not verified yet, 3 of 12" in ledger_html(pending)
+    wrong = ledger_html(replace(LEDGER, verified=False, finding="entry 7: bit flipped <"))
+    assert "NOT VERIFIED: entry 7: bit flipped &lt;" in wrong
+    assert 'class="ledger wrong"' in wrong
+
+
+def test_one_machine_says_unwitnessed() -> None:
+    assert "unwitnessed" in ledger_html(LEDGER)
+    assert "unwitnessed" not in ledger_html(replace(LEDGER, witnessed=True))
+
+
+def test_strip_names_the_residual_and_counts_the_silent() -> None:
+    silent = member("dep2", None, meters=(meter("a", None), meter("b", None)))
+    html = strip_html(
+        picture(silent, boundary=meter("tie", 5_000, purpose="boundary"), unaccounted_mw=300)
+    )
+
+    assert "from the tie 5.0 W" in html
+    assert "unaccounted 0.3 W" in html
+    assert "2 meters without a fresh sample" in html
+
+
+def test_slots_show_who_sold_to_whom_and_what_was_curtailed() -> None:
+    html = slots_html((slot(curtailed_uwh=40_000_000),))
+
+    assert "dep1 → dep2 7.00 Wh" in html
+    assert "0.001050" in html
+    assert "dep2 40.00 Wh" in html
+    assert "not known" in html  # unaccounted without a boundary meter
+
+
+def test_chart_has_a_hole_where_a_member_was_not_there() -> None:
+    options = chart_options("dep9", (slot(),))
+    assert [series["data"] for series in options["series"]] == [[None]] * 3
+
+    options = chart_options("dep2", (slot(3_600_000), slot(0, curtailed_uwh=40_000_000)))
+    assert options["xAxis"]["data"] == ["00:00", "01:00"]
+    assert options["series"][1]["data"] == [40.0, 0.0]
