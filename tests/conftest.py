@@ -1,0 +1,25 @@
+"""Rules for every test: where it lies says what it is, and each has its own seed and time limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+HERE = Path(__file__).parent
+MARKED_FOLDERS = ("e2e", "faults", "browser")
+
+# Two shared cores make example times jump; a deadline would report the machine, not the code.
+settings.register_profile(
+    "gridtally", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gridtally")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by the folder it lies in, so that `make test` can leave whole folders out."""
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
+        if folder in MARKED_FOLDERS:
+            item.add_marker(getattr(pytest.mark, folder))
