@@ -1,0 +1,97 @@
+"""The hub's health as one JSON file, replaced whole once a second.
+
+For the page, the metrics and `gridtally-hub status`, which are other processes. It holds what the
+ledger does not: alarms, the broker link, who was seen when, leases that run. Nothing here is proof.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+PERIOD_MS = 1_000
+FILE_NAME = "health.json"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """When a node was last heard, and what it says of itself. [ms, rows]"""
+
+    node: str
+    seen_ms: int
+    backlog: int
+    dead_letters: int
+    software: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSeen:
+    """A meter's newest verified live sample. `beacon_age_ms` None: no beacon we know. [mW, ms]"""
+
+    meter_id: str
+    at_ms: int
+    power_mw: int | None
+    beacon_age_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLease:
+    """The lease that runs on a relay, and what the guard acknowledged last. [ms]"""
+
+    node: str
+    relay: str
+    wanted_energised: bool
+    energised: bool | None
+    lease_left_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All of it at one moment; `at_ms` is UTC. Alarms are sentences that say what to do."""
+
+    at_ms: int
+    pid: int
+    uptime_ms: int
+    tree_size: int
+    root: str
+    checkpoint_size: int
+    state_root: str
+    alarms: tuple[str, ...]
+    accepting: bool
+    broker_connected: bool
+    broker_reason: str
+    dropped: int
+    last_slot_ms: int | None
+    refused: dict[str, int] = field(default_factory=dict)
+    nodes: tuple[NodeSeen, ...] = ()
+    meters: tuple[MeterSeen, ...] = ()
+    relays: tuple[RelayLease, ...] = ()
+
+
+class HealthFile:
+    """Writes `<state>/health.json`; a full disk costs only freshness, never the hub."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state / FILE_NAME
+
+    def write(self, health: Health) -> bool:
+        """Replace the file; False if the disk did not take it."""
+        partial = self.path.with_suffix(".partial")
+        try:
+            partial.write_text(json.dumps(asdict(health), indent=1) + "\n", encoding="utf-8")
+            os.replace(partial, self.path)
+        except OSError:
+            return False
+        return True
+
+
+def read_health(state: Path) -> dict[str, object] | None:
+    """Return the newest health as plain JSON values; None if no hub ever ran here."""
+    try:
+        body = json.loads((state / FILE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return body if isinstance(body, dict) else None
