@@ -278,7 +278,8 @@ def _place(raw: Any, path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             node = node[part] if isinstance(node, list) and part < len(node) else {}
-            name = next((v for v in node.values() if isinstance(v, str)), "") if node else ""
+            texts = node.values() if isinstance(node, dict) else ()
+            name = next((each for each in texts if isinstance(each, str)), "")
             words[-1] += f" {part + 1}" + (f" ({name})" if name else "")
         else:
             node = node.get(part, {}) if isinstance(node, dict) else {}
