@@ -28,3 +28,7 @@ class NotReady(TestbedError):
 
 class LedgerDisagrees(TestbedError):
     """The ledger and what the edges wrote down do not say the same."""
+
+
+class BadScenario(TestbedError):
+    """A scenario file is wrong; the text holds every finding with file and line (exit code 78)."""

@@ -40,15 +40,14 @@ class Steps:
 
 
 def steps_of_energy(start_ms: int, slot_ms: int, energies_uwh: Sequence[int]) -> Steps:
-    """Return steps whose integral over each slot is exactly the energy given. [uWh]
+    """Return steps whose integral over each slot is the energy given. [uWh]
 
-    Raises ValueError when a slot's energy is no whole number of microwatts over the slot.
+    Exact for slots that divide an hour; else what is below a microwatt is carried to the next slot.
     """
     powers = []
+    carried = 0
     for energy_uwh in energies_uwh:
-        power_uw, rest = divmod(energy_uwh * MS_PER_HOUR, slot_ms)
-        if rest:
-            raise ValueError(f"{energy_uwh} uWh in {slot_ms} ms is no whole number of microwatts")
+        power_uw, carried = divmod(energy_uwh * MS_PER_HOUR + carried, slot_ms)
         powers.append(power_uw)
     return Steps(start_ms, slot_ms, tuple(powers))
 

@@ -1,0 +1,1 @@
+"""The shipped scenarios, as files like a user's own."""
