@@ -37,3 +37,11 @@ class LedgerBehind(LedgerError):
 
 class WebRefused(HubError):
     """The page may not listen where it was asked to; the text says where it may."""
+
+
+class ConfigError(HubError):
+    """A configuration file is wrong. `findings` are all of them, each with file and line."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
