@@ -1,0 +1,176 @@
+"""The books that pages and exports read: derived rows, written over by key, folded again at will.
+
+They prove nothing. What proves is the log; `gridtally-hub audit` folds it again and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import ClassVar, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, and_, bindparam, delete, select
+
+from hub.ledger import schema
+from hub.ledger.engine import insert_rows, reading, writing
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """One settled slot and its sums. `unaccounted_uwh` is None where no boundary meter can tell."""
+
+    TABLE: ClassVar[Table] = schema.slot
+    start_ms: int
+    end_ms: int
+    close_index: int
+    reason: str
+    contract: str
+    result: str
+    matched_uwh: int
+    grid_import_uwh: int
+    grid_export_uwh: int
+    curtailed_uwh: int
+    unaccounted_uwh: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEnergyRow:
+    """What one meter measured in one slot; `quality` is metered, estimated or corrected."""
+
+    TABLE: ClassVar[Table] = schema.slot_energy
+    slot_ms: int
+    meter_id: str
+    member: str
+    import_uwh: int
+    export_uwh: int
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRow:
+    """One sale inside the microgrid."""
+
+    TABLE: ClassVar[Table] = schema.match
+    slot_ms: int
+    number: int
+    seller: str
+    buyer: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    amount_utok: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """One line of a member's bill; `amount_utok` above 0 is received, below 0 is paid."""
+
+    TABLE: ClassVar[Table] = schema.line
+    slot_ms: int
+    number: int
+    member: str
+    kind: str
+    counterparty: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    amount_utok: int
+    quality: str
+    cause_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShedRow:
+    """One time that a relay held a load open; `until_ms` is None while it does."""
+
+    TABLE: ClassVar[Table] = schema.shed
+    relay: str
+    from_ms: int
+    until_ms: int | None
+    node: str
+    member: str
+    wanted_mw: int
+    wanted_uwh: int
+    estimated: bool
+    reason: str
+    decision_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One dispatch decision that changed something; `outputs` is readable text."""
+
+    TABLE: ClassVar[Table] = schema.decision
+    entry_index: int
+    at_ms: int
+    policy: str
+    rule: str
+    limit_name: str
+    reason: str
+    outputs: str
+    view_root: bytes
+
+
+BookRow = SlotRow | SlotEnergyRow | MatchRow | LineRow | ShedRow | DecisionRow
+Row = TypeVar("Row", SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow)
+
+
+class Books:
+    """Owns the derived tables. Writing the same rows twice leaves one of each."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def replace(self, rows: Sequence[BookRow]) -> None:
+        """Write the rows in one transaction, each over the one with its key; the last one counts."""
+        by_kind: dict[type[BookRow], list[tuple[object, ...]]] = {}
+        for row in rows:
+            by_kind.setdefault(type(row), []).append(astuple(row))
+        if not by_kind:
+            return
+        with writing(self._engine) as connection:
+            for kind, values in by_kind.items():
+                _replace(connection, kind.TABLE, values)
+
+    def clear(self) -> None:
+        """Drop every derived row, before the entries are folded again."""
+        with writing(self._engine) as connection:
+            for table in schema.BOOKS:
+                connection.execute(delete(table))
+
+    def latest(self, kind: type[Row], limit: int) -> list[Row]:
+        """Return the newest rows by key, newest first."""
+        newest = [column.desc() for column in _time_first(kind.TABLE)]
+        return self._select(kind, select(kind.TABLE).order_by(*newest).limit(limit))
+
+    def of_slot(self, kind: type[Row], slot_ms: int) -> list[Row]:
+        """Return the rows of one slot by their second key."""
+        table = kind.TABLE
+        column = table.c.start_ms if table is schema.slot else table.c.slot_ms
+        return self._select(
+            kind, select(table).where(column == slot_ms).order_by(*table.primary_key)
+        )
+
+    def all(self, kind: type[Row]) -> Iterator[Row]:
+        """Yield every row by time, from one snapshot of the database."""
+        with reading(self._engine) as connection:
+            wanted = select(kind.TABLE).order_by(*_time_first(kind.TABLE))
+            for row in connection.execution_options(yield_per=1000).execute(wanted):
+                yield kind(*row)
+
+    def _select(self, kind: type[Row], wanted: object) -> list[Row]:
+        with reading(self._engine) as connection:
+            return [kind(*row) for row in connection.execute(wanted)]  # type: ignore[call-overload]
+
+
+def _time_first(table: Table) -> list[object]:
+    keys = list(table.primary_key)
+    return sorted(keys, key=lambda column: not column.name.endswith(("_ms", "_index")))  # type: ignore[return-value]
+
+
+def _replace(connection: Connection, table: Table, values: list[tuple[object, ...]]) -> None:
+    keys = list(table.primary_key)
+    places = [list(table.columns).index(column) for column in keys]
+    newest = {tuple(value[place] for place in places): value for value in values}
+    named = [{f"key_{n}": part for n, part in enumerate(key)} for key in newest]
+    matches = and_(*(column == bindparam(f"key_{n}") for n, column in enumerate(keys)))
+    connection.execute(delete(table).where(matches), named)
+    insert_rows(connection, table, list(newest.values()))

@@ -1,0 +1,174 @@
+"""The one place that knows which database it is: connections, transactions, triggers, error codes.
+
+SQLite: WAL and synchronous=FULL, so that what was committed survives a power cut (reliability D8);
+a write takes its lock at the start (BEGIN IMMEDIATE) and a read is one snapshot. Other dialects get
+their defaults, which are durable.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from hub.errors import LedgerCorrupt, LedgerError, StorageFull
+from hub.ledger.schema import APPEND_ONLY
+
+BUSY_TIMEOUT_MS = 5_000
+CONNECTIONS_MAX = 4
+CACHE_KIB = 65_536
+WAL_AUTOCHECKPOINT_PAGES = 4_000
+WRITER_MARK = "gridtally_writer"  # execution option: this transaction will write
+
+
+def connect(url: str, *, read_only: bool) -> Engine:
+    """Return an engine whose transactions are durable and explicit. Opens nothing yet."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed)
+    path = parsed.database
+    if not path or path == ":memory:":
+        raise LedgerError(f"{url}: a ledger needs a file, not memory")
+    if read_only:
+        query = {"mode": "ro", "uri": "true"}
+        parsed = parsed.set(database=f"file:{_quoted(path)}", query=query)
+    engine = create_engine(parsed, pool_size=CONNECTIONS_MAX, max_overflow=0)
+    _prepare_sqlite(engine, read_only=read_only)
+    return engine
+
+
+def database_path(url: str) -> Path | None:
+    """Return the file of a SQLite URL, None for a server's."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    return Path(parsed.database)
+
+
+def _quoted(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
+    def on_connect(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # transactions begin where on_begin says, nowhere else
+        pragmas = [
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+            f"cache_size=-{CACHE_KIB}",
+        ]
+        if not read_only:
+            pragmas += [
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                f"wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}",
+            ]
+        for pragma in pragmas:
+            dbapi.execute(f"PRAGMA {pragma}").close()
+
+    def on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITER_MARK, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One snapshot of the database for the length of the block."""
+    with named_errors(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One durable transaction: committed when the block ends, undone when it raises."""
+    with named_errors(engine), engine.connect() as connection:
+        marked = connection.execution_options(**{WRITER_MARK: True})
+        with marked.begin():
+            yield marked
+
+
+@contextmanager
+def named_errors(engine: Engine) -> Iterator[None]:
+    """Turn the driver's full-disk, broken-file and locked-file errors into the hub's."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise LedgerError(f"the ledger refused a row: {error.orig}") from error
+    except DBAPIError as error:
+        engine.dispose()  # never try again on a handle whose write or sync failed
+        where = engine.url.database or str(engine.url)
+        name = getattr(error.orig, "sqlite_errorname", "")
+        if _is_full(error, name):
+            raise StorageFull(
+                f"{where}: the disk is full, so nothing was stored. Free some space; "
+                "the edges keep their readings and send them again."
+            ) from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise LedgerCorrupt(
+                f"{where}: the database file is damaged ({error.orig}). "
+                "Do not sign on: run `gridtally-hub verify`."
+            ) from error
+        if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY")):
+            raise LedgerError(f"{where}: {error.orig} ({name})") from error
+        raise
+
+
+def _is_full(error: DBAPIError, name: str) -> bool:
+    if name == "SQLITE_FULL":
+        return True
+    if getattr(error.orig, "sqlstate", "") == "53100":  # PostgreSQL: disk_full
+        return True
+    return isinstance(error.orig, OSError) and error.orig.errno == errno.ENOSPC
+
+
+def protect(connection: Connection) -> None:
+    """Add triggers that abort UPDATE and DELETE on the log's tables. They stop accidents."""
+    for table in APPEND_ONLY:
+        for verb in ("UPDATE", "DELETE"):
+            for statement in _trigger(connection.dialect.name, table, verb):
+                connection.exec_driver_sql(statement)
+
+
+def _trigger(dialect: str, table: str, verb: str) -> list[str]:
+    name = f"{table}_no_{verb.lower()}"
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE {verb} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
+        ]
+    return [
+        "CREATE OR REPLACE FUNCTION log_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$",
+        f"CREATE OR REPLACE TRIGGER {name} BEFORE {verb} ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION log_is_append_only()",
+    ]
+
+
+def shrink_wal(engine: Engine) -> None:
+    """Move SQLite's write-ahead log into the database file; elsewhere nothing is to be done."""
+    if engine.dialect.name != "sqlite":
+        return
+    with named_errors(engine), engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+        if driver is not None:
+            driver.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows given in the order of the table's columns, past SQLAlchemy's work per value."""
+    if not rows:
+        return
+    statement = insert(table).compile(dialect=connection.dialect)
+    if statement.positional:
+        connection.exec_driver_sql(str(statement), list(rows))
+    else:
+        names = [column.name for column in table.columns]
+        connection.exec_driver_sql(str(statement), [dict(zip(names, r, strict=True)) for r in rows])

@@ -1,0 +1,73 @@
+"""The stored hashes of complete subtrees, read back from the database with a small cache in front."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Engine, select
+
+from hub.errors import LedgerCorrupt
+from hub.ledger.engine import reading
+from hub.ledger.proofs import Place
+from hub.ledger.schema import entry, node
+
+CACHE_PLACES_MAX = 32_768
+ASKED_AT_ONCE = 500  # bound variables a statement
+
+
+class StoredNodes:
+    """Brings hashes for proofs: the newest from memory, the rest from the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._recent: dict[Place, bytes] = {}
+
+    def remember(self, places: Iterable[tuple[Place, bytes]]) -> None:
+        """Keep hashes that were just committed; the oldest half goes when there are too many."""
+        self._recent.update(places)
+        if len(self._recent) > CACHE_PLACES_MAX:
+            kept = list(self._recent.items())[-CACHE_PLACES_MAX // 2 :]
+            self._recent = dict(kept)
+
+    def forget(self) -> None:
+        """Drop the cache: the database may not be what this process believed."""
+        self._recent.clear()
+
+    def fetch(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
+        """Return the hash at each place; LedgerCorrupt names the first that is missing."""
+        found: dict[Place, bytes] = {}
+        missing: dict[int, list[int]] = defaultdict(list)
+        for place in places:
+            known = self._recent.get(place)
+            if known is None:
+                missing[place[0]].append(place[1])
+            else:
+                found[place] = known
+        if missing:
+            self._read(missing, found)
+        return found
+
+    def _read(self, missing: Mapping[int, list[int]], found: dict[Place, bytes]) -> None:
+        with reading(self._engine) as connection:
+            for level, indices in missing.items():
+                column = node.c.index if level else entry.c.index
+                wanted = select(column, node.c.hash if level else entry.c.leaf_hash)
+                if level:
+                    wanted = wanted.where(node.c.level == level)
+                for at in range(0, len(indices), ASKED_AT_ONCE):
+                    some = wanted.where(column.in_(indices[at : at + ASKED_AT_ONCE]))
+                    for index, digest in connection.execute(some):
+                        found[(level, index)] = digest
+        for level, indices in missing.items():
+            for index in indices:
+                if (level, index) not in found:
+                    raise LedgerCorrupt(missing_node(level, index))
+
+
+def missing_node(level: int, index: int) -> str:
+    """Say in words which stored hash is not there."""
+    if level == 0:
+        return f"entry {index} is missing from the ledger"
+    first, last = index << level, ((index + 1) << level) - 1
+    return f"the stored hash over entries {first} to {last} (level {level}) is missing"

@@ -1,0 +1,185 @@
+"""Opening a ledger: make or check its tables, find the tree's right edge, and trust the tail only then.
+
+A start reads the right edge, the newest checkpoint and the last TAIL_ENTRIES entries, whatever the
+ledger's size; the whole is `verify`'s work.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Engine, func, inspect, insert, select
+
+from hub.errors import LedgerBehind, LedgerCorrupt, SchemaMismatch
+from hub.ledger import proofs, schema
+from hub.ledger.engine import protect, reading, writing
+from hub.ledger.newest import HandedOut
+from hub.ledger.nodes import StoredNodes
+from hub.ledger.records import Checkpoint
+from messages.log import checkpoint as checkpoints
+from messages.log.tree import leaf_hash
+
+TAIL_ENTRIES = 2_000
+MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version -> statements that lead to the next
+
+
+class Opened(NamedTuple):
+    """What a store knows after a checked start."""
+
+    growth: proofs.Growth
+    newest: Checkpoint | None
+
+
+def create_tables(engine: Engine) -> None:
+    """Make an empty ledger in one transaction, if the database holds none."""
+    with writing(engine) as connection:
+        if inspect(connection).has_table(schema.ledger.name):
+            return
+        schema.metadata.create_all(connection)
+        protect(connection)
+        start = [
+            {"name": "schema_version", "number": schema.SCHEMA_VERSION},
+            {"name": "size", "number": 0},
+        ]
+        connection.execute(insert(schema.ledger), start)
+
+
+def check_schema(engine: Engine, *, migrate: bool) -> None:
+    """Refuse a file that is no ledger or newer than this program; bring an older one up to date."""
+    where = engine.url.database
+    with reading(engine) as connection:
+        if not inspect(connection).has_table(schema.ledger.name):
+            raise SchemaMismatch(f"{where} holds no ledger: make one with `gridtally-hub init`")
+        version = read_number(connection, "schema_version")
+    if version > schema.SCHEMA_VERSION:
+        raise SchemaMismatch(
+            f"{where} has schema version {version}; this program knows versions up to "
+            f"{schema.SCHEMA_VERSION}. Install the newer gridtally that wrote it."
+        )
+    if version < schema.SCHEMA_VERSION:
+        if not migrate:
+            raise SchemaMismatch(
+                f"{where} has schema version {version}, this program reads "
+                f"{schema.SCHEMA_VERSION}: start `gridtally-hub run` once, it brings it up to date."
+            )
+        _migrate(engine, version)
+
+
+def _migrate(engine: Engine, version: int) -> None:
+    with writing(engine) as connection:
+        for step in range(version, schema.SCHEMA_VERSION):
+            for statement in MIGRATIONS[step]:
+                connection.exec_driver_sql(statement)
+        write_number(connection, "schema_version", schema.SCHEMA_VERSION)
+
+
+def read_number(connection: Connection, name: str) -> int:
+    """Return one of the ledger's own numbers."""
+    wanted = select(schema.ledger.c.number).where(schema.ledger.c.name == name)
+    number = connection.execute(wanted).scalar_one_or_none()
+    if number is None:
+        raise LedgerCorrupt(f"the ledger does not say its {name}")
+    return int(number)
+
+
+def write_number(connection: Connection, name: str, number: int) -> None:
+    """Set one of the ledger's own numbers."""
+    column = schema.ledger.c.name
+    connection.execute(schema.ledger.update().where(column == name).values(number=number))
+
+
+def read_newest(connection: Connection) -> Checkpoint | None:
+    """Return the stored checkpoint with the largest size."""
+    table = schema.checkpoint
+    row = connection.execute(select(table).order_by(table.c.size.desc()).limit(1)).first()
+    return Checkpoint(row.size, row.note) if row else None
+
+
+def read_edge(engine: Engine, nodes: StoredNodes) -> proofs.Growth:
+    """Return the tree's right edge as a reader finds it, unchecked."""
+    with reading(engine) as connection:
+        size = read_number(connection, "size")
+    edge = nodes.fetch(proofs.cover(0, size))
+    return proofs.Growth(size, [edge[place] for place in proofs.cover(0, size)])
+
+
+def inspect_log(engine: Engine, nodes: StoredNodes) -> Opened:
+    """Return the tree's right edge and the newest checkpoint, after checking the tail against both."""
+    with reading(engine) as connection:
+        size = read_number(connection, "size")
+        last = connection.execute(select(func.max(schema.entry.c.index))).scalar_one()
+        newest = read_newest(connection)
+    held = 0 if last is None else last + 1
+    if newest and newest.size > held:
+        raise LedgerCorrupt(cut_tail(held, newest.size))
+    if held != size:
+        raise LedgerCorrupt(
+            f"the ledger says it has {size} entries, but its last one makes {held}. "
+            "Do not sign on: run `gridtally-hub verify`."
+        )
+    edge = nodes.fetch(proofs.cover(0, size))
+    growth = proofs.Growth(size, [edge[place] for place in proofs.cover(0, size)])
+    _check_tail(engine, nodes, growth)
+    if newest:
+        _check_newest(newest, nodes)
+    return Opened(growth, newest)
+
+
+def cut_tail(held: int, promised: int) -> str:
+    """Say in words that entries are missing at the end."""
+    return (
+        f"the ledger holds {held} entries, fewer than the {promised} of its newest checkpoint: "
+        "its tail was cut off. Put the full file back; do not sign on."
+    )
+
+
+def _check_tail(engine: Engine, nodes: StoredNodes, growth: proofs.Growth) -> None:
+    start = max(0, growth.size - TAIL_ENTRIES)
+    edge = nodes.fetch(proofs.cover(0, start))
+    again = proofs.Growth(start, [edge[place] for place in proofs.cover(0, start)])
+    completed: list[tuple[int, int, bytes]] = []
+    table = schema.entry
+    wanted = select(table.c.index, table.c.leaf_hash, table.c.raw).where(table.c.index >= start)
+    with reading(engine) as connection:
+        for index, leaf, raw in connection.execute(wanted.order_by(table.c.index)):
+            if index != again.size:
+                raise LedgerCorrupt(f"entry {again.size} is missing from the ledger")
+            if leaf_hash(raw) != leaf:
+                raise LedgerCorrupt(f"entry {index} is not the one that was hashed into the log")
+            again.append(leaf, completed)
+    stored = nodes.fetch((level, index) for level, index, _ in completed)
+    for level, index, digest in completed:
+        if stored[level, index] != digest:
+            raise LedgerCorrupt(wrong_node(level, index))
+    if again.root() != growth.root():
+        raise LedgerCorrupt("the stored hashes of the log's right edge do not fit its last entries")
+
+
+def wrong_node(level: int, index: int) -> str:
+    """Say in words which stored hash is not that of its entries."""
+    first, last = index << level, ((index + 1) << level) - 1
+    return f"the stored hash over entries {first} to {last} (level {level}) is not theirs"
+
+
+def _check_newest(newest: Checkpoint, nodes: StoredNodes) -> None:
+    body = checkpoints.parse_note(newest.note)
+    if body.size != newest.size or proofs.root(newest.size, nodes) != body.root:
+        raise LedgerCorrupt(
+            f"the first {newest.size} entries do not have the root that the stored checkpoint over "
+            "them was signed for. Do not sign on: run `gridtally-hub verify`."
+        )
+
+
+def check_continues(seen: HandedOut, nodes: StoredNodes, size: int, source: str) -> None:
+    """Raise LedgerBehind unless the ledger holds and continues a checkpoint that was handed out."""
+    if seen.size > size:
+        raise LedgerBehind(
+            f"this ledger holds {size} entries, but {source} a checkpoint over {seen.size}: it is an "
+            "old copy, and signing on would fork the log. Put the newest copy back. If it is lost, "
+            "keep this one for reading and start a log of another origin with `gridtally-hub init`."
+        )
+    if proofs.root(seen.size, nodes) != seen.root:
+        raise LedgerBehind(
+            f"{source} a checkpoint over {seen.size} entries with another root than this ledger's: "
+            "two histories exist under one key. Do not sign on; keep both files as evidence."
+        )

@@ -1,0 +1,107 @@
+"""Telemetry packs: signed, durable, contiguous, kept beside the log; a seal entry commits to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Engine, bindparam, func, select, update
+
+from hub.errors import LedgerError
+from hub.ledger.engine import insert_rows, reading, writing
+from hub.ledger.records import NewPack, Pack, PendingPack
+from hub.ledger.schema import pack
+
+
+class Packs:
+    """Owns the `pack` table. A seal's packs stand in (kid, sequence) order, as its tree has them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def pending(self, limit: int = 100_000) -> list[PendingPack]:
+        """Return the packs that no seal covers yet, in (kid, sequence) order."""
+        wanted = (
+            select(pack.c.kid, pack.c.sequence, pack.c.leaf_hash)
+            .where(pack.c.seal_index.is_(None))
+            .order_by(pack.c.kid, pack.c.sequence)
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return [PendingPack(*row) for row in connection.execute(wanted)]
+
+    def of_seal(self, index: int) -> list[PendingPack]:
+        """Return what the seal entry at `index` covers; a pack's place is its position there."""
+        wanted = (
+            select(pack.c.kid, pack.c.sequence, pack.c.leaf_hash)
+            .where(pack.c.seal_index == index)
+            .order_by(pack.c.kid, pack.c.sequence)
+        )
+        with reading(self._engine) as connection:
+            return [PendingPack(*row) for row in connection.execute(wanted)]
+
+    def pack(self, kid: bytes, sequence: int) -> Pack | None:
+        """Return one pack, None if it is not stored; `raw` is empty once retention took its body."""
+        wanted = select(pack).where(pack.c.kid == kid, pack.c.sequence == sequence)
+        with reading(self._engine) as connection:
+            row = connection.execute(wanted).first()
+        return Pack(*row[:5], row[5]) if row else None
+
+    def seals(self, kid: bytes, first: int, last: int) -> Mapping[int, int | None]:
+        """Return {sequence: seal index or None} for what is stored of [first, last]."""
+        wanted = select(pack.c.sequence, pack.c.seal_index).where(
+            pack.c.kid == kid, pack.c.sequence.between(first, last)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(wanted.order_by(pack.c.sequence))
+            return {sequence: seal_index for sequence, seal_index in rows}
+
+    def count(self) -> int:
+        """Return how many packs are stored."""
+        with reading(self._engine) as connection:
+            return int(connection.execute(select(func.count()).select_from(pack)).scalar_one())
+
+    def forget_before(self, at_ms: int) -> int:
+        """Empty the bodies of sealed packs whose first sample is older; return how many.
+
+        Their leaves stay: without them no other pack of the same seal could be proven.
+        """
+        old = update(pack).where(
+            pack.c.at_ms < at_ms, pack.c.seal_index.is_not(None), pack.c.raw != b""
+        )
+        with writing(self._engine) as connection:
+            return connection.execute(old.values(raw=b"")).rowcount
+
+    def head(self, connection: Connection, kid: bytes) -> int:
+        """Return the highest stored sequence of a key, 0 if none."""
+        wanted = select(func.max(pack.c.sequence)).where(pack.c.kid == kid)
+        return connection.execute(wanted).scalar_one() or 0
+
+    def write(
+        self,
+        connection: Connection,
+        packs: Sequence[NewPack],
+        sealed: Sequence[tuple[bytes, int]],
+        seal_index: int | None,
+    ) -> None:
+        """Store new packs and mark sealed ones, inside the caller's transaction."""
+        if sealed:
+            _mark_sealed(connection, sealed, seal_index)
+        rows = [(p.kid, p.sequence, p.leaf_hash, p.at_ms, None, p.raw) for p in packs]
+        insert_rows(connection, pack, rows)
+
+
+def _mark_sealed(
+    connection: Connection, sealed: Sequence[tuple[bytes, int]], seal_index: int | None
+) -> None:
+    mark = (
+        update(pack)
+        .where(
+            pack.c.kid == bindparam("of_kid"),
+            pack.c.sequence == bindparam("of_sequence"),
+            pack.c.seal_index.is_(None),
+        )
+        .values(seal_index=seal_index)
+    )
+    places = [{"of_kid": kid, "of_sequence": sequence} for kid, sequence in sealed]
+    if connection.execute(mark, places).rowcount != len(places):
+        raise LedgerError("a seal names a pack that is not stored, or is sealed already")

@@ -1,0 +1,203 @@
+"""The ledger's tables, in one place, and nothing that reads or writes them.
+
+Three kinds. The log (`entry`, `node`, `checkpoint`) is append-only: triggers stop accidents, and
+recomputation against a signed checkpoint stops the rest. Records beside the log (`pack`, `gap`,
+`snapshot`, `evidence`, `refused`) have their hash or their cause on it. The books (`slot` to
+`decision`) are derived: they can be dropped and folded again from the entries.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+APPEND_ONLY = ("entry", "node", "checkpoint")
+
+metadata = MetaData()
+
+# BIGINT everywhere but in a lone key: SQLite makes only INTEGER PRIMARY KEY the row's own address.
+Count = BigInteger().with_variant(Integer(), "sqlite")
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("name", String(32), primary_key=True),  # schema_version, size
+    Column("number", Count, nullable=False),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("index", Count, primary_key=True, autoincrement=False),
+    Column("leaf_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("kid", LargeBinary(8), nullable=False),
+    Column("stream", String(16), nullable=False),  # "" where the kind has no counter
+    Column("sequence", Count),
+    Column("kind", String(32), nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("preimage", LargeBinary),
+    UniqueConstraint("kid", "stream", "sequence"),
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("level", Integer, primary_key=True),
+    Column("index", Count, primary_key=True),
+    Column("hash", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", Count, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+)
+
+pack = Table(
+    "pack",
+    metadata,
+    Column("kid", LargeBinary(8), primary_key=True),
+    Column("sequence", Count, primary_key=True),
+    Column("leaf_hash", LargeBinary(32), nullable=False),
+    Column("at_ms", Count, nullable=False),
+    Column("seal_index", Count, ForeignKey("entry.index")),
+    Column("raw", LargeBinary, nullable=False),
+    Index("pack_by_seal", "seal_index", "kid", "sequence"),
+)
+
+gap = Table(
+    "gap",
+    metadata,
+    Column("entry_index", Count, ForeignKey("entry.index"), primary_key=True, autoincrement=False),
+    Column("kid", LargeBinary(8), nullable=False),
+    Column("stream", String(16), nullable=False),
+    Column("first_sequence", Count, nullable=False),
+    Column("last_sequence", Count, nullable=False),
+    Index("gap_by_stream", "kid", "stream", "last_sequence"),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("size", Count, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("leaf_hash", LargeBinary(32), primary_key=True),  # of what was offered
+    Column("kid", LargeBinary(8), nullable=False),
+    Column("stream", String(16), nullable=False),
+    Column("sequence", Count, nullable=False),
+    Column("stored", LargeBinary, nullable=False),
+    Column("offered", LargeBinary, nullable=False),
+)
+
+refused = Table(
+    "refused",
+    metadata,
+    Column("reason", String(32), primary_key=True),
+    Column("node", String(32), primary_key=True),
+    Column("total", Count, nullable=False),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("start_ms", Count, primary_key=True, autoincrement=False),
+    Column("end_ms", Count, nullable=False),
+    Column("close_index", Count, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("contract", String(64), nullable=False),
+    Column("result", String(16), nullable=False),  # settled | failed
+    Column("matched_uwh", Count, nullable=False),
+    Column("grid_import_uwh", Count, nullable=False),
+    Column("grid_export_uwh", Count, nullable=False),
+    Column("curtailed_uwh", Count, nullable=False),
+    Column("unaccounted_uwh", Count),
+)
+
+slot_energy = Table(
+    "slot_energy",
+    metadata,
+    Column("slot_ms", Count, primary_key=True),
+    Column("meter_id", String(32), primary_key=True),
+    Column("member", String(64), nullable=False),
+    Column("import_uwh", Count, nullable=False),
+    Column("export_uwh", Count, nullable=False),
+    Column("quality", String(16), nullable=False),  # metered | estimated | corrected
+)
+
+match = Table(
+    "match",
+    metadata,
+    Column("slot_ms", Count, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("seller", String(64), nullable=False),
+    Column("buyer", String(64), nullable=False),
+    Column("energy_uwh", Count, nullable=False),
+    Column("price_utok_per_kwh", Count, nullable=False),
+    Column("amount_utok", Count, nullable=False),
+)
+
+line = Table(
+    "line",
+    metadata,
+    Column("slot_ms", Count, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("member", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("counterparty", String(64), nullable=False),
+    Column("energy_uwh", Count, nullable=False),
+    Column("price_utok_per_kwh", Count, nullable=False),
+    Column("amount_utok", Count, nullable=False),  # positive: the member receives
+    Column("quality", String(16), nullable=False),
+    Column("cause_index", Count, nullable=False),  # the close, or the late register it corrects
+)
+
+shed = Table(
+    "shed",
+    metadata,
+    Column("relay", String(32), primary_key=True),
+    Column("from_ms", Count, primary_key=True),
+    Column("until_ms", Count),
+    Column("node", String(32), nullable=False),
+    Column("member", String(64), nullable=False),
+    Column("wanted_mw", Count, nullable=False),
+    Column("wanted_uwh", Count, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("decision_index", Count, nullable=False),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("entry_index", Count, primary_key=True, autoincrement=False),
+    Column("at_ms", Count, nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("rule", String(64), nullable=False),
+    Column("limit_name", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("outputs", Text, nullable=False),
+    Column("view_root", LargeBinary(32), nullable=False),
+)
+
+BOOKS = (slot, slot_energy, match, line, shed, decision)
