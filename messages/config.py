@@ -28,6 +28,10 @@ meters with one address) are the caller's: `document.values("meter", "*", "addre
 and values as they were written, well-formed or not, `document.finding(path, text)` a finding with
 its line, and `document.with_findings(more)` the same document with those findings added. Paths to
 files are texts here; what folder they are relative to is the caller's, too.
+
+A field `options: Mapping[str, object] = rest(names)` takes, unchecked, the keys that `names(table)`
+gives beside the schema's own: so the options of a meter stand among its other keys, and the
+device's catalog entry checks them.
 """
 
 import difflib
@@ -89,6 +93,11 @@ def setting(
     if default is MISSING:
         return field(metadata={"rule": rule})
     return field(default=default, metadata={"rule": rule})
+
+
+def rest(names: Callable[[Mapping[str, Any]], Iterable[str]]) -> Any:
+    """Return a dataclass field that takes the keys `names(table)` as they are."""
+    return field(default_factory=dict, metadata={"rest": names})
 
 
 def name_complaint(value: str) -> str:
@@ -155,10 +164,16 @@ class _Walk:
         return MISSING
 
     def table(self, raw: Mapping[str, Any], schema: type, path: Path) -> Any:
-        known = {each.name: each for each in fields(schema)}
-        excused = {self._unknown(path, key, known, raw) for key in raw if key not in known}
+        known = {each.name: each for each in fields(schema) if "rest" not in each.metadata}
+        taken = {each.name: _rest(each, raw, known) for each in fields(schema)}
+        named = {*known, *(key for names in taken.values() for key in names)}
+        excused = {self._unknown(path, key, named, raw) for key in raw if key not in named}
         hints = get_type_hints(schema)
-        built: dict[str, Any] = {}
+        built: dict[str, Any] = {
+            name: {key: raw[key] for key in names if key in raw}
+            for name, names in taken.items()
+            if name not in known
+        }
         for name, each in known.items():
             if name in raw:
                 built[name] = self.item(raw[name], hints[name], (*path, name), each)
@@ -168,10 +183,8 @@ class _Walk:
                     self._missing(path, name)
         return MISSING if MISSING in built.values() else schema(**built)
 
-    def _unknown(
-        self, path: Path, key: str, known: Mapping[str, object], raw: Mapping[str, Any]
-    ) -> str:
-        meant = _meant(key, [name for name in known if name not in raw])
+    def _unknown(self, path: Path, key: str, known: set[str], raw: Mapping[str, Any]) -> str:
+        meant = _meant(key, sorted(name for name in known if name not in raw))
         self.wrong((*path, key), f'unknown key "{key}"{_advice(key, meant)}')
         return meant
 
@@ -205,6 +218,11 @@ class _Walk:
         rule = each.metadata.get("rule") if each is not None else None
         complaint = _complaint(raw, rule) if rule is not None else ""
         return self.wrong(path, f"{_key(path)}: {complaint}") if complaint else raw
+
+
+def _rest(each: Field[Any], raw: Mapping[str, Any], known: Mapping[str, object]) -> list[str]:
+    names = each.metadata["rest"](raw) if "rest" in each.metadata else ()
+    return [name for name in names if name not in known]
 
 
 def _is_required(each: Field[Any]) -> bool:

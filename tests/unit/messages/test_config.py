@@ -1,8 +1,9 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from messages.config import Finding, name_complaint, read, setting
+from messages.config import Finding, name_complaint, read, rest, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +181,26 @@ def test_rules_between_tables_are_added_by_the_caller():
 
 def test_a_finding_without_a_line_names_the_file_alone():
     assert Finding(0, "is empty").text("a.toml") == "a.toml: is empty"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    model: str
+    rated_w: int
+    options: Mapping[str, object] = rest(
+        lambda table: {"ina219": ("shunt_mohm", "model")}.get(table.get("model"), ())
+    )
+
+
+def test_the_rest_goes_unchecked_to_who_knows_it():
+    document = read('model = "ina219"\nshunt_mohm = "x"\nrated_w = 1\n', Device)
+    assert document.value == Device(model="ina219", rated_w=1, options={"shunt_mohm": "x"})
+    document = read('model = "ina219"\nshunt = 100\nrated_w = 1\n', Device)
+    assert [each.text("f") for each in document.findings] == [
+        'f:2: unknown key "shunt": it has no unit; did you mean "shunt_mohm"?'
+    ]
+    document = read('model = "other"\nshunt_mohm = 100\nrated_w = 1\noptions = 1\n', Device)
+    assert [each.text("f") for each in document.findings] == [
+        'f:2: unknown key "shunt_mohm"',
+        'f:4: unknown key "options"',
+    ]
