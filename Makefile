@@ -1,0 +1,48 @@
+# `make` alone says what there is. PYTHON=/path/to/python3 chooses an interpreter, ARGS="..." passes options on.
+export PYTHON
+BIN := .venv/bin
+# What needs Mosquitto, a browser, root or a long time has its own folder, and runs in .ci/run.
+ALONE := not (e2e or faults or browser or torture)
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+demo: ## A simulated community through the real drivers, with a page in the browser (ARGS="--scenario homes ...")
+	@.ci/venv run
+	@$(BIN)/gridtally-testbed demo $(ARGS)
+
+test: ## The tests that need nothing but Python (ARGS="-k outbox" picks some)
+	@.ci/venv dev
+	@$(BIN)/python -m pytest -q -n logical -m "$(ALONE)" $(ARGS)
+
+check: ## Lint, format, types, import direction, spelling; all of them, even when one fails
+	@.ci/venv dev
+	@$(MAKE) --no-print-directory -k lint format types imports spelling
+
+bench: ## Measure speed; figures go to docs/performance.md by hand
+	@.ci/venv dev
+	@$(BIN)/python -m bench $(ARGS)
+
+torture: ## The long fault tests: hundreds of kills, thousands of power cuts
+	@.ci/venv dev
+	@$(BIN)/python -m pytest -q -m torture --timeout 3600 $(ARGS)
+
+lock: ## Pin what is installed in .venv, after you tried it
+	@$(BIN)/python .ci/lock
+
+lint:
+	@echo "ruff check" && $(BIN)/ruff check --quiet .
+
+format:
+	@echo "ruff format" && $(BIN)/ruff format --check --quiet .
+
+types:
+	@echo "mypy --strict" && $(BIN)/mypy
+
+imports:
+	@echo "lint-imports" && $(BIN)/lint-imports --config setup.cfg --no-cache
+
+spelling:
+	@echo "codespell" && $(BIN)/codespell
+
+.PHONY: help demo test check bench torture lock lint format types imports spelling
