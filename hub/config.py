@@ -52,7 +52,7 @@ def _loopback_complaint(host: str) -> str:
         loopback = host == "localhost"
     if loopback:
         return ""
-    return f'"{host}": until there are accounts the pages are served to this machine only, 127.0.0.1'
+    return f'"{host}": until there are accounts, pages are for this machine only: 127.0.0.1'
 
 
 def _database_complaint(url: str) -> str:

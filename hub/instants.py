@@ -1,8 +1,7 @@
-"""The hub's end of the testbed's clock: in simulation, instants come from there and not from a wall.
+"""The hub's end of the testbed's clock: in simulation, instants come from there.
 
 A Unix socket with one JSON object a line. The testbed asks
-`{"instant": at_ms, "close": slot_start_ms|null, "deadline_ms": n, "heads": {kid: {stream: n}}}`
-and the hub answers `{"done": at_ms, "moved": k, "late": [...]}` when all of it is folded, closed and
+`{"instant": at_ms, "close": slot_ms|null, "deadline_ms": n, "heads": {kid: {stream: n}}}` the hub answers `{"done": at_ms, "moved": k, "late": [...]}` when all of it is folded, closed and
 switched. A thread reads; the loop looks at `waiting` and answers. The client comes back by itself
 after either side died.
 """
@@ -128,7 +127,7 @@ class InstantClient:
             self._socket = link
             link.sendall(b'{"hello": "hub"}\n')
         with link.makefile("rb") as lines:
-            while line := lines.readline(LINE_BYTES_MAX):
+            while not self._stopping.is_set() and (line := lines.readline(LINE_BYTES_MAX)):
                 try:
                     request = parse_instant(line)
                 except ValueError as error:

@@ -51,7 +51,7 @@ def test_close_and_deadline_may_be_left_out() -> None:
     ],
 )
 def test_anything_else_is_refused(line: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"clock sent|Expecting|hexadecimal"):
         parse_instant(line)
 
 
