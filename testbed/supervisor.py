@@ -145,7 +145,7 @@ class Supervisor:
             stdout=stream,
             stderr=stream,
             cwd=program.folder,
-            env={**os.environ, **dict(program.environment), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **_importable(), **dict(program.environment)},
             process_group=0,
             preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
         )
@@ -167,6 +167,14 @@ def log_tail(log: Path) -> str:
     """Return the last lines of a log, indented, or a word that there are none."""
     lines = log.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
     return "\n".join(f"    {line}" for line in lines) or "    (nothing was written)"
+
+
+def _importable() -> dict[str, str]:
+    """Return what lets a child import us from a checkout, wherever it is started."""
+    root = str(Path(__file__).resolve().parent.parent)
+    known = os.environ.get("PYTHONPATH")
+    paths = os.pathsep.join([root, known] if known else [root])
+    return {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
 
 
 def _die_with_parent() -> Callable[[], None]:
