@@ -1,0 +1,130 @@
+"""Named fault switches: what goes wrong on a bench, one name each.
+
+A simulator owns a `FaultSwitches` with the names it knows; a scenario, the switchboard page or a
+test turns them. A name it does not know is an error, so that no fault is switched in vain.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hardware.errors import HardwareError
+
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        # any sensor
+        "frozen": "the values stay as they were when this was switched on",
+        "lie": "power, current and the growth of counters are reported at half",
+        "noise": "power, current and voltage wander by up to 2 percent",
+        # an I2C chip, or the whole bus
+        "unplugged": "nobody acknowledges the address (errno 121)",
+        "stuck": "a wire of the bus is held low (errno 110)",
+        "flaky": "one transfer in fifty is not acknowledged (errno 121)",
+        "brown_out": "the chip falls back to power-on values, once",
+        "never_ready": "no conversion ends any more",
+        # a Modbus device
+        "silent": "no reply",
+        "late": "the reply comes late, by `delay_s` of the device",
+        "bad_crc": "the checksum of the reply is wrong",
+        "stray_zero": "a zero byte before the reply",
+        "cut": "the last byte of the reply is missing",
+        "split": "the reply comes in two parts, 30 ms apart",
+        "echo": "the adapter sends the request back before the reply",
+        "busy": "exception 6",
+        "gateway": "exception 11: the gateway is alive, the device is not",
+        "device_failure": "exception 4",
+        "reboots": "it restarts, 2 s of silence, when asked within 60 ms of its last reply",
+        "wrong_model": "another model answers under this id",
+        # a relay
+        "welded": "the contact stays where it is, whatever the coil does",
+        "coil_dead": "the contact stays at rest, whatever the coil is told",
+        "pin_stuck": "the pin reads back its earlier level",
+    }
+)
+"""Fault name -> what a person sees."""
+
+
+class UnknownFault(HardwareError, LookupError):
+    """This simulator has no such fault switch."""
+
+
+class FaultSwitches:
+    """The fault switches of one simulated device."""
+
+    def __init__(self, *names: str) -> None:
+        """Own these names of `FAULTS`, all off."""
+        self.names = tuple(self._known(name, tuple(FAULTS)) for name in names)
+        self._on: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the fault is on."""
+        return self._known(name, self.names) in self._on
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The names that are on, in order."""
+        return tuple(name for name in self.names if name in self._on)
+
+    def switch(self, name: str, on: bool) -> None:
+        """Turn one fault on or off.
+
+        Raises:
+            UnknownFault: not a fault of this device.
+        """
+        (self._on.add if on else self._on.discard)(self._known(name, self.names))
+
+    def take(self, name: str) -> bool:
+        """Return whether the fault is on, and turn it off: for what happens once."""
+        was_on = name in self
+        self._on.discard(name)
+        return was_on
+
+    @staticmethod
+    def _known(name: str, known: tuple[str, ...]) -> str:
+        if name not in known:
+            raise UnknownFault(f"fault {name!r}: want one of {', '.join(known)}")
+        return name
+
+
+SENSOR_FAULTS = ("frozen", "lie", "noise")
+"""Faults of `Distortion`; a sensor's switches must hold them."""
+
+_COUNTER_SUFFIX = "_uwh"
+
+
+class Distortion:
+    """What a faulty sensor makes of true values. Seeded: a run can be repeated."""
+
+    def __init__(self, switches: FaultSwitches, seed: int = 0) -> None:
+        """Follow these switches."""
+        self._switches = switches
+        self._noise = random.Random(seed)  # noqa: S311 - a repeatable bench, not a secret
+        self._held: dict[str, int] = {}
+        self._lied: dict[str, tuple[int, int]] = {}
+
+    def seen(self, quantity: str, value: int) -> int:
+        """Return what the sensor reports for a true value of this quantity."""
+        if not self._switches.active and not self._lied:
+            return value
+        if "frozen" in self._switches:
+            return self._held.setdefault(quantity, value)
+        self._held.pop(quantity, None)
+        value = self._told(quantity, value)
+        if "noise" in self._switches and not quantity.endswith(_COUNTER_SUFFIX):
+            value += self._noise.randint(-abs(value), abs(value)) // 50
+        return value
+
+    def _told(self, quantity: str, value: int) -> int:
+        """Halve a power; halve a counter's growth, and never let it fall afterwards."""
+        if not quantity.endswith(_COUNTER_SUFFIX):
+            halved = "lie" in self._switches and quantity != "voltage_mv"
+            return value // 2 if halved else value
+        true_before, told_before = self._lied.get(quantity, (value, value))
+        if "lie" not in self._switches and quantity not in self._lied:
+            return value
+        growth = value - true_before
+        told = told_before + (growth // 2 if "lie" in self._switches else growth)
+        self._lied[quantity] = (value, told)
+        return told

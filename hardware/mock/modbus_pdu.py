@@ -1,0 +1,170 @@
+"""What a Modbus device does with a request: functions, limits and exceptions, without framing.
+
+Source: Modbus application protocol 1.1b3, chapter 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from hardware.mock.faults import FaultSwitches
+
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
+_BUSY, _GATEWAY_SILENT = 6, 11
+_WORDS_MAX, _BITS_MAX, _WRITE_MAX = 125, 2_000, 123
+
+DEVICE_FAULTS = (
+    "silent",
+    "late",
+    "bad_crc",
+    "stray_zero",
+    "cut",
+    "split",
+    "echo",
+    "busy",
+    "gateway",
+    "device_failure",
+    "reboots",
+    "wrong_model",
+)
+"""Fault switches that every simulated Modbus device has."""
+
+
+class Refusal(Exception):
+    """The device answers with an exception code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exception {code}")
+        self.code = code
+
+
+class ModbusDevice(Protocol):
+    """A device's registers. Each method may raise `Refusal`."""
+
+    faults: FaultSwitches
+    delay_s: float
+
+    def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
+        """Return holding (3) or input (4) registers."""
+
+    def read_bits(self, function: int, address: int, count: int) -> Sequence[bool]:
+        """Return coils (1) or discrete inputs (2)."""
+
+    def write_words(self, address: int, words: Sequence[int]) -> None:
+        """Take holding registers."""
+
+    def write_bit(self, address: int, on: bool) -> None:
+        """Take a coil."""
+
+    def identification(self) -> Mapping[int, bytes]:
+        """Return the device identification objects, or none."""
+
+
+def answer(device: ModbusDevice, request: bytes) -> bytes:
+    """Return the reply to a request; both begin with the function code."""
+    function = request[0]
+    for fault, code in (
+        ("busy", _BUSY),
+        ("gateway", _GATEWAY_SILENT),
+        ("device_failure", DEVICE_FAILURE),
+    ):
+        if fault in device.faults:
+            return bytes([function | 0x80, code])
+    try:
+        if function not in _FUNCTIONS:
+            raise Refusal(ILLEGAL_FUNCTION)
+        return bytes([function]) + _FUNCTIONS[function](device, function, request[1:])
+    except Refusal as refusal:
+        return bytes([function | 0x80, refusal.code])
+
+
+def _pair(body: bytes) -> tuple[int, int]:
+    if len(body) < 4:
+        raise Refusal(ILLEGAL_VALUE)
+    return int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
+
+
+def _counted(body: bytes, most: int) -> tuple[int, int]:
+    address, count = _pair(body)
+    if not 1 <= count <= most:
+        raise Refusal(ILLEGAL_VALUE)
+    if address + count > 0x1_0000:
+        raise Refusal(ILLEGAL_ADDRESS)
+    return address, count
+
+
+def _read_bits(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    address, count = _counted(body, _BITS_MAX)
+    packed = bytearray((count + 7) // 8)
+    for place, bit in enumerate(device.read_bits(function, address, count)):
+        packed[place // 8] |= bit << place % 8
+    return bytes([len(packed)]) + packed
+
+
+def _read_words(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    address, count = _counted(body, _WORDS_MAX)
+    words = device.read_words(function, address, count)
+    return bytes([2 * count]) + b"".join(word.to_bytes(2, "big") for word in words)
+
+
+def _write_bit(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    address, value = _pair(body)
+    if value not in (0xFF00, 0x0000):
+        raise Refusal(ILLEGAL_VALUE)
+    device.write_bit(address, value == 0xFF00)
+    return body[:4]
+
+
+def _write_word(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    address, word = _pair(body)
+    device.write_words(address, [word])
+    return body[:4]
+
+
+def _write_bits(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    address, count = _counted(body, _BITS_MAX)
+    packed = body[5:]
+    if len(packed) != (count + 7) // 8:
+        raise Refusal(ILLEGAL_VALUE)
+    for place in range(count):
+        device.write_bit(address + place, bool(packed[place // 8] >> place % 8 & 1))
+    return body[:4]
+
+
+def _write_words(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    address, count = _counted(body, _WRITE_MAX)
+    if len(body) != 5 + 2 * count or body[4] != 2 * count:
+        raise Refusal(ILLEGAL_VALUE)
+    words = [int.from_bytes(body[at : at + 2], "big") for at in range(5, len(body), 2)]
+    device.write_words(address, words)
+    return body[:4]
+
+
+def _identify(device: ModbusDevice, function: int, body: bytes) -> bytes:
+    """Answer function 43 / 14: all objects at once (codes 1 to 3), or one (code 4)."""
+    objects = device.identification()
+    if not objects or len(body) != 3 or body[0] != 0x0E:
+        raise Refusal(ILLEGAL_FUNCTION)
+    code, first = body[1], body[2]
+    if code not in (1, 2, 3, 4):
+        raise Refusal(ILLEGAL_VALUE)
+    if code == 4 and first not in objects:
+        raise Refusal(ILLEGAL_ADDRESS)
+    start = first if first in objects else 0
+    chosen = [first] if code == 4 else [key for key in sorted(objects) if key >= start]
+    listed = b"".join(bytes([key, len(objects[key])]) + objects[key] for key in chosen)
+    return bytes([0x0E, code, 1, 0, 0, len(chosen)]) + listed
+
+
+_FUNCTIONS: Mapping[int, Callable[[ModbusDevice, int, bytes], bytes]] = {
+    0x01: _read_bits,
+    0x02: _read_bits,
+    0x03: _read_words,
+    0x04: _read_words,
+    0x05: _write_bit,
+    0x06: _write_word,
+    0x0F: _write_bits,
+    0x10: _write_words,
+    0x2B: _identify,
+}
