@@ -72,12 +72,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a value must keep to besides its type; `check` returns a complaint or an empty text."""
+    """What a value must keep to besides its type; `check` returns a complaint or an empty text.
+
+    `says` is told to who left the key out: what it is, and what it may be.
+    """
 
     low: int | None = None
     high: int | None = None
     choices: tuple[str, ...] = ()
     check: Callable[[Any], str] | None = None
+    says: str = ""
 
 
 def setting(
@@ -87,9 +91,10 @@ def setting(
     high: int | None = None,
     choices: tuple[str, ...] = (),
     check: Callable[[Any], str] | None = None,
+    says: str = "",
 ) -> Any:
     """Return a dataclass field that carries a rule; `low` and `high` are included."""
-    rule = Rule(low, high, choices, check)
+    rule = Rule(low, high, choices, check, says)
     if default is MISSING:
         return field(metadata={"rule": rule})
     return field(default=default, metadata={"rule": rule})
@@ -180,7 +185,7 @@ class _Walk:
             elif _is_required(each):
                 built[name] = MISSING
                 if name not in excused:
-                    self._missing(path, name)
+                    self._missing(path, each)
         return MISSING if MISSING in built.values() else schema(**built)
 
     def _unknown(self, path: Path, key: str, known: set[str], raw: Mapping[str, Any]) -> str:
@@ -188,8 +193,10 @@ class _Walk:
         self.wrong((*path, key), f'unknown key "{key}"{_advice(key, meant)}')
         return meant
 
-    def _missing(self, path: Path, name: str) -> None:
-        message = _place(self.document.raw, path) + f'missing key "{name}"'
+    def _missing(self, path: Path, each: Field[Any]) -> None:
+        rule = each.metadata.get("rule", Rule())
+        message = _place(self.document.raw, path) + f'missing key "{each.name}"'
+        message += f": {rule.says}" if rule.says else ""
         self.findings.append(Finding(self.document.line(path), message))
 
     def item(self, raw: Any, hint: Any, path: Path, each: Field[Any] | None) -> Any:

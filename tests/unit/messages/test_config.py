@@ -8,7 +8,7 @@ from messages.config import Finding, name_complaint, read, rest, setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bus:
-    name: str = setting(check=name_complaint)
+    name: str = setting(check=name_complaint, says="a word of your own for it")
     kind: str = setting(default="i2c", choices=("i2c", "modbus_tcp"))
     port: int = setting(default=502, low=1, high=65_535)
 
@@ -85,7 +85,7 @@ port = 1.5
         'a.toml:3: broker: loud must be true or false, got the text "yes"',
         'a.toml:4: broker: tls must be a table, got the text "ca.pem"',
         'a.toml:5: broker: ports 2 must be a whole number, got the text "2"; take off the quotes',
-        'a.toml:6: bus 1 (i2x): missing key "name"',
+        'a.toml:6: bus 1 (i2x): missing key "name": a word of your own for it',
         'a.toml:7: bus 1 (i2x): kind: "i2x" is none of "i2c", "modbus_tcp"; did you mean "i2c"?',
         "a.toml:8: bus 1 (i2x): port: 0 is below 1",
         'a.toml:10: bus 2 (B 1): name: "B 1": a name has 1 to 32 of a-z, 0-9 and "-"'
