@@ -93,7 +93,7 @@ def amqtt_config(host: str, port: int, users: Path, microgrid: str) -> dict[str,
 
 async def serve(config: dict[str, Any]) -> None:
     """Run amqtt until a signal asks it to stop."""
-    from amqtt.broker import Broker  # heavy: the parent that only writes passwords does without
+    from amqtt.broker import Broker  # noqa: PLC0415 - heavy; only the child needs it
 
     broker = Broker(config)
     stop = asyncio.Event()

@@ -141,9 +141,9 @@ class Clock:
     ) -> dict[tuple[str, str], dict[str, Any]]:
         self._answers.clear()
         self._asked = dict(requests)
-        for name in requests:
+        for name, request in requests.items():
             if name in self._peers:
-                self._send(self._peers[name], requests[name])
+                self._send(self._peers[name], request)
         deadline = time.monotonic() + timeout_s
         while self._asked and time.monotonic() < deadline:
             self._serve(POLL_S)

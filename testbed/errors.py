@@ -5,7 +5,6 @@ class TestbedError(Exception):
     """Base of all testbed errors; its text is one readable sentence."""
 
 
-
 class BadHomesFile(TestbedError):
     """A homes file has a missing column, a bad value or a gap (exit code 65)."""
 

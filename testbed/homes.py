@@ -66,7 +66,9 @@ def read_homes(path: Path) -> Homes:
         home = homes.setdefault(row.home, Home(_topic_name(path, row)))
         expected = first_slot + len(home.consumption_uwh)
         if row.slot != expected:
-            raise _bad(path, row.line, f"gap: home {row.home} has slot {row.slot} here, not {expected}")
+            raise _bad(
+                path, row.line, f"gap: home {row.home} has slot {row.slot} here, not {expected}"
+            )
         home.consumption_uwh.append(row.consumption_uwh)
         home.generation_uwh.append(row.generation_uwh)
     if not homes or slot_ms is None:
@@ -100,8 +102,8 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 
 def _parsed(path: Path) -> Iterator[_Row]:
-    opened = gzip.open(path, "rt", encoding="utf-8", newline="") if _is_gzip(path) else None
-    with opened or path.open(encoding="utf-8", newline="") as stream:
+    opener = gzip.open if _is_gzip(path) else open
+    with opener(path, "rt", encoding="utf-8", newline="") as stream:
         table = csv.DictReader(stream)
         missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
         if missing:

@@ -11,6 +11,7 @@ from testbed.errors import BadScenario
 from testbed.homes import Home, Homes
 from testbed.scenario import (
     UW_PER_W,
+    BufferTable,
     BusTable,
     LoadTable,
     MemberTable,
@@ -128,15 +129,9 @@ class Layout:
     def world(self) -> World:
         """Return a fresh world at the first instant, with a register for every meter."""
         bus = self.scenario.bus
-        storage = bus.buffer if bus else None
         world = World(
             sites=self.sites,
-            storage=storage
-            and Storage(
-                storage.capacity_wh * UW_PER_W,
-                storage.level_wh * UW_PER_W,
-                storage.power_max_w * UW_PER_W,
-            ),
+            storage=_storage(bus.buffer) if bus and bus.buffer else None,
             grid=Grid() if bus is None or bus.grid else None,
             bus_mv=bus.voltage_mv if bus else HOME_MAINS_MV,
             now_ms=self.start_ms,
@@ -146,6 +141,12 @@ class Layout:
             for meter in node.meters:
                 world.watch(meter.probe)
         return world
+
+
+def _storage(buffer: BufferTable) -> Storage:
+    return Storage(
+        buffer.capacity_wh * UW_PER_W, buffer.level_wh * UW_PER_W, buffer.power_max_w * UW_PER_W
+    )
 
 
 def plan(
@@ -230,9 +231,7 @@ def _bench_node(member: MemberTable, bus: BusTable) -> NodePlace:
 
 def _relay(node: str, member: str, load: LoadTable) -> RelayPlace:
     meter = f"{node}-{load.load}"
-    return RelayPlace(
-        f"{meter}-relay", load.pin, meter, member, load.power_w, load.critical
-    )
+    return RelayPlace(f"{meter}-relay", load.pin, meter, member, load.power_w, load.critical)
 
 
 def _ina219(
@@ -308,7 +307,7 @@ def _plan_homes(scenario: Scenario, homes: Homes, homes_an_edge: int) -> Layout:
 
 
 def _homes_node(node: str, group: tuple[Home, ...], slot_ms: int) -> NodePlace:
-    meters = []
+    meters: list[MeterPlace] = []
     for home in group:
         for purpose, kind, energies in (
             ("generation", Kind.GENERATION, home.generation_uwh),

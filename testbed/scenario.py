@@ -88,7 +88,7 @@ class BufferTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusTable:
-    """The common bus, its buffer and its tie to a grid; `boundary` names the node that meters both."""
+    """The common bus, its buffer and grid tie; `boundary` names the node that meters both."""
 
     voltage_mv: int = setting(low=1_000, high=26_000)
     grid: bool = False
@@ -177,7 +177,9 @@ def _findings(document: Document[Scenario], scenario: Scenario) -> Iterator[Find
     if scenario.slot_ms % scenario.instant_ms:
         yield document.finding(("instant_ms",), "instant_ms must divide slot_ms")
     if scenario.start_ms % scenario.slot_ms:
-        yield document.finding(("start",), "start must lie on a slot edge (slots begin at 0:00 UTC)")
+        yield document.finding(
+            ("start",), "start must lie on a slot edge (slots begin at 0:00 UTC)"
+        )
     if scenario.homes:
         return
     if scenario.bus is None or not scenario.member:
@@ -186,7 +188,9 @@ def _findings(document: Document[Scenario], scenario: Scenario) -> Iterator[Find
     nodes = [member.node for member in scenario.member]
     for place, member in enumerate(scenario.member):
         if nodes.count(member.node) > 1:
-            yield document.finding(("member", place, "node"), f"two members have node {member.node}")
+            yield document.finding(
+                ("member", place, "node"), f"two members have node {member.node}"
+            )
         yield from _member_findings(document, scenario, place)
     if scenario.bus.boundary in nodes:
         yield document.finding(("bus", "boundary"), "the boundary needs a node of its own")
@@ -204,8 +208,10 @@ def _member_findings(
     for which, source in (("generation", member.generation), ("consumption", member.consumption)):
         for number, fixed in enumerate(source.fixed):
             if fixed.slot >= scenario.slots:
-                path = ("member", place, which, "fixed", number, "slot")
-                yield document.finding(path, f"slot {fixed.slot} is past the last, {scenario.slots - 1}")
+                where = ("member", place, which, "fixed", number, "slot")
+                yield document.finding(
+                    where, f"slot {fixed.slot} is past the last, {scenario.slots - 1}"
+                )
     for slot, power_w in enumerate(slot_powers_w(scenario, member.consumption, member.member)):
         if member.load and choose_loads(member.load, power_w) is None:
             text = f"slot {slot}: no set of loads draws {power_w} W"

@@ -5,6 +5,7 @@ folder, and dies with this process even if this is killed. A child that ends by 
 error with the tail of its log.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -123,10 +124,8 @@ class Supervisor:
             _signal_group(child.process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
         for child in leaving:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
             # A group may outlive its leader: whatever is left of it goes too.
             _signal_group(child.process, signal.SIGKILL)
             child.process.wait()
@@ -147,7 +146,7 @@ class Supervisor:
             cwd=program.folder,
             env={**os.environ, **_importable(), **dict(program.environment)},
             process_group=0,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,  # noqa: PLW1509
         )
 
     def _obituary(self, child: Child) -> str:
@@ -191,10 +190,8 @@ def _die_with_parent() -> Callable[[], None]:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
 
 
 # -- ports

@@ -99,7 +99,9 @@ def test_meters_add_up_to_what_the_bus_did(
 ) -> None:
     """Generation, consumption and boundary meters differ by the wires' losses and nothing else."""
     boundary = Probe(Kind.BOUNDARY)
-    probes = [Probe(kind, site.name) for site in world.sites for kind in (Kind.GENERATION, Kind.NET)]
+    probes = [
+        Probe(kind, site.name) for site in world.sites for kind in (Kind.GENERATION, Kind.NET)
+    ]
     for probe in [boundary, *probes]:
         world.watch(probe)
     play(world, moves)

@@ -1,4 +1,4 @@
-"""The rule of the broker: own up and own down for a node, the reverse for the hub, reading for the page."""
+"""The rule of the broker, cell by cell: node, hub, page."""
 
 import pytest
 

@@ -66,9 +66,7 @@ def test_names_become_topic_names(tmp_path: Path) -> None:
         (GOOD[:-20], ":3: consumption_kwh is '', wanted kWh as a number"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_with_the_place(
-    tmp_path: Path, text: str, says: str
-) -> None:
+def test_what_is_wrong_is_one_sentence_with_the_place(tmp_path: Path, text: str, says: str) -> None:
     path = file(tmp_path, text)
     with pytest.raises(BadHomesFile) as raised:
         read_homes(path)
