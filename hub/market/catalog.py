@@ -1,0 +1,38 @@
+"""Which market contracts there are: one line each.
+
+A laboratory's own contract needs no fork: a package that names it under the entry-point group
+`gridtally.contracts` (name = "module:Class") is found by `installed`. The code id of the policy
+covers it, so replicas without that package say so instead of settling differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Final
+
+from hub.market.contract import Contract
+from hub.market.dep_balance import DepBalance
+from hub.market.errors import UnknownContract
+
+GROUP: Final = "gridtally.contracts"
+
+CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
+    "dep_balance": DepBalance,
+}
+
+
+def contract(name: str, catalog: Mapping[str, Callable[[], Contract]] = CONTRACTS) -> Contract:
+    """Return a new contract of that name; raises UnknownContract naming those there are."""
+    if name not in catalog:
+        raise UnknownContract(f"no contract {name!r}; there are {', '.join(sorted(catalog))}")
+    return catalog[name]()
+
+
+def installed() -> Mapping[str, Callable[[], Contract]]:
+    """Return our contracts and those of installed packages; ours win a clash of names.
+
+    Reads package metadata: call it once at start and pass the result on.
+    """
+    found = {point.name: point.load() for point in entry_points(group=GROUP)}
+    return {**found, **CONTRACTS}
