@@ -1,5 +1,1 @@
-"""The agent and the guard on a Pi.
-
-The agent samples meters, signs what they say, keeps it on disk and forwards it. The guard is a process
-of its own that owns the relays and obeys nothing but a fresh lease signed by the hub.
-"""
+"""The agent and the guard on a Raspberry Pi: measure, sign, keep, forward; and hold the relays."""

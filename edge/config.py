@@ -1,0 +1,316 @@
+"""`edge.toml`: read once at start, strictly, to frozen values; all findings at once.
+
+Paths in the file are relative to its folder and come out absolute. What a model or a bus needs
+besides (address, shunt, port) stands among its keys and is checked by its entry in
+`hardware.catalog`. `EXAMPLE` is a whole file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from edge.config_rules import (
+    GUARD_SOCKET,
+    RELAY_KIND,
+    UNIX,
+    between_tables,
+    bus_options,
+    meter_options,
+    relay_options,
+    socket_complaint,
+)
+from edge.errors import ConfigError
+from hardware import catalog
+from messages.config import name_complaint, read, rest, setting
+
+EXAMPLE: Final = """\
+node = "dep1"                # also the name towards the broker
+microgrid = "bench"
+member = "alice"             # owner of its meters, where a meter does not say otherwise
+trust = "trust.toml"         # written by `gridtally-hub init` on the hub: copy it here
+state = "state-dep1"         # outbox and guard socket live here
+
+[sampling]
+sample_ms = 1000             # the grid of instants, the same on all nodes
+slot_ms = 900000             # must be what the hub says
+pack_samples = 60
+
+[broker]
+host = "127.0.0.1"
+port = 1883
+password_file = "dep1.password"
+
+[[bus]]
+name = "i2c1"
+kind = "i2c"
+device = "/dev/i2c-1"
+
+[[meter]]
+meter_id = "dep1-pv"
+model = "ina219"
+bus = "i2c1"
+address = 0x40
+shunt_mohm = 100
+current_max_ma = 3200
+key = "keys/dep1-pv.pem"     # `gridtally-edge keygen` makes it
+purpose = "generation"
+rated_w = 40
+reversed = true              # VIN+ and VIN- are swapped: the sign is flipped here and nowhere else
+
+[[meter]]
+meter_id = "dep1-load"
+model = "ina219"
+bus = "i2c1"
+address = 0x41
+shunt_mohm = 100
+current_max_ma = 3200
+key = "keys/dep1-load.pem"
+purpose = "consumption"
+rated_w = 40
+
+[[meter]]
+meter_id = "dep1-heater"
+model = "ina219"
+bus = "i2c1"
+address = 0x44
+shunt_mohm = 100
+current_max_ma = 3200
+key = "keys/dep1-heater.pem"
+purpose = "appliance"
+parent = "dep1-load"
+rated_w = 40
+
+[[relay]]
+relay = "dep1-heater-relay"
+pin = 17
+active_high = true
+deenergised = "fed"          # what the load gets while the coil is off: "fed" or "cut"
+load = "dep1-heater"
+rated_w = 40
+"""
+
+PURPOSES: Final = ("generation", "consumption", "net", "storage", "appliance", "boundary")
+SWITCHES_PER_MINUTE_MAX: Final = 6
+SIMULATED_SWITCHES_PER_MINUTE_MAX: Final = 600
+GAP_SAMPLES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingSettings:
+    """When meters are read and how long a slot is.
+
+    Attributes:
+        sample_ms: step of the grid of instants.
+        slot_ms: length of a slot; a whole number of samples.
+        pack_samples: samples in one telemetry pack.
+        gap_ms: the longest time between two samples that power is integrated over; 0: 5 samples.
+        trust_clock: do not ask the kernel whether the clock is synchronised (no NTP here, but a
+            GPS or a good RTC).
+    """
+
+    sample_ms: int = setting(low=100, high=86_400_000)
+    slot_ms: int = setting(low=1_000, high=86_400_000)
+    pack_samples: int = setting(default=60, low=1, high=60)
+    gap_ms: int = setting(default=0, low=0, high=86_400_000)
+    trust_clock: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Certificates towards the broker; they carry no trust for content."""
+
+    ca: str
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """Where the broker is; client id and user name are the node's name."""
+
+    host: str = "127.0.0.1"
+    port: int = setting(default=1883, low=1, high=65_535)
+    password_file: str | None = None
+    tls: TlsFiles | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """How much may wait for the hub, and the space kept free for the day the disk is full."""
+
+    rows_max: int = setting(default=200_000, low=100, high=100_000_000)
+    ballast_kb: int = setting(default=16_384, low=0, high=1_048_576)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusTable:
+    """One bus: a name of your own, its kind, and what that kind needs."""
+
+    name: str = setting(check=name_complaint)
+    kind: str = setting(choices=tuple(catalog.BUSES))
+    options: Mapping[str, object] = rest(bus_options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterTable:
+    """One measuring point with a key of its own."""
+
+    meter_id: str = setting(check=name_complaint)
+    model: str = setting(choices=tuple(catalog.METERS))
+    bus: str
+    key: str
+    purpose: str = setting(choices=PURPOSES)
+    rated_w: int = setting(low=1, high=1_000_000_000)
+    reversed: bool = False
+    member: str = setting(default="")
+    parent: str = setting(default="")
+    options: Mapping[str, object] = rest(meter_options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayTable:
+    """One relay coil on a pin of this node.
+
+    Attributes:
+        deenergised: what the load gets while the coil is off: "fed" (wired on NC) or "cut" (NO).
+        load: the appliance meter whose power it switches, or "".
+        interlock: of the relays of one group at most one is energised.
+        switches_per_minute_max: more changes in a minute are refused; 0: 6, in simulated time 600.
+    """
+
+    relay: str = setting(check=name_complaint)
+    kind: str = setting(default=RELAY_KIND, choices=tuple(catalog.RELAYS))
+    deenergised: str = setting(
+        choices=("fed", "cut"), says='what its load gets while the coil is off, "fed" or "cut"'
+    )
+    load: str = ""
+    member: str = ""
+    rated_w: int = setting(low=1, high=1_000_000_000)
+    critical: bool = False
+    min_on_ms: int = setting(default=0, low=0, high=86_400_000)
+    min_off_ms: int = setting(default=0, low=0, high=86_400_000)
+    interlock: str = ""
+    switches_per_minute_max: int = setting(default=0, low=0, high=6_000)
+    options: Mapping[str, object] = rest(relay_options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """Where the guard listens; relative to the state folder."""
+
+    socket: str = GUARD_SOCKET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationSettings:
+    """Where simulated wires and time come from; with it nothing here is a real installation."""
+
+    wire: str | None = setting(default=None, check=socket_complaint)
+    clock: str | None = setting(default=None, check=socket_complaint)
+    journal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeConfig:
+    """All of `edge.toml`. `key` is the node's own; left out, it is `keys/<node>.pem`."""
+
+    node: str = setting(check=name_complaint)
+    microgrid: str = setting(check=name_complaint)
+    member: str = setting(check=name_complaint)
+    trust: str = "trust.toml"
+    state: str
+    key: str = ""
+    sampling: SamplingSettings
+    broker: BrokerSettings = BrokerSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    bus: tuple[BusTable, ...] = ()
+    meter: tuple[MeterTable, ...] = ()
+    relay: tuple[RelayTable, ...] = ()
+    guard: GuardSettings = GuardSettings()
+    simulation: SimulationSettings | None = None
+
+
+def load_config(path: Path) -> EdgeConfig:
+    """Read `edge.toml`; ConfigError holds every finding with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError((f"{path}: cannot be read: {reason}",)) from None
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> EdgeConfig:
+    """Return the configuration in `text`, which stood in the file `path`."""
+    document = read(text, EdgeConfig)
+    document = document.with_findings(between_tables(document, path.resolve().parent))
+    if document.value is None:
+        raise ConfigError(tuple(finding.text(str(path)) for finding in document.findings))
+    return _finished(document.value, path.resolve().parent)
+
+
+def boot_warnings(config: EdgeConfig) -> Iterator[str]:
+    """Yield what a fresh boot would do to relays before any program runs.
+
+    Until then pins are inputs, 0 to 8 pulled up, 9 to 27 pulled down. Source: BCM2835 ARM
+    peripherals, table 6-31, GPIO pull defaults.
+    """
+    for relay in config.relay:
+        pin = relay.options.get("pin")
+        pulled_up = isinstance(pin, int) and pin <= 8
+        if pulled_up == relay.options.get("active_high"):
+            pull, cure = ("up", "down") if pulled_up else ("down", "up")
+            yield (
+                f"relay {relay.relay}: GPIO{pin} is pulled {pull} while the Pi boots, which "
+                f"energises the coil; pull it {cure} with 10 kOhm or take another pin"
+            )
+
+
+# What follows from the file
+
+
+def _finished(config: EdgeConfig, folder: Path) -> EdgeConfig:
+    """Return the configuration with absolute paths and with what was left to a rule."""
+
+    def at(text: str | None) -> str | None:
+        return None if text is None else str(folder / text.removeprefix(UNIX))
+
+    def must(text: str) -> str:
+        return str(folder / text)
+
+    state = folder / config.state
+    sampling, tls, simulation = config.sampling, config.broker.tls, config.simulation
+    if tls is not None:
+        tls = TlsFiles(ca=must(tls.ca), cert=at(tls.cert), key=at(tls.key))
+    if simulation is not None:
+        simulation = SimulationSettings(
+            wire=at(simulation.wire), clock=at(simulation.clock), journal=at(simulation.journal)
+        )
+    switches = SWITCHES_PER_MINUTE_MAX
+    if simulation is not None and simulation.clock is not None:
+        switches = SIMULATED_SWITCHES_PER_MINUTE_MAX  # an hour may pass in a second
+    return replace(
+        config,
+        trust=must(config.trust),
+        state=str(state),
+        key=must(config.key or f"keys/{config.node}.pem"),
+        sampling=replace(sampling, gap_ms=sampling.gap_ms or GAP_SAMPLES * sampling.sample_ms),
+        broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
+        meter=tuple(
+            replace(each, key=must(each.key), member=each.member or config.member)
+            for each in config.meter
+        ),
+        relay=tuple(
+            replace(
+                each,
+                member=each.member or config.member,
+                switches_per_minute_max=each.switches_per_minute_max or switches,
+            )
+            for each in config.relay
+        ),
+        guard=GuardSettings(socket=str(state / config.guard.socket)),
+        simulation=simulation,
+    )

@@ -1,0 +1,47 @@
+"""Every error the edge raises on purpose; each text says what to do."""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """The edge cannot go on with what it was doing."""
+
+
+class ConfigError(EdgeError):
+    """A configuration file is wrong. `findings` are all of them, each with file and line."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+class OutboxError(EdgeError):
+    """The outbox could not be read or written; nothing was stored."""
+
+
+class OutboxFull(OutboxError):
+    """The disk is full, also after the ballast was freed: nothing was stored."""
+
+
+class OutboxLocked(OutboxError):
+    """Another process owns this state folder; its id is in the text."""
+
+
+class OutboxCorrupt(OutboxError):
+    """The outbox file contradicts itself, or was written by a newer version."""
+
+
+class ReceiptRefused(EdgeError):
+    """A receipt or refusal that proves nothing: nothing may be deleted on it."""
+
+
+class HubBehind(ReceiptRefused):
+    """The hub shows a ledger that does not continue the one this node holds a checkpoint of."""
+
+
+class NoGuard(EdgeError):
+    """The guard does not answer on its socket."""
+
+
+class Unavailable(EdgeError):
+    """Something outside is not there or not ours: a file, a folder, a socket."""
