@@ -17,19 +17,22 @@ from messages.config import Document, Finding
 
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, less its final zero
 RELAY_KIND: Final = "gpio"
-GUARD_SOCKET: Final = GUARD_SOCKET
+GUARD_SOCKET: Final = "guard.sock"
 UNIX: Final = "unix:"
 
 
 def bus_options(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options that a bus of this kind has."""
     return _option_names(catalog.BUSES, _word(table, "kind"))
 
 
 def meter_options(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options that a meter of this model has."""
     return _option_names(catalog.METERS, _word(table, "model"))
 
 
 def relay_options(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the options that a relay of this kind has."""
     return _option_names(catalog.RELAYS, _word(table, "kind", RELAY_KIND))
 
 
@@ -46,12 +49,14 @@ def _word(table: Mapping[str, Any], key: str, default: str = "") -> str:
 
 
 def socket_complaint(value: str) -> str:
+    """Return what is wrong with a socket to the testbed, or an empty text."""
     if value.startswith(UNIX) and len(value) > len(UNIX):
         return ""
     return f'"{value}" must be "unix:" and the path of a socket'
 
 
 def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
+    """Yield every finding that no single key has; `folder` is that of the file."""
     for table, key in (("bus", "name"), ("meter", "meter_id"), ("relay", "relay")):
         yield from _repeated(document, document.values(table, "*", key))
     yield from _repeated(document, document.values("meter", "*", "key"))
