@@ -1,0 +1,211 @@
+"""The files of a simulated installation: configurations that every command can be tried on.
+
+Everything lies in one folder: `hub.toml`, `edge-<node>.toml`, keys, passwords, databases, logs.
+Every configuration says `[simulation]`, and the ledger's name says it, too.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.broker import Users
+from testbed.devices import is_reversed
+from testbed.layout import Layout, MeterPlace, NodePlace, RelayPlace, current_max_ma
+from testbed.scenario import MarketTable
+
+SOCKET_BYTES_MAX = 90  # a Unix socket's path may have 107; the file name comes on top
+CLOSE_AFTER_MS = 10_000
+ROWS_MAX = 500_000
+BALLAST_KB = 1024
+SDM120_WORDS_MAX = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Where everything of one run lies and listens."""
+
+    folder: Path
+    layout: Layout
+    broker_port: int
+    web_port: int
+    sockets: Path
+
+    @property
+    def hub_toml(self) -> Path:
+        """The hub's configuration."""
+        return self.folder / "hub.toml"
+
+    def edge_toml(self, node: str) -> Path:
+        """Return a node's configuration."""
+        return self.folder / f"edge-{node}.toml"
+
+    def journal(self, node: str) -> Path:
+        """Return where a node's edge writes down what it signed, apart from its outbox."""
+        return self.folder / f"journal-{node}.txt"
+
+    @property
+    def clock(self) -> Path:
+        """The barrier's socket."""
+        return self.sockets / "clock.sock"
+
+    @property
+    def wire(self) -> Path:
+        """The simulated wires' socket."""
+        return self.sockets / "wire.sock"
+
+    @property
+    def users(self) -> Users:
+        """The broker's clients."""
+        nodes = tuple(node.node for node in self.layout.nodes)
+        return Users(self.layout.scenario.microgrid, nodes)
+
+    def write(self) -> None:
+        """Write every configuration and password; keys and ledger come from the programs."""
+        (self.folder / "keys").mkdir(parents=True, exist_ok=True)
+        self.users.write(self.folder)
+        self.hub_toml.write_text(hub_toml(self), "utf-8")
+        for node in self.layout.nodes:
+            self.edge_toml(node.node).write_text(edge_toml(self, node), "utf-8")
+
+    def close(self) -> None:
+        """Remove the folder of sockets, if it had to lie elsewhere."""
+        if self.sockets != self.folder:
+            shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+def socket_folder(folder: Path) -> Path:
+    """Return the folder itself, or a short one where its path is too long for a socket."""
+    if len(str(folder).encode()) <= SOCKET_BYTES_MAX:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="gridtally-"))
+
+
+# -- the texts
+
+
+def hub_toml(installation: Installation) -> str:
+    """Return the hub's configuration."""
+    layout = installation.layout
+    return f"""# SIMULATION: made by gridtally-testbed, no real meter is behind this.
+microgrid = "{layout.scenario.microgrid}"
+trust = "trust.toml"
+state = "."
+database = "sqlite:///ledger.db"
+
+[keys]
+log = "keys/log.pem"
+hub = "keys/hub.pem"
+administrator = "keys/administrator.pem"
+
+[broker]
+host = "127.0.0.1"
+port = {installation.broker_port}
+password_file = "hub.password"
+
+[slots]
+slot_ms = {layout.slot_ms}
+close_after_ms = {CLOSE_AFTER_MS}
+backlog_wait_ms = 60000
+
+[web]
+host = "127.0.0.1"
+port = {installation.web_port}
+password_file = "web.password"
+
+[simulation]
+clock = "unix:{_relative(installation, installation.clock)}"
+"""
+
+
+def edge_toml(installation: Installation, node: NodePlace) -> str:
+    """Return one node's configuration."""
+    layout = installation.layout
+    samples = min(60, layout.slot_ms // layout.instant_ms)
+    parts = [
+        f"""# SIMULATION: made by gridtally-testbed, no real meter is behind this.
+node = "{node.node}"
+microgrid = "{layout.scenario.microgrid}"
+member = "{node.member}"
+trust = "trust.toml"
+state = "state-{node.node}"
+
+[sampling]
+sample_ms = {layout.instant_ms}
+slot_ms = {layout.slot_ms}
+pack_samples = {samples}
+
+[broker]
+host = "127.0.0.1"
+port = {installation.broker_port}
+password_file = "{node.node}.password"
+
+[outbox]
+rows_max = {ROWS_MAX}
+ballast_kb = {BALLAST_KB}
+
+[simulation]
+wire = "unix:{_relative(installation, installation.wire)}"
+clock = "unix:{_relative(installation, installation.clock)}"
+journal = "{installation.journal(node.node).name}"
+""",
+        *(_bus(bus.name, bus.kind, bus.port) for bus in node.buses),
+        *(_meter(meter) for meter in node.meters),
+        *(_relay(relay) for relay in node.relays),
+    ]
+    return "\n".join(parts)
+
+
+def _bus(name: str, kind: str, port: int) -> str:
+    where = 'device = "simulated"' if kind == "i2c" else f'host = "127.0.0.1"\nport = {port}'
+    return f'[[bus]]\nname = "{name}"\nkind = "{kind}"\n{where}\n'
+
+
+def _meter(meter: MeterPlace) -> str:
+    return "\n".join(("[[meter]]", *_meter_lines(meter), ""))
+
+
+def _meter_lines(meter: MeterPlace) -> Iterator[str]:
+    yield f'meter_id = "{meter.meter_id}"'
+    yield f'model = "{meter.model}"'
+    yield f'bus = "{meter.bus}"'
+    if meter.model == "ina219":
+        yield f"address = {meter.address:#04x}"
+        yield f"shunt_mohm = {meter.shunt_mohm}"
+        yield f"current_max_ma = {current_max_ma(meter)}"
+        yield "samples_averaged = 1"
+    else:
+        yield f"address = {meter.address}"
+        yield f"words_max = {SDM120_WORDS_MAX}"
+    yield f'key = "keys/{meter.meter_id}.pem"'
+    yield f'purpose = "{meter.purpose}"'
+    yield f'member = "{meter.member}"'
+    yield f"rated_w = {meter.rated_w}"
+    if is_reversed(meter):
+        yield "reversed = true"
+    if meter.parent:
+        yield f'parent = "{meter.parent}"'
+
+
+def _relay(relay: RelayPlace) -> str:
+    return f"""[[relay]]
+relay = "{relay.relay}"
+pin = {relay.pin}
+active_high = true
+deenergised = "fed"
+load = "{relay.load_meter}"
+member = "{relay.member}"
+rated_w = {relay.rated_w}
+critical = {str(relay.critical).lower()}
+"""
+
+
+def market_parameters(market: MarketTable) -> dict[str, str]:
+    """Return the contract's parameters as the policy entry takes them."""
+    return {"deficit": market.deficit, "surplus": market.surplus}
+
+
+def _relative(installation: Installation, path: Path) -> str:
+    folder = installation.folder
+    return path.name if path.parent == folder else str(path)
