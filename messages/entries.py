@@ -1,0 +1,307 @@
+"""What the ledger holds besides readings: one frozen dataclass a kind, one content type each.
+
+The payload of each is a deterministic CBOR map whose keys are the field names, written and read by
+`messages.schema`. All are signed with the network's external_aad (genesis: the label alone).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+from messages import cose, schema
+from messages.cose import Envelope
+from messages.errors import MalformedMessage, UnsupportedVersion
+from messages.publickey import Signer
+
+LABEL = b"gridtally/v1"
+PURPOSES = ("generation", "consumption", "net", "storage", "appliance", "boundary")
+DEENERGISED = ("fed", "cut")
+
+
+def network_aad(network_id: bytes) -> bytes:
+    """Return the external_aad of everything but readings: it stops replay on another network."""
+    return LABEL + network_id
+
+
+def content_type(kind: str) -> str:
+    """Return the content type of a kind of message, e.g. "close"."""
+    return f"application/x.gridtally.{kind}+cbor"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEntry:
+    """A relay of a node. `deenergised` says what its load is when the coil is: "fed" or "cut".
+
+    `load` is the appliance meter that measures its load, "" where none does. [mW, ms]
+    """
+
+    relay: str
+    deenergised: str
+    load: str
+    member: str
+    rated_mw: int
+    critical: bool
+    min_on_ms: int = 0
+    min_off_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """Leaf 0: the parameters of the microgrid and its first keys (COSE_Keys). [ms]"""
+
+    KIND: ClassVar[str] = "genesis"
+    microgrid: str
+    origin: str
+    slot_ms: int
+    close_after_ms: int
+    readings: str
+    simulation: bool
+    administrator: bytes
+    hub: bytes
+    log: bytes
+    policy: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry:
+    """Enrols, rotates or revokes a key, or changes its roles; signed by an administrator.
+
+    `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node" or "member"; `name` is
+    the meter id, the node or the member. A meter entry names node, member, purpose, parent, model and
+    rated power; a node entry carries its relays. `last_sequences` (rotate) names for each stream the
+    last sequence of the old key.
+    """
+
+    KIND: ClassVar[str] = "key"
+    action: str
+    holder: str
+    name: str
+    key: bytes
+    node: str = ""
+    member: str = ""
+    purpose: str = ""
+    parent: str = ""
+    model: str = ""
+    rated_mw: int = 0
+    first_sequence: int = 1
+    roles: tuple[str, ...] = ()
+    relays: tuple[RelayEntry, ...] = ()
+    replaces: bytes = b""
+    last_sequences: dict[str, int] = field(default_factory=dict)
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEntry:
+    """What binds every slot from `from_slot_ms` on: contract, prices, dispatch. [ms, utok per kWh]
+
+    `prices` and `feed_in` are schedules by time of day: (minute of the day UTC, utok per kWh), in
+    ascending order, the first at minute 0.
+    """
+
+    KIND: ClassVar[str] = "policy"
+    from_slot_ms: int
+    contract: str
+    parameters: dict[str, int | str]
+    prices: tuple[tuple[int, int], ...]
+    feed_in: tuple[tuple[int, int], ...]
+    dispatch: str
+    dispatch_parameters: dict[str, int | str]
+    disclosure: str
+    code_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The hub closes a slot; the fold settles on it. `reason`: "complete", "timeout", "simulation"."""
+
+    KIND: ClassVar[str] = "close"
+    slot_start_ms: int
+    reason: str
+    missing: tuple[str, ...]
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The hub declares that sequences first to last of a stream will never be admitted."""
+
+    KIND: ClassVar[str] = "gap"
+    key: bytes
+    stream: str
+    first: int
+    last: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a decision wants of one relay. `power_mw`: last signed power of its load, None unknown."""
+
+    node: str
+    relay: str
+    member: str
+    load: str
+    energised: bool
+    cut: bool
+    power_mw: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One dispatch decision that changes something: why, under which limit, from which view. [ms]"""
+
+    KIND: ClassVar[str] = "decision"
+    at_ms: int
+    policy: str
+    code_id: bytes
+    view_root: bytes
+    limit: str
+    rule: str
+    reason: str
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Commits to `count` telemetry packs in (key id, sequence) order; `root` is RFC 6962's."""
+
+    KIND: ClassVar[str] = "seal"
+    slot_start_ms: int
+    count: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """The header that covers a close: fields 1 to 12 of the block format, under their names."""
+
+    KIND: ClassVar[str] = "block"
+    height: int
+    previous: bytes
+    first_index: int
+    end_index: int
+    log_root: bytes
+    state_root: bytes
+    results_root: bytes
+    code_id: bytes
+    seed: bytes
+    vrf_proof: bytes
+    round: int
+    close_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """A node says that a contact moved, or why it did not; stream `event` of the node's key.
+
+    `outcome`: "applied", "refused", "expired" or "safe". [ms; boottime since the node's start]
+    """
+
+    KIND: ClassVar[str] = "ack"
+    event: int
+    node: str
+    relay: str
+    lease_sequence: int
+    energised: bool
+    outcome: str
+    reason: str
+    at_ms: int
+    boot_id: bytes
+    boottime_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A node says that a meter's register began anew: reset, swapped or wrapped; stream `event`."""
+
+    KIND: ClassVar[str] = "epoch"
+    event: int
+    node: str
+    meter_id: str
+    epoch: int
+    last_import_uwh: int | None
+    last_export_uwh: int | None
+    first_import_uwh: int | None
+    first_export_uwh: int | None
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A member calls a contract; the random id makes it count once, on whichever device it was made."""
+
+    KIND: ClassVar[str] = "call"
+    call_id: bytes
+    not_after_slot_ms: int
+    contract: str
+    method: str
+    arguments: dict[str, int | str | bytes | bool]
+
+
+LedgerEntry = (
+    Genesis
+    | KeyEntry
+    | PolicyEntry
+    | Close
+    | Gap
+    | Decision
+    | Seal
+    | BlockHeader
+    | Ack
+    | Epoch
+    | Call
+)
+KINDS: dict[str, type[Any]] = {
+    content_type(kind.KIND): kind
+    for kind in (
+        Genesis,
+        KeyEntry,
+        PolicyEntry,
+        Close,
+        Gap,
+        Decision,
+        Seal,
+        BlockHeader,
+        Ack,
+        Epoch,
+        Call,
+    )
+}
+Message = TypeVar("Message")
+
+
+def sign_entry(signer: Signer, entry: Any, network_id: bytes) -> bytes:
+    """Return an entry (or any dataclass with a KIND) signed for the network; genesis: b""."""
+    return cose.sign1(
+        signer, content_type(entry.KIND), schema.encode_record(entry), network_aad(network_id)
+    )
+
+
+def parse_entry(envelope: Envelope) -> LedgerEntry:
+    """Return the entry in a message, by its content type.
+
+    Raises:
+        UnsupportedVersion: no kind of ours.
+        MalformedMessage: the payload has another form.
+    """
+    kind = KINDS.get(str(envelope.content_type))
+    if kind is None or envelope.sealed:
+        raise UnsupportedVersion(f"content type {envelope.content_type} is no ledger entry of ours")
+    entry: LedgerEntry = schema.decode_record(kind, envelope.payload)
+    return entry
+
+
+def parse_as(kind: type[Message], envelope: Envelope) -> Message:
+    """Return the message of a known kind.
+
+    Raises:
+        MalformedMessage: another content type, or a payload of another form.
+    """
+    wanted = content_type(kind.KIND)  # type: ignore[attr-defined]
+    if envelope.content_type != wanted or envelope.sealed:
+        raise MalformedMessage(f"content type {envelope.content_type} is not {wanted}")
+    return schema.decode_record(kind, envelope.payload)

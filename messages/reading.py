@@ -1,0 +1,94 @@
+"""A register reading: the meter's cumulative totals at a slot edge, signed by the meter's key.
+
+It is a ledger entry. Registers count upward only; a lost reading loses no energy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from messages import cbor, cose, senml
+from messages.cose import Envelope
+from messages.errors import MalformedMessage
+from messages.publickey import Signer
+
+STREAM = "register"
+KINDS = {"import": "quantity", "export": "quantity", "epoch": "count", "quality": "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Totals of one meter. [ms UTC, uWh]
+
+    `import_uwh` is OBIS 1.8.0, `export_uwh` 2.8.0; None is not measured. `epoch` counts resets and
+    swaps of the register: totals of different epochs cannot be subtracted. `quality` is empty when
+    nothing is doubtful.
+    """
+
+    microgrid: str
+    meter_id: str
+    sequence: int
+    at_ms: int
+    import_uwh: int | None
+    export_uwh: int | None
+    epoch: int = 0
+    quality: str = ""
+
+
+def encode_reading(reading: Reading) -> bytes:
+    """Return the SenML payload.
+
+    [{-2: "<microgrid>/<meter_id>/", -3: 4([-3, at_ms]), 0: "register", 1: "count", 2: sequence},
+     {0: "import", 1: "Wh", 2: 4([-6, import_uwh])},     left out where not measured
+     {0: "export", 1: "Wh", 2: 4([-6, export_uwh])},     left out where not measured
+     {0: "epoch", 1: "count", 2: epoch},                 left out when 0
+     {0: "quality", 3: quality}]                         left out when empty
+    """
+    records = [
+        senml.head(reading.microgrid, reading.meter_id, reading.at_ms, STREAM, reading.sequence)
+    ]
+    for name, value in (("import", reading.import_uwh), ("export", reading.export_uwh)):
+        if value is not None:
+            records.append(senml.quantity(name, value))
+    if reading.epoch:
+        records.append(senml.count("epoch", reading.epoch))
+    if reading.quality:
+        records.append({senml.NAME: "quality", senml.TEXT: reading.quality})
+    return cbor.encode(records)
+
+
+def sign_reading(signer: Signer, reading: Reading) -> bytes:
+    """Return the reading as a COSE_Sign1 message of the meter's key; no external_aad."""
+    return cose.sign1(signer, senml.CONTENT_TYPE, encode_reading(reading))
+
+
+def parse_reading(envelope: Envelope) -> Reading:
+    """Return the reading in a message.
+
+    Raises:
+        MalformedMessage: another content type, or a payload of another form.
+    """
+    if envelope.content_type != senml.CONTENT_TYPE:
+        raise MalformedMessage(f"content type {envelope.content_type} is not SenML")
+    return decode_reading(envelope.payload)
+
+
+def decode_reading(payload: bytes) -> Reading:
+    """Return the reading in a SenML payload, e.g. the preimage of a sealed one.
+
+    Raises:
+        MalformedMessage: the payload has another form, or a negative total.
+    """
+    records = cbor.decode(payload)
+    if not isinstance(records, list) or not 2 <= len(records) <= 1 + len(KINDS):
+        raise MalformedMessage("a reading has a head and one to four records")
+    microgrid, meter_id, at_ms, sequence = senml.parse_head(records[0], STREAM)
+    values = senml.parse_records(records[1:], KINDS)
+    totals = values.get("import"), values.get("export")
+    if totals == (None, None):
+        raise MalformedMessage("a reading holds at least one total")
+    if any(total is not None and total < 0 for total in totals):
+        raise MalformedMessage("a total is never negative")
+    return Reading(
+        microgrid, meter_id, sequence, at_ms, *totals, values.get("epoch", 0), values.get("quality", "")
+    )

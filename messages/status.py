@@ -1,0 +1,73 @@
+"""What node and hub tell each other of themselves: hello, status, beacon, balance request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """Where the node's outbox stands in one stream."""
+
+    kid: bytes
+    stream: str
+    next_sequence: int
+    stored_up_to: int
+    final_up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """At connect and every 30 s, signed by the node: its newest checkpoint finds a hub that is behind."""
+
+    KIND: ClassVar[str] = "hello"
+    node: str
+    boot_id: bytes
+    checkpoint: str
+    heads: tuple[StreamHead, ...]
+    backlog: int
+    software: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatus:
+    """One contact as read back; None where it cannot be read."""
+
+    relay: str
+    energised: bool | None
+    lease_left_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Once a second and on change, signed by the node. `nonces`: 16 bytes each, newest first."""
+
+    KIND: ClassVar[str] = "status"
+    node: str
+    boot_id: bytes
+    nonces: tuple[bytes, ...]
+    relays: tuple[RelayStatus, ...]
+    outbox_rows: int
+    dead_letters: int
+    at_ms: int
+    alarm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """16 random bytes each second, signed by the hub; a live sample echoes the newest it saw."""
+
+    KIND: ClassVar[str] = "beacon"
+    beacon: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The hub's balance request of paper 000. `direction`: "deficit", "surplus" or "balanced"."""
+
+    KIND: ClassVar[str] = "request"
+    slot_start_ms: int
+    amount_mw: int
+    direction: str

@@ -1,0 +1,71 @@
+"""trust.toml: all that an edge, a member or a doubter needs in order to believe nobody."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+
+from messages.errors import BadKey, MalformedMessage
+from messages.publickey import PublicKey, parse_cose_key
+
+KEYS = ("network_id", "origin", "log_vkey", "hub_key", "policy", "simulation")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The network's id (leaf hash of genesis), its log's name and key, its hub's key, its policy."""
+
+    network_id: bytes
+    origin: str
+    log_vkey: str
+    hub_key: PublicKey
+    policy: str
+    simulation: bool = False
+
+
+def format_trust(trust: Trust) -> str:
+    """Return the text of trust.toml."""
+    return (
+        "# What makes this network this network. Public; give it to every node, member and doubter.\n"
+        f'network_id = "{trust.network_id.hex()}"\n'
+        f'origin = "{trust.origin}"\n'
+        f'log_vkey = "{trust.log_vkey}"\n'
+        f'hub_key = "{trust.hub_key.cose_key.hex()}"\n'
+        f"simulation = {'true' if trust.simulation else 'false'}\n"
+        f'policy = """\n{trust.policy}"""\n'
+    )
+
+
+def parse_trust(text: str) -> Trust:
+    """Return the trust that a text holds.
+
+    Raises:
+        MalformedMessage: no TOML, a key missing or unknown, or a value of another form.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MalformedMessage(f"trust.toml: {error}") from None
+    odd = sorted(set(table) ^ set(KEYS))
+    if odd:
+        raise MalformedMessage(f"trust.toml: missing or unknown: {', '.join(odd)}")
+    if type(table["simulation"]) is not bool:
+        raise MalformedMessage("trust.toml: simulation is true or false")
+    texts = {key: table[key] for key in KEYS if key != "simulation"}
+    if not all(type(value) is str for value in texts.values()):
+        raise MalformedMessage("trust.toml: every value but simulation is a text")
+    try:
+        network_id = bytes.fromhex(texts["network_id"])
+        hub_key = parse_cose_key(bytes.fromhex(texts["hub_key"]))
+    except (ValueError, BadKey) as error:
+        raise MalformedMessage(f"trust.toml: network_id or hub_key: {error}") from None
+    if len(network_id) != 32:
+        raise MalformedMessage("trust.toml: network_id has 32 bytes as 64 hex digits")
+    return Trust(
+        network_id,
+        texts["origin"],
+        texts["log_vkey"],
+        hub_key,
+        texts["policy"],
+        table["simulation"],
+    )
