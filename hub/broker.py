@@ -13,6 +13,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -146,13 +147,13 @@ class BrokerLink:
         )
         client.max_queued_messages_set(QUEUED_MAX)
         if settings.password_file is not None:
-            password = settings.password_file.read_text(encoding="utf-8").strip()
+            password = Path(settings.password_file).read_text(encoding="utf-8").strip()
             client.username_pw_set(settings.user, password)
         if settings.tls is not None:
             client.tls_set(
-                ca_certs=str(settings.tls.ca),
-                certfile=None if settings.tls.cert is None else str(settings.tls.cert),
-                keyfile=None if settings.tls.key is None else str(settings.tls.key),
+                ca_certs=settings.tls.ca,
+                certfile=settings.tls.cert,
+                keyfile=settings.tls.key,
             )
         return client
 
@@ -182,7 +183,7 @@ class BrokerLink:
             connection.end(str(code))
 
         def on_message(_: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
-            self._take_in(message.topic, message.payload)
+            self._take_in(message.topic, bytes(message.payload))
 
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
@@ -193,8 +194,8 @@ class BrokerLink:
             address = topics.parse(topic)
         except MessageError:
             return  # not ours: the subscription is wider than the topics we know
-        urgent = address.channel in URGENT
-        self._arrivals.put(Arrival(address.node, address.channel, raw), urgent=urgent)
+        urgent = address.leaf in URGENT
+        self._arrivals.put(Arrival(address.node, address.leaf, raw), urgent=urgent)
 
     def _say_back(self) -> None:
         self._state = LinkState(connected=True)
