@@ -15,7 +15,7 @@ from messages.publickey import Signer
 
 STREAM = "live"
 BEACON_BYTES = 16
-KINDS = {name: "quantity" for name in senml.QUANTITIES} | {"beacon": "bytes", "quality": "text"}
+KINDS = dict.fromkeys(senml.QUANTITIES, "quantity") | {"beacon": "bytes", "quality": "text"}
 FIELDS = {
     "import": "import_uwh",
     "export": "export_uwh",

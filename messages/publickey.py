@@ -159,7 +159,7 @@ def _is_square_ratio(y: int) -> bool:
 
 
 def _der(signature: bytes) -> bytes:
-    """r || s as DER; a high s is a second signature for the same message, so it is refused."""
+    """R || s as DER; a high s is a second signature for the same message, so it is refused."""
     if len(signature) != SIGNATURE_BYTES:
         raise BadSignature(f"a signature has {SIGNATURE_BYTES} bytes, not {len(signature)}")
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")

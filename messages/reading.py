@@ -90,5 +90,11 @@ def decode_reading(payload: bytes) -> Reading:
     if any(total is not None and total < 0 for total in totals):
         raise MalformedMessage("a total is never negative")
     return Reading(
-        microgrid, meter_id, sequence, at_ms, *totals, values.get("epoch", 0), values.get("quality", "")
+        microgrid,
+        meter_id,
+        sequence,
+        at_ms,
+        *totals,
+        values.get("epoch", 0),
+        values.get("quality", ""),
     )

@@ -1,7 +1,7 @@
 """Every topic string of the microgrid, built and parsed here and nowhere else.
 
-    gridtally/<microgrid>/<node>/up/<register|telemetry|live|ack|hello|status|call>
-    gridtally/<microgrid>/<node>/down/<receipt|lease|beacon|request>
+gridtally/<microgrid>/<node>/up/<register|telemetry|live|ack|hello|status|call>
+gridtally/<microgrid>/<node>/down/<receipt|lease|beacon|request>
 """
 
 from __future__ import annotations

@@ -1,0 +1,103 @@
+"""Private keys in files: PKCS#8 PEM, mode 0600, made once and never overwritten."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from keys.errors import KeyExists, KeyUnreadable
+from messages.publickey import EDDSA, ES256, P256_ORDER, PublicKey
+
+PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True)
+class FileSigner:
+    """A signer whose private key was read from a file."""
+
+    public: PublicKey
+    _private: PrivateKey
+
+    def sign(self, message: bytes) -> bytes:
+        """Return 64 bytes: an Ed25519 signature, or r || s with s in the lower half."""
+        if isinstance(self._private, Ed25519PrivateKey):
+            return self._private.sign(message)
+        r, s = decode_dss_signature(self._private.sign(message, ec.ECDSA(hashes.SHA256())))
+        s = min(s, P256_ORDER - s)
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    def __repr__(self) -> str:
+        """Name the key by its fingerprint; the private part is never shown."""
+        return f"FileSigner({self.public.fingerprint})"
+
+
+def generate(path: Path, alg: int = EDDSA) -> FileSigner:
+    """Make a key, write it to `path` with mode 0600, and return its signer.
+
+    Raises:
+        KeyExists: something is already there.
+        KeyUnreadable: the folder cannot be written to.
+    """
+    private: PrivateKey = (
+        ec.generate_private_key(ec.SECP256R1()) if alg == ES256 else Ed25519PrivateKey.generate()
+    )
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise KeyExists(f"{path}: a key is already there, and keys are never overwritten") from None
+    except OSError as error:
+        raise KeyUnreadable(f"{path}: cannot write the key: {error.strerror}") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    return FileSigner(_public(private), private)
+
+
+def load(path: Path) -> FileSigner:
+    """Return the signer whose key lies at `path`.
+
+    Raises:
+        KeyUnreadable: no such file, others can read it, or no Ed25519 or P-256 key.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        pem = path.read_bytes()
+    except OSError as error:
+        raise KeyUnreadable(f"{path}: cannot read the key: {error.strerror}") from None
+    if mode & 0o077:
+        raise KeyUnreadable(
+            f"{path}: mode {mode:04o} lets others read the key; want 0600: chmod 600 {path}"
+        )
+    try:
+        private = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyUnreadable(f"{path}: not a PEM private key without a password") from None
+    if isinstance(private, Ed25519PrivateKey) or (
+        isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1)
+    ):
+        return FileSigner(_public(private), private)
+    raise KeyUnreadable(f"{path}: neither an Ed25519 nor a P-256 key")
+
+
+def _public(private: PrivateKey) -> PublicKey:
+    if isinstance(private, Ed25519PrivateKey):
+        return PublicKey(EDDSA, private.public_key().public_bytes_raw())
+    numbers = private.public_key().public_numbers()
+    return PublicKey(ES256, numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big"))
