@@ -8,13 +8,19 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class StreamHead:
-    """Where the node's outbox stands in one stream."""
+    """Where the node's outbox stands in one stream.
+
+    `first_held` is the lowest sequence above `stored_up_to` that the node can still send
+    (`next_sequence` if there is none). If it is above `stored_up_to` + 1, the sequences between
+    were dropped by a full outbox and will never come: the node asks the hub for a gap over them.
+    """
 
     kid: bytes
     stream: str
     next_sequence: int
     stored_up_to: int
     final_up_to: int
+    first_held: int
 
 
 @dataclass(frozen=True, slots=True)
