@@ -1,1 +1,1 @@
-"""Where private keys live. A key signs here and never leaves; what it signed is checked in messages/."""
+"""Where private keys live. A key signs here and never leaves; messages/ checks what it signed."""

@@ -86,8 +86,8 @@ def _refuse(_value: Any, _immutable: bool) -> Any:
 PLAIN = frozenset((int, str, bytes, bool, type(None)))
 # cbor2 would turn these tags into dates, decimals, patterns and sockets' addresses.
 TAGS = {
-    **dict.fromkeys((0, 1, 2, 3, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261), _refuse),
-    **dict.fromkeys((1004, 43000, 55799), _refuse),
+    **dict.fromkeys((0, 1, 2, 3, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256), _refuse),
+    **dict.fromkeys((258, 260, 261, 1004, 43000, 55799), _refuse),
     DECIMAL_TAG: _tag(DECIMAL_TAG),
     SIGN1_TAG: _tag(SIGN1_TAG),
 }

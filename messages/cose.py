@@ -1,6 +1,7 @@
 """COSE_Sign1 (RFC 9052), cut down to what has one byte string.
 
-    18([ protected: bstr .cbor {1: alg, 3: content type, 4: kid}, {}, payload: bstr, signature: bstr ])
+    18([ protected: bstr .cbor {1: alg, 3: content type, 4: kid}, {}, payload: bstr,
+         signature: bstr ])
     signed bytes: ["Signature1", protected, external_aad, payload] in deterministic CBOR
 
 Only tag 18; the unprotected map is empty, since it is not signed; alg is the registered key's; the

@@ -68,10 +68,10 @@ class Genesis:
 class KeyEntry:
     """Enrols, rotates or revokes a key, or changes its roles; signed by an administrator.
 
-    `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node" or "member"; `name` is
-    the meter id, the node or the member. A meter entry names node, member, purpose, parent, model and
-    rated power; a node entry carries its relays. `last_sequences` (rotate) names for each stream the
-    last sequence of the old key.
+    `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node" or "member"; `name`
+    is the meter id, the node or the member. A meter entry names node, member, purpose, parent,
+    model and rated power; a node entry carries its relays. `last_sequences` (rotate) names for each
+    stream the last sequence of the old key.
     """
 
     KIND: ClassVar[str] = "key"
@@ -115,7 +115,10 @@ class PolicyEntry:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The hub closes a slot; the fold settles on it. `reason`: "complete", "timeout", "simulation"."""
+    """The hub closes a slot, and the fold settles on it.
+
+    `reason`: "complete", "timeout" or "simulation".
+    """
 
     KIND: ClassVar[str] = "close"
     slot_start_ms: int
@@ -138,7 +141,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a decision wants of one relay. `power_mw`: last signed power of its load, None unknown."""
+    """What a decision wants of one relay; `power_mw` is the last signed power of its load."""
 
     node: str
     relay: str
@@ -151,7 +154,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One dispatch decision that changes something: why, under which limit, from which view. [ms]"""
+    """A dispatch decision that changes something: why, under which limit, from which view."""
 
     KIND: ClassVar[str] = "decision"
     at_ms: int
@@ -232,7 +235,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A member calls a contract; the random id makes it count once, on whichever device it was made."""
+    """A member calls a contract; by its random id it counts once, whichever device made it."""
 
     KIND: ClassVar[str] = "call"
     call_id: bytes

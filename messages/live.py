@@ -1,7 +1,7 @@
 """A live sample: the newest values of a meter, for dispatch and the screen; signed, never stored.
 
-Its counter is boot counter x 2^32 + n, and it echoes the newest beacon it saw: the hub knows the age
-of the sample from when it sent that beacon, whatever the clock of the node says.
+Its counter is boot counter x 2^32 + n, and it echoes the newest beacon it saw: the hub knows the
+age of the sample from when it sent that beacon, whatever the clock of the node says.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def sign_live(signer: Signer, live: Live) -> bytes:
     """Return the sample as a COSE_Sign1 message of the meter's key; no external_aad.
 
     [{-2: "<microgrid>/<meter_id>/", -3: 4([-3, at_ms]), 0: "live", 1: "count", 2: sequence},
-     import, export as Wh with -6; power W, voltage V, current A, frequency Hz with -3, where measured;
+     import, export as Wh with -6; power W, voltage V, current A, frequency Hz with -3, where
+     measured;
      {0: "beacon", 8: 16 bytes}, {0: "quality", 3: text}, where there is one]
     """
     records = [senml.head(live.microgrid, live.meter_id, live.at_ms, STREAM, live.sequence)]

@@ -1,8 +1,8 @@
 """Public keys as the ledger registers them: Ed25519 and P-256, nothing else.
 
-A key is named by its RFC 9679 thumbprint, the SHA-256 of its deterministic COSE_Key; the first eight
-bytes are the key id that stands in each message. Keys under which anybody can forge are refused
-when they are registered: the small-order points of Ed25519 and whatever is not on the curve.
+A key is named by its RFC 9679 thumbprint, the SHA-256 of its deterministic COSE_Key; the first
+eight bytes are the key id that stands in each message. Keys under which anybody can forge are
+refused when they are registered: the small-order points of Ed25519, and what is off the curve.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KID_BYTES = 8
 SIGNATURE_BYTES = 64
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_P = 2**255 - 19
-# The y coordinates of the eight torsion points: the encodings of small order, whatever the sign bit.
+# The y coordinates of the eight torsion points: small order, whatever the sign bit.
 SMALL_ORDER_Y = frozenset(
     (
         0,
@@ -123,7 +123,7 @@ def parse_cose_key(raw: bytes) -> PublicKey:
     """Return the key of a deterministic COSE_Key.
 
     Raises:
-        BadKey: another key type or curve, a missing coordinate, or a key that may not be registered.
+        BadKey: another key type or curve, a missing coordinate, or a key not to be registered.
     """
     try:
         fields = cbor.decode(raw, limit=256)
@@ -133,9 +133,9 @@ def parse_cose_key(raw: bytes) -> PublicKey:
         x, y = fields.get(-2), fields.get(-3)
         if fields == {1: 1, -1: 6, -2: x} and isinstance(x, bytes):
             return PublicKey(EDDSA, x)
-        if fields == {1: 2, -1: 1, -2: x, -3: y} and isinstance(x, bytes) and isinstance(y, bytes):
-            if len(x) == len(y) == 32:
-                return PublicKey(ES256, x + y)
+        p256 = fields == {1: 2, -1: 1, -2: x, -3: y}
+        if p256 and isinstance(x, bytes) and isinstance(y, bytes) and len(x) == len(y) == 32:
+            return PublicKey(ES256, x + y)
     raise BadKey("not a COSE_Key of Ed25519 or P-256 with exactly its coordinates")
 
 

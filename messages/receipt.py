@@ -1,8 +1,8 @@
 """Receipts and refusals: what the hub has, and what it can prove. Signed by the hub's key.
 
-*Stored* (committed to disk) stops resending; *final* allows deletion. A receipt proves what it calls
-final: one multi-leaf proof shows that all named entries stand under the checkpoint's root, and the
-edge computes the leaf hashes from the bytes it kept itself.
+*Stored* (committed to disk) stops resending; *final* allows deletion. A receipt proves what it
+calls final: one multi-leaf proof shows that all named entries stand under the checkpoint's root,
+and the edge computes the leaf hashes from the bytes it kept itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RECEIPT_BYTES_MAX = 30_000
 
 @dataclass(frozen=True, slots=True)
 class StreamReceipt:
-    """One stream: the leaf indexes of `from_sequence`, `from_sequence` + 1, ... are in `indices`."""
+    """One stream: `indices` are the leaves of `from_sequence`, `from_sequence` + 1, ..."""
 
     kid: bytes
     stream: str

@@ -50,7 +50,7 @@ def from_map(kind: type[Record], value: Any, where: str = "") -> Record:
     Raises:
         MalformedMessage: a key is missing, unknown or of another type; the text names it.
     """
-    record: Record = _reader(kind)(value, where or kind.__name__)
+    record: Record = _reader(kind)(value, where or kind.__name__)  # type: ignore[arg-type]
     return record
 
 

@@ -96,9 +96,9 @@ def _value(record: dict[int, Any], name: str, kind: str) -> Any:
         if record.keys() == {NAME, UNIT, VALUE} and record[UNIT] == unit:
             return cbor.mantissa(record[VALUE], exponent)
     elif kind == "count":
-        if record.keys() == {NAME, UNIT, VALUE} and record[UNIT] == "count":
-            if type(record[VALUE]) is int and record[VALUE] > 0:
-                return record[VALUE]
+        value = record.get(VALUE)
+        if record == {NAME: name, UNIT: "count", VALUE: value} and type(value) is int and value > 0:
+            return value
     else:
         label, wanted = (TEXT, str) if kind == "text" else (BYTES, bytes)
         if record.keys() == {NAME, label} and type(record[label]) is wanted and record[label]:

@@ -25,7 +25,7 @@ class StreamHead:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """At connect and every 30 s, signed by the node: its newest checkpoint finds a hub that is behind."""
+    """At connect and every 30 s, signed by the node; its checkpoint finds a hub that is behind."""
 
     KIND: ClassVar[str] = "hello"
     node: str

@@ -30,7 +30,7 @@ KEYS = frozenset(("microgrid", "meter_id", "telemetry", "t0_ms", "step_ms", "nam
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Samples at t0_ms, t0_ms + step_ms, ...: one column a name, None where nothing was measured."""
+    """Samples at t0_ms, t0_ms + step_ms, ...: a column a name, None where nothing was measured."""
 
     microgrid: str
     meter_id: str

@@ -13,7 +13,7 @@ KEYS = ("network_id", "origin", "log_vkey", "hub_key", "policy", "simulation")
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The network's id (leaf hash of genesis), its log's name and key, its hub's key, its policy."""
+    """The network's id (leaf hash of genesis), its log's name and key, hub key and policy."""
 
     network_id: bytes
     origin: str
@@ -26,7 +26,7 @@ class Trust:
 def format_trust(trust: Trust) -> str:
     """Return the text of trust.toml."""
     return (
-        "# What makes this network this network. Public; give it to every node, member and doubter.\n"
+        "# What makes this network this one. Public: give it to every node, member and doubter.\n"
         f'network_id = "{trust.network_id.hex()}"\n'
         f'origin = "{trust.origin}"\n'
         f'log_vkey = "{trust.log_vkey}"\n'

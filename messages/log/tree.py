@@ -171,6 +171,12 @@ def check_consistency(
     if not proof:
         raise BadProof("the consistency proof is empty")
     hashes = list(proof) if old & (old - 1) else [old_root, *proof]
+    if _fold_consistency(old, new, hashes) != (old_root, new_root):
+        raise BadProof(f"the tree of {old} entries is not a prefix of the tree of {new}")
+
+
+def _fold_consistency(old: int, new: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """Return the two roots that a consistency proof leads to."""
     place, last = old - 1, new - 1
     while place & 1:
         place >>= 1
@@ -188,8 +194,9 @@ def check_consistency(
             second = node_hash(second, current)
         place >>= 1
         last >>= 1
-    if last or first != old_root or second != new_root:
-        raise BadProof(f"the tree of {old} entries is not a prefix of the tree of {new}")
+    if last:
+        raise BadProof("the consistency proof is too short")
+    return first, second
 
 
 def prove_many(indices: Iterable[int], size: int, subtree: Subtree) -> list[bytes]:
