@@ -262,7 +262,7 @@ def _complaint(raw: Any, rule: Rule) -> str:
 def _meant(key: str, free: list[str]) -> str:
     """Return the free key that was probably meant: the word with its unit, else the nearest."""
     with_unit = [name for name in free if name.startswith(key + "_")]
-    near = with_unit or difflib.get_close_matches(key, free, 1, 0.6)
+    near = with_unit or difflib.get_close_matches(key, free, n=1)
     return near[0] if near else ""
 
 
