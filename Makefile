@@ -17,7 +17,7 @@ test: ## The tests that need nothing but Python (ARGS="-k outbox" picks some)
 
 check: ## Lint, format, types, import direction, spelling; all of them, even when one fails
 	@.ci/venv dev
-	@$(MAKE) --no-print-directory -k lint format types imports spelling
+	@$(MAKE) --no-print-directory -k files lint format types imports spelling
 
 bench: ## Measure speed; figures go to docs/performance.md by hand
 	@.ci/venv dev
@@ -29,6 +29,9 @@ torture: ## The long fault tests: hundreds of kills, thousands of power cuts
 
 lock: ## Pin what is installed in .venv, after you tried it
 	@$(BIN)/python .ci/lock
+
+files:
+	@echo "keys, size, line ends" && $(BIN)/python .ci/files
 
 lint:
 	@echo "ruff check" && $(BIN)/ruff check --quiet .
@@ -45,4 +48,4 @@ imports:
 spelling:
 	@echo "codespell" && $(BIN)/codespell
 
-.PHONY: help demo test check bench torture lock lint format types imports spelling
+.PHONY: help demo test check bench torture lock files lint format types imports spelling

@@ -1,0 +1,94 @@
+"""Each package imports only what its extra installs, and the locks pin exactly that."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import sys
+
+import pytest
+
+from tests.support.source import PACKAGES, ROOT, shipped
+
+# Import name -> distribution, where they differ.
+DISTRIBUTION = {
+    "gpiozero": "gpiozero",
+    "paho": "paho-mqtt",
+    "prometheus_client": "prometheus-client",
+    "serial": "pyserial",
+    "fastapi_offline": "fastapi-offline",
+}
+# What a package may import through another distribution that it declares.
+BRINGS = {"nicegui": {"fastapi", "starlette"}, "typer": {"click"}, "pymodbus": set()}
+EXTRAS = {
+    "messages": [],
+    "keys": [],
+    "hardware": ["edge"],
+    "edge": ["edge"],
+    "hub": ["hub"],
+    "testbed": ["testbed", "edge", "hub"],
+}
+
+CONFIG = configparser.ConfigParser()
+CONFIG.read(ROOT / "setup.cfg")
+
+
+def names(text: str) -> set[str]:
+    return {re.split(r"[\[><=;~ ]", line.strip())[0] for line in text.splitlines() if line.strip()}
+
+
+def allowed(package: str) -> set[str]:
+    """Return the distributions that are there when this package's extra is installed."""
+    found = names(CONFIG["options"]["install_requires"])
+    for extra in EXTRAS[package]:
+        found |= names(CONFIG["options.extras_require"][extra])
+    for distribution in list(found):
+        found |= BRINGS.get(distribution, set())
+    return found - {"gridtally"}
+
+
+def third_party(package: str) -> set[str]:
+    own = {*PACKAGES, "member", "__future__"}
+    roots = {
+        module.split(".")[0]
+        for source in shipped()
+        if source.package == package
+        for module in source.imports()
+    }
+    return {DISTRIBUTION.get(n, n) for n in roots - own - set(sys.stdlib_module_names)}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_only_what_its_extra_installs(package):
+    assert third_party(package) - allowed(package) == set()
+
+
+def test_the_edge_stays_light():
+    heavy = {"numpy", "nicegui", "fastapi", "sqlalchemy", "pydantic", "uvicorn", "hypercorn"}
+    assert allowed("edge") & heavy == set()
+
+
+def lock(name: str) -> dict[str, str]:
+    pins = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line.startswith(("#", "-r requirements.lock")):
+            continue
+        pin = re.fullmatch(r"([a-z0-9-]+)==([0-9][A-Za-z0-9.]*)(; platform_machine .*)?", line)
+        assert pin is not None, f"{name}: not a plain pin: {line}"
+        pins[pin[1]] = pin[2]
+    return pins
+
+
+def test_locks_hold_plain_pins_and_no_address():
+    run, dev = lock("requirements.lock"), lock("requirements-dev.lock")
+    assert run.keys().isdisjoint(dev)
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        assert "://" not in (ROOT / name).read_text()
+
+
+def test_locks_hold_everything_that_is_declared():
+    run, dev = lock("requirements.lock"), lock("requirements-dev.lock")
+    extras = CONFIG["options.extras_require"]
+    wanted = set().union(*(names(extras[extra]) for extra in ("edge", "hub", "testbed")))
+    assert {name.lower() for name in wanted - {"gridtally"}} <= run.keys()
+    assert names(extras["dev"]) - {"gridtally"} <= dev.keys()
