@@ -1,4 +1,7 @@
-"""Every error the hub raises on purpose. Another party's fault is a value (`intake.Refused`), ours is one of these."""
+"""Every error the hub raises on purpose.
+
+Another party's fault is a value (`intake.Refused`); ours is one of these.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ class HubError(Exception):
 
 
 class StorageFull(HubError):
-    """The disk is full: nothing was stored, readings stay on their edges. Free space, then go on."""
+    """The disk is full: nothing was stored, readings stay on their edges. Free some space."""
 
 
 class LedgerError(HubError):
@@ -32,7 +35,7 @@ class LedgerCorrupt(LedgerError):
 
 
 class LedgerBehind(LedgerError):
-    """A checkpoint was handed out that this ledger does not continue: an old copy, a cut tail or a fork."""
+    """A checkpoint was handed out that this ledger does not continue: old copy or fork."""
 
 
 class WebRefused(HubError):
@@ -41,6 +44,18 @@ class WebRefused(HubError):
 
 class ConfigError(HubError):
     """A configuration file is wrong. `findings` are all of them, each with file and line."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+class FoundingRefused(HubError):
+    """A microgrid cannot be founded here; nothing was written."""
+
+
+class BadEnrolment(HubError):
+    """An enrolment file is wrong. `findings` are all of them, each naming its place."""
 
     def __init__(self, findings: tuple[str, ...]) -> None:
         super().__init__("\n".join(findings))

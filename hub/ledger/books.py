@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, and_, bindparam, delete, select
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, bindparam, delete, select
 
 from hub.ledger import schema
 from hub.ledger.engine import insert_rows, reading, writing
@@ -120,7 +120,7 @@ class Books:
         self._engine = engine
 
     def replace(self, rows: Sequence[BookRow]) -> None:
-        """Write the rows in one transaction, each over the one with its key; the last one counts."""
+        """Write the rows in one transaction, each over the one with its key; the last counts."""
         by_kind: dict[type[BookRow], list[tuple[object, ...]]] = {}
         for row in rows:
             by_kind.setdefault(type(row), []).append(astuple(row))
@@ -156,14 +156,14 @@ class Books:
             for row in connection.execution_options(yield_per=1000).execute(wanted):
                 yield kind(*row)
 
-    def _select(self, kind: type[Row], wanted: object) -> list[Row]:
+    def _select(self, kind: type[Row], wanted: Select[Any]) -> list[Row]:
         with reading(self._engine) as connection:
-            return [kind(*row) for row in connection.execute(wanted)]  # type: ignore[call-overload]
+            return [kind(*row) for row in connection.execute(wanted)]
 
 
-def _time_first(table: Table) -> list[object]:
+def _time_first(table: Table) -> list[Column[Any]]:
     keys = list(table.primary_key)
-    return sorted(keys, key=lambda column: not column.name.endswith(("_ms", "_index")))  # type: ignore[return-value]
+    return sorted(keys, key=lambda column: not column.name.endswith(("_ms", "_index")))
 
 
 def _replace(connection: Connection, table: Table, values: list[tuple[object, ...]]) -> None:

@@ -1,4 +1,4 @@
-"""The stored hashes of complete subtrees, read back from the database with a small cache in front."""
+"""The stored hashes of complete subtrees, read from the database through a small cache."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class StoredNodes:
         self._engine = engine
         self._recent: dict[Place, bytes] = {}
 
-    def remember(self, places: Iterable[tuple[Place, bytes]]) -> None:
+    def remember(self, finished: Iterable[tuple[int, int, bytes]]) -> None:
         """Keep hashes that were just committed; the oldest half goes when there are too many."""
-        self._recent.update(places)
+        self._recent.update(((level, index), digest) for level, index, digest in finished)
         if len(self._recent) > CACHE_PLACES_MAX:
             kept = list(self._recent.items())[-CACHE_PLACES_MAX // 2 :]
             self._recent = dict(kept)

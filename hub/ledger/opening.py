@@ -1,4 +1,4 @@
-"""Opening a ledger: make or check its tables, find the tree's right edge, and trust the tail only then.
+"""Opening a ledger: make or check its tables, find the tree's right edge, check the tail.
 
 A start reads the right edge, the newest checkpoint and the last TAIL_ENTRIES entries, whatever the
 ledger's size; the whole is `verify`'s work.
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, func, inspect, insert, select
+from sqlalchemy import Connection, Engine, func, insert, inspect, select
 
 from hub.errors import LedgerBehind, LedgerCorrupt, SchemaMismatch
 from hub.ledger import proofs, schema
 from hub.ledger.engine import protect, reading, writing
 from hub.ledger.newest import HandedOut
-from hub.ledger.nodes import StoredNodes
+from hub.ledger.nodes import StoredNodes, missing_node
 from hub.ledger.records import Checkpoint
-from messages.log import checkpoint as checkpoints
-from messages.log.tree import leaf_hash
+from messages.errors import MessageError
+from messages.log.checkpoint import Checkpoint as TreeHead
+from messages.log.checkpoint import parse_checkpoint
+from messages.log.note import parse_note
+from messages.log.tree import Frontier, leaf_hash
 
 TAIL_ENTRIES = 2_000
 MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version -> statements that lead to the next
@@ -26,7 +29,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version -> statements that lead t
 class Opened(NamedTuple):
     """What a store knows after a checked start."""
 
-    growth: proofs.Growth
+    frontier: Frontier
     newest: Checkpoint | None
 
 
@@ -95,16 +98,26 @@ def read_newest(connection: Connection) -> Checkpoint | None:
     return Checkpoint(row.size, row.note) if row else None
 
 
-def read_edge(engine: Engine, nodes: StoredNodes) -> proofs.Growth:
+def read_edge(engine: Engine, nodes: StoredNodes) -> Frontier:
     """Return the tree's right edge as a reader finds it, unchecked."""
     with reading(engine) as connection:
         size = read_number(connection, "size")
-    edge = nodes.fetch(proofs.cover(0, size))
-    return proofs.Growth(size, [edge[place] for place in proofs.cover(0, size)])
+    return proofs.frontier(size, nodes)
+
+
+def head_of(checkpoint: Checkpoint) -> TreeHead:
+    """Return what a stored note says, its signature unchecked."""
+    try:
+        head = parse_checkpoint(parse_note(checkpoint.note).text)
+    except MessageError as error:
+        raise LedgerCorrupt(f"checkpoint {checkpoint.size} cannot be read: {error}") from error
+    if head.size != checkpoint.size:
+        raise LedgerCorrupt(f"the checkpoint stored for {checkpoint.size} says {head.size}")
+    return head
 
 
 def inspect_log(engine: Engine, nodes: StoredNodes) -> Opened:
-    """Return the tree's right edge and the newest checkpoint, after checking the tail against both."""
+    """Return the tree's right edge and the newest checkpoint, the tail checked against both."""
     with reading(engine) as connection:
         size = read_number(connection, "size")
         last = connection.execute(select(func.max(schema.entry.c.index))).scalar_one()
@@ -117,12 +130,11 @@ def inspect_log(engine: Engine, nodes: StoredNodes) -> Opened:
             f"the ledger says it has {size} entries, but its last one makes {held}. "
             "Do not sign on: run `gridtally-hub verify`."
         )
-    edge = nodes.fetch(proofs.cover(0, size))
-    growth = proofs.Growth(size, [edge[place] for place in proofs.cover(0, size)])
-    _check_tail(engine, nodes, growth)
+    frontier = proofs.frontier(size, nodes)
+    _check_tail(engine, nodes, frontier)
     if newest:
         _check_newest(newest, nodes)
-    return Opened(growth, newest)
+    return Opened(frontier, newest)
 
 
 def cut_tail(held: int, promised: int) -> str:
@@ -133,25 +145,24 @@ def cut_tail(held: int, promised: int) -> str:
     )
 
 
-def _check_tail(engine: Engine, nodes: StoredNodes, growth: proofs.Growth) -> None:
-    start = max(0, growth.size - TAIL_ENTRIES)
-    edge = nodes.fetch(proofs.cover(0, start))
-    again = proofs.Growth(start, [edge[place] for place in proofs.cover(0, start)])
-    completed: list[tuple[int, int, bytes]] = []
+def _check_tail(engine: Engine, nodes: StoredNodes, edge: Frontier) -> None:
+    start = max(0, edge.size - TAIL_ENTRIES)
+    again = proofs.frontier(start, nodes)
+    finished: list[tuple[int, int, bytes]] = []
     table = schema.entry
     wanted = select(table.c.index, table.c.leaf_hash, table.c.raw).where(table.c.index >= start)
     with reading(engine) as connection:
         for index, leaf, raw in connection.execute(wanted.order_by(table.c.index)):
             if index != again.size:
-                raise LedgerCorrupt(f"entry {again.size} is missing from the ledger")
+                raise LedgerCorrupt(missing_node(0, again.size))
             if leaf_hash(raw) != leaf:
                 raise LedgerCorrupt(f"entry {index} is not the one that was hashed into the log")
-            again.append(leaf, completed)
-    stored = nodes.fetch((level, index) for level, index, _ in completed)
-    for level, index, digest in completed:
+            finished += again.append(leaf)
+    stored = nodes.fetch((level, index) for level, index, _ in finished)
+    for level, index, digest in finished:
         if stored[level, index] != digest:
             raise LedgerCorrupt(wrong_node(level, index))
-    if again.root() != growth.root():
+    if again.root() != edge.root():
         raise LedgerCorrupt("the stored hashes of the log's right edge do not fit its last entries")
 
 
@@ -162,8 +173,7 @@ def wrong_node(level: int, index: int) -> str:
 
 
 def _check_newest(newest: Checkpoint, nodes: StoredNodes) -> None:
-    body = checkpoints.parse_note(newest.note)
-    if body.size != newest.size or proofs.root(newest.size, nodes) != body.root:
+    if proofs.root(newest.size, nodes) != head_of(newest).root:
         raise LedgerCorrupt(
             f"the first {newest.size} entries do not have the root that the stored checkpoint over "
             "them was signed for. Do not sign on: run `gridtally-hub verify`."
@@ -174,9 +184,10 @@ def check_continues(seen: HandedOut, nodes: StoredNodes, size: int, source: str)
     """Raise LedgerBehind unless the ledger holds and continues a checkpoint that was handed out."""
     if seen.size > size:
         raise LedgerBehind(
-            f"this ledger holds {size} entries, but {source} a checkpoint over {seen.size}: it is an "
-            "old copy, and signing on would fork the log. Put the newest copy back. If it is lost, "
-            "keep this one for reading and start a log of another origin with `gridtally-hub init`."
+            f"this ledger holds {size} entries, but {source} a checkpoint over {seen.size}: it is "
+            "an old copy, and signing on would fork the log. Put the newest copy back. If that is "
+            "lost, keep this one for reading and start a log of another origin with "
+            "`gridtally-hub init`."
         )
     if proofs.root(seen.size, nodes) != seen.root:
         raise LedgerBehind(

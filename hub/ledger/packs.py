@@ -1,4 +1,4 @@
-"""Telemetry packs: signed, durable, contiguous, kept beside the log; a seal entry commits to them."""
+"""Telemetry packs: signed, durable, contiguous, kept beside the log until a seal commits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hub.ledger.schema import pack
 
 
 class Packs:
-    """Owns the `pack` table. A seal's packs stand in (kid, sequence) order, as its tree has them."""
+    """Owns the `pack` table. A seal's packs stand in (kid, sequence) order, as in its tree."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -40,11 +40,11 @@ class Packs:
             return [PendingPack(*row) for row in connection.execute(wanted)]
 
     def pack(self, kid: bytes, sequence: int) -> Pack | None:
-        """Return one pack, None if it is not stored; `raw` is empty once retention took its body."""
+        """Return one pack, None if it is not stored; `raw` is empty once retention took it."""
         wanted = select(pack).where(pack.c.kid == kid, pack.c.sequence == sequence)
         with reading(self._engine) as connection:
             row = connection.execute(wanted).first()
-        return Pack(*row[:5], row[5]) if row else None
+        return Pack(*row) if row else None
 
     def seals(self, kid: bytes, first: int, last: int) -> Mapping[int, int | None]:
         """Return {sequence: seal index or None} for what is stored of [first, last]."""
@@ -53,7 +53,7 @@ class Packs:
         )
         with reading(self._engine) as connection:
             rows = connection.execute(wanted.order_by(pack.c.sequence))
-            return {sequence: seal_index for sequence, seal_index in rows}
+            return {row.sequence: row.seal_index for row in rows}
 
     def count(self) -> int:
         """Return how many packs are stored."""

@@ -1,16 +1,16 @@
 """Roots and proofs from the stored hashes of complete subtrees.
 
-Node (level, index) is the RFC 6962 hash of leaves [index*2^level, (index+1)*2^level); level 0 is the
-leaf hashes. Nothing here reads a database: it says which nodes it needs, and a `Nodes` brings them.
+Node (level, index) is the RFC 6962 hash of leaves [index*2^level, (index+1)*2^level); level 0 is
+the leaf hashes. `messages.log.tree` says which subtrees a proof needs; this file finds them among
+the stored nodes, with one fetch a proof.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from messages.log.tree import EMPTY_ROOT, node_hash
+from messages.log import tree
 
 Place = tuple[int, int]  # (level, index)
 Range = tuple[int, int]  # leaves [start, stop)
@@ -22,11 +22,6 @@ class Nodes(Protocol):
     def fetch(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
         """Return the hash at each place; raise LedgerCorrupt if one is missing."""
         ...
-
-
-def split_at(count: int) -> int:
-    """Return the largest power of two below `count` (RFC 6962's k); `count` is at least 2."""
-    return 1 << ((count - 1).bit_length() - 1)
 
 
 def cover(start: int, stop: int) -> list[Place]:
@@ -43,103 +38,40 @@ def cover(start: int, stop: int) -> list[Place]:
     return places
 
 
-def hash_ranges(ranges: Sequence[Range], nodes: Nodes) -> tuple[bytes, ...]:
+def make_proof(make: Callable[[tree.Subtree], list[bytes]], nodes: Nodes) -> tuple[bytes, ...]:
+    """Return what `make` makes of a subtree function, with one fetch for all that it asks for."""
+    asked: list[Range] = []
+
+    def note(start: int, stop: int) -> bytes:
+        asked.append((start, stop))
+        return b""
+
+    make(note)
+    hashes = hash_ranges(asked, nodes)
+    return tuple(make(lambda start, stop: hashes[start, stop]))
+
+
+def hash_ranges(ranges: Sequence[Range], nodes: Nodes) -> dict[Range, bytes]:
     """Return the subtree hash of each range, with one fetch for all."""
-    covers = [cover(start, stop) for start, stop in ranges]
-    known = nodes.fetch({place for places in covers for place in places})
-    return tuple(_join([known[place] for place in places]) for places in covers)
+    covers = {asked: cover(*asked) for asked in ranges}
+    known = nodes.fetch({place for places in covers.values() for place in places})
+    return {asked: _join([known[place] for place in places]) for asked, places in covers.items()}
+
+
+def frontier(size: int, nodes: Nodes) -> tree.Frontier:
+    """Return the right edge of the tree of `size`, ready to grow."""
+    places = cover(0, size)
+    known = nodes.fetch(places)
+    return tree.Frontier(size, [known[place] for place in places])
+
+
+def root(size: int, nodes: Nodes) -> bytes:
+    """Return the root of the first `size` leaves."""
+    return frontier(size, nodes).root()
 
 
 def _join(hashes: Sequence[bytes]) -> bytes:
     joined = hashes[-1]
     for left in reversed(hashes[:-1]):
-        joined = node_hash(left, joined)
+        joined = tree.node_hash(left, joined)
     return joined
-
-
-def root(size: int, nodes: Nodes) -> bytes:
-    """Return the root of the first `size` leaves."""
-    return hash_ranges([(0, size)], nodes)[0] if size else EMPTY_ROOT
-
-
-def inclusion_ranges(index: int, size: int) -> list[Range]:
-    """Return the subtrees beside the path of leaf `index`, from the leaf up (RFC 6962 2.1.1)."""
-    start, stop = 0, size
-    beside: list[Range] = []
-    while stop - start > 1:
-        middle = start + split_at(stop - start)
-        if index < middle:
-            beside.append((middle, stop))
-            stop = middle
-        else:
-            beside.append((start, middle))
-            start = middle
-    return beside[::-1]
-
-
-def consistency_ranges(old: int, new: int) -> list[Range]:
-    """Return the subtrees that show the first `old` leaves inside `new` (RFC 6962 2.1.2)."""
-    if old in (0, new):
-        return []
-    start, stop = 0, new
-    beside: list[Range] = []
-    while old != stop:
-        middle = start + split_at(stop - start)
-        if old <= middle:
-            beside.append((middle, stop))
-            stop = middle
-        else:
-            beside.append((start, middle))
-            start = middle
-    if start:  # the old tree ends in a subtree of its own; else its root is known to the asker
-        beside.append((start, stop))
-    return beside[::-1]
-
-
-def many_ranges(indices: Sequence[int], size: int) -> list[Range]:
-    """Return every maximal subtree without a wanted leaf, left to right; `indices` are sorted."""
-    outside: list[Range] = []
-    stack: list[Range] = [(0, size)] if size else []
-    while stack:
-        start, stop = stack.pop()
-        at = bisect_left(indices, start)
-        if at == len(indices) or indices[at] >= stop:
-            outside.append((start, stop))
-        elif stop - start > 1 and bisect_left(indices, stop) - at < stop - start:
-            middle = start + split_at(stop - start)
-            stack += [(middle, stop), (start, middle)]
-    return outside
-
-
-class Growth:
-    """The right edge of the tree: grows by leaves and says which nodes became complete.
-
-    Work on a copy (`clone`) inside a transaction and keep it only after the commit.
-    """
-
-    def __init__(self, size: int, edge: Sequence[bytes]) -> None:
-        """`edge`: the hashes of `cover(0, size)`, left to right."""
-        self.size = size
-        self._edge = list(edge)
-
-    def clone(self) -> Growth:
-        """Return one that can grow without this one."""
-        return Growth(self.size, self._edge)
-
-    def append(self, leaf: bytes, completed: list[tuple[int, int, bytes]]) -> None:
-        """Add one leaf hash; put each inner node (level, index, hash) it completes on the list."""
-        index = self.size
-        level = 0
-        joined = leaf
-        edge = self._edge
-        while index & 1:
-            joined = node_hash(edge.pop(), joined)
-            index >>= 1
-            level += 1
-            completed.append((level, index, joined))
-        edge.append(joined)
-        self.size += 1
-
-    def root(self) -> bytes:
-        """Return the root over all leaves so far."""
-        return _join(self._edge) if self._edge else EMPTY_ROOT

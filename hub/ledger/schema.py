@@ -76,7 +76,7 @@ pack = Table(
     Column("leaf_hash", LargeBinary(32), nullable=False),
     Column("at_ms", Count, nullable=False),
     Column("seal_index", Count, ForeignKey("entry.index")),
-    Column("raw", LargeBinary, nullable=False),
+    Column("raw", LargeBinary, nullable=False),  # last, since it is long; empty after retention
     Index("pack_by_seal", "seal_index", "kid", "sequence"),
 )
 

@@ -6,11 +6,12 @@ is stored and the file outside the database says so. One process writes; any num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 
 from hub.errors import LedgerBehind, LedgerCorrupt, LedgerError, NoSuchEntry
 from hub.ledger import opening, proofs
@@ -26,7 +27,7 @@ from hub.ledger.engine import (
 )
 from hub.ledger.lock import WriterLock
 from hub.ledger.newest import HandedOut, NewestFile, sync_folder
-from hub.ledger.nodes import StoredNodes
+from hub.ledger.nodes import StoredNodes, missing_node
 from hub.ledger.packs import Packs
 from hub.ledger.records import Checkpoint, Entry, NewEntry, NewPack, Snapshot
 from hub.ledger.schema import checkpoint as checkpoint_table
@@ -36,7 +37,7 @@ from hub.ledger.schema import ledger as ledger_table
 from hub.ledger.schema import node as node_table
 from hub.ledger.schema import snapshot as snapshot_table
 from hub.ledger.strangers import Strangers
-from messages.log.checkpoint import parse_note
+from messages.log import tree
 
 ENTRIES_A_READ = 1_000
 
@@ -49,7 +50,7 @@ class Store:
         self._engine = engine
         self._read_only = read_only
         self._nodes = StoredNodes(engine)
-        self._growth: proofs.Growth | None = None
+        self._frontier: tree.Frontier | None = None
         self._checkpoint: Checkpoint | None = None
         self._behind = ""
         self._lock: WriterLock | None = None
@@ -135,7 +136,7 @@ class Store:
     @property
     def size(self) -> int:
         """How many entries the log has. A reader asks the database each time."""
-        return self._tree().size
+        return self._edge().size
 
     def append(
         self,
@@ -155,24 +156,23 @@ class Store:
             LedgerBehind: a newer checkpoint than this ledger was shown (`check_seen`).
         """
         self._require_writing()
-        growth = self._tree().clone()
-        start = growth.size
-        completed: list[tuple[int, int, bytes]] = []
+        edge = self._edge().copy()
+        start = edge.size
+        finished: list[tuple[int, int, bytes]] = []
         for new in entries:
-            growth.append(new.leaf_hash, completed)
+            finished += edge.append(new.leaf_hash)
         try:
             with writing(self._engine) as connection:
-                _write_size(connection, start, growth.size)
-                _write_entries(connection, start, entries, completed)
+                _write_size(connection, start, edge.size)
+                _write_entries(connection, start, entries, finished)
                 self.packs.write(connection, packs, sealed, _seal_index(start, entries, sealed))
         except BaseException:
-            self._growth = None  # the database decides what was committed
+            self._frontier = None  # the database decides what was committed
             self._nodes.forget()
             raise
-        self._growth = growth
-        self._nodes.remember(((0, start + n), new.leaf_hash) for n, new in enumerate(entries))
-        self._nodes.remember(((level, index), digest) for level, index, digest in completed)
-        return range(start, growth.size)
+        self._frontier = edge
+        self._nodes.remember(finished)
+        return range(start, edge.size)
 
     def make_room(self) -> None:
         """Give the ballast to a full disk, so that the database works again. Keep it back later."""
@@ -189,10 +189,10 @@ class Store:
             sign: makes the signed note from (size, root). It must be the log key's.
         """
         self._require_writing()
-        tree = self._tree()
-        if self._checkpoint and self._checkpoint.size == tree.size:
+        edge = self._edge()
+        if self._checkpoint and self._checkpoint.size == edge.size:
             return self._checkpoint
-        signed = Checkpoint(tree.size, sign(tree.size, tree.root()))
+        signed = Checkpoint(edge.size, sign(edge.size, edge.root()))
         with writing(self._engine) as connection:
             connection.execute(insert(checkpoint_table).values(size=signed.size, note=signed.note))
         self._note_handed_out(signed)
@@ -227,7 +227,7 @@ class Store:
 
     def _note_handed_out(self, signed: Checkpoint) -> None:
         if self._handed:
-            self._handed.write(HandedOut(signed.size, parse_note(signed.note).root))
+            self._handed.write(HandedOut(signed.size, opening.head_of(signed).root))
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -241,20 +241,21 @@ class Store:
             upto = min(at + ENTRIES_A_READ, end)
             index = entry_table.c.index
             wanted = select(entry_table).where(index >= at, index < upto).order_by(index)
-            found = self._select(wanted)
-            for expected, row in enumerate(found, at):
-                if row.index != expected:
-                    raise LedgerCorrupt(f"entry {expected} is missing from the ledger")
-                yield Entry(*row)
-            if len(found) < upto - at:
-                raise LedgerCorrupt(f"entry {at + len(found)} is missing from the ledger")
+            expected = at
+            for found in self._entries(wanted):
+                if found.index != expected:
+                    raise LedgerCorrupt(missing_node(0, expected))
+                yield found
+                expected += 1
+            if expected != upto:
+                raise LedgerCorrupt(missing_node(0, expected))
 
     def entry(self, index: int) -> Entry:
         """Return one entry; NoSuchEntry says how many there are."""
-        found = self._select(select(entry_table).where(entry_table.c.index == index))
+        found = self._entries(select(entry_table).where(entry_table.c.index == index))
         if not found:
             raise NoSuchEntry(f"there is no entry {index}: the ledger has {self.size}")
-        return Entry(*found[0])
+        return found[0]
 
     def find(self, entry_id: bytes | str) -> Entry:
         """Return the entry with a leaf hash, or with the only one that begins with hex digits."""
@@ -265,13 +266,13 @@ class Store:
         else:
             low, high = _prefix_bounds(entry_id)
             wanted = wanted.where(column >= low, column <= high)
-        found = self._select(wanted.limit(2))
+        found = self._entries(wanted.limit(2))
         name = entry_id.hex() if isinstance(entry_id, bytes) else entry_id
         if not found:
             raise NoSuchEntry(f"no entry has the id {name}")
         if len(found) > 1:
             raise NoSuchEntry(f"more than one entry id begins with {name}: give more digits")
-        return Entry(*found[0])
+        return found[0]
 
     def stored(self, kid: bytes, stream: str, sequence: int) -> Entry | None:
         """Return the entry at one place of a key's stream, None if there is none."""
@@ -279,8 +280,8 @@ class Store:
         wanted = select(entry_table).where(
             table.kid == kid, table.stream == stream, table.sequence == sequence
         )
-        found = self._select(wanted)
-        return Entry(*found[0]) if found else None
+        found = self._entries(wanted)
+        return found[0] if found else None
 
     def position(self, kid: bytes, stream: str, sequence: int) -> int | None:
         """Return the index of the entry at one place of a key's stream, None if there is none."""
@@ -293,22 +294,24 @@ class Store:
         wanted = select(table.sequence, table.index).where(
             table.kid == kid, table.stream == stream, table.sequence.between(first, last)
         )
-        return {row.sequence: row.index for row in self._select(wanted.order_by(table.sequence))}
+        with reading(self._engine) as connection:
+            rows = connection.execute(wanted.order_by(table.sequence))
+            return {row[0]: row[1] for row in rows}
 
     def of_kind(self, kind: str, start: int = 0) -> list[Entry]:
         """Return the entries of one kind from an index on. Reads all in between: for rare kinds."""
         wanted = select(entry_table).where(entry_table.c.index >= start, entry_table.c.kind == kind)
-        return [Entry(*row) for row in self._select(wanted.order_by(entry_table.c.index))]
+        return self._entries(wanted.order_by(entry_table.c.index))
 
     def head(self, kid: bytes, stream: str) -> int:
-        """Return the highest sequence of a stream that is used up, stored or in a gap; 0 if none."""
+        """Return the highest sequence of a stream that is used up, by a gap too; 0 if none."""
         entries, gaps = entry_table.c, gap_table.c
-        asked: list[Select[tuple[int]]] = [
+        asked: list[Select[Any]] = [
             select(func.max(entries.sequence)).where(entries.kid == kid, entries.stream == stream),
             select(func.max(gaps.last_sequence)).where(gaps.kid == kid, gaps.stream == stream),
         ]
         with reading(self._engine) as connection:
-            highest = [connection.execute(wanted).scalar_one() or 0 for wanted in asked]
+            highest = [int(connection.execute(wanted).scalar_one() or 0) for wanted in asked]
             if stream == "telemetry":
                 highest.append(self.packs.head(connection, kid))
         return max(highest)
@@ -317,9 +320,9 @@ class Store:
 
     def root(self, size: int | None = None) -> bytes:
         """Return the root of the first `size` entries, of all by default."""
-        tree = self._tree()
-        if size is None or size == tree.size:
-            return tree.root()
+        edge = self._edge()
+        if size is None or size == edge.size:
+            return edge.root()
         self._require_size(size)
         return proofs.root(size, self._nodes)
 
@@ -328,14 +331,18 @@ class Store:
         self._require_size(size)
         if not 0 <= index < size:
             raise NoSuchEntry(f"entry {index} is not among the first {size}")
-        return proofs.hash_ranges(proofs.inclusion_ranges(index, size), self._nodes)
+        return proofs.make_proof(
+            lambda subtree: tree.prove_inclusion(index, size, subtree), self._nodes
+        )
 
     def prove_consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """Return the proof that the tree of `new` continues that of `old` (RFC 6962 2.1.2)."""
         self._require_size(new)
         if not 0 <= old <= new:
             raise NoSuchEntry(f"a tree of {new} does not continue one of {old}")
-        return proofs.hash_ranges(proofs.consistency_ranges(old, new), self._nodes)
+        return proofs.make_proof(
+            lambda subtree: tree.prove_consistency(old, new, subtree), self._nodes
+        )
 
     def prove_many(self, indices: Iterable[int], size: int) -> tuple[bytes, ...]:
         """Return one proof for a set of entries, as `messages.log.tree.check_many` reads it."""
@@ -343,7 +350,9 @@ class Store:
         wanted = sorted(set(indices))
         if wanted and not (wanted[0] >= 0 and wanted[-1] < size):
             raise NoSuchEntry(f"entries {wanted[0]} to {wanted[-1]} are not among the first {size}")
-        return proofs.hash_ranges(proofs.many_ranges(wanted, size), self._nodes)
+        return proofs.make_proof(
+            lambda subtree: tree.prove_many(wanted, size, subtree), self._nodes
+        )
 
     # --- snapshots -------------------------------------------------------------------------
 
@@ -361,27 +370,28 @@ class Store:
     def snapshots(self) -> list[Snapshot]:
         """Return the stored snapshots, newest first."""
         wanted = select(snapshot_table).order_by(snapshot_table.c.size.desc())
-        return [Snapshot(*row) for row in self._select(wanted)]
+        with reading(self._engine) as connection:
+            return [Snapshot(*row) for row in connection.execute(wanted)]
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _select(self, wanted: Select[tuple[object, ...]]) -> Sequence[Row[tuple[object, ...]]]:
+    def _entries(self, wanted: Select[Any]) -> list[Entry]:
         with reading(self._engine) as connection:
-            return connection.execute(wanted).all()
+            return [Entry(*row) for row in connection.execute(wanted)]
 
-    def _tree(self) -> proofs.Growth:
-        if self._growth is None or self._read_only:
+    def _edge(self) -> tree.Frontier:
+        if self._frontier is None or self._read_only:
             self._reload()
-        if self._growth is None:
-            raise AssertionError("a reload leaves a tree")
-        return self._growth
+        if self._frontier is None:
+            raise AssertionError("a reload leaves a right edge")
+        return self._frontier
 
     def _reload(self) -> None:
         if self._read_only:
-            self._growth = opening.read_edge(self._engine, self._nodes)
+            self._frontier = opening.read_edge(self._engine, self._nodes)
             return
         opened = opening.inspect_log(self._engine, self._nodes)
-        self._growth, self._checkpoint = opened.growth, opened.newest
+        self._frontier, self._checkpoint = opened.frontier, opened.newest
 
     def _require_writing(self) -> None:
         if self._read_only:
@@ -416,14 +426,14 @@ def _write_entries(
     connection: Connection,
     start: int,
     entries: Sequence[NewEntry],
-    completed: Sequence[tuple[int, int, bytes]],
+    finished: Sequence[tuple[int, int, bytes]],
 ) -> None:
     rows = [
         (at, new.leaf_hash, new.kid, new.stream, new.sequence, new.kind, new.raw, new.preimage)
         for at, new in enumerate(entries, start)
     ]
     insert_rows(connection, entry_table, rows)
-    insert_rows(connection, node_table, completed)
+    insert_rows(connection, node_table, [node for node in finished if node[0]])
     gaps = [(at, *new.skips) for at, new in enumerate(entries, start) if new.skips]
     insert_rows(connection, gap_table, gaps)
 
