@@ -1,0 +1,157 @@
+"""To obey a lease or to refuse it. Pure: the guard checks the signature and moves the contacts.
+
+A lease runs from the moment this guard made its nonce, on the boottime clock, so that a delayed
+message eats its own life and no wall clock matters. Safe is de-energised, always: leaving a contact
+safe is what the rules restrict, and returning it to safe is never refused when a lease ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from messages.lease import TTL_MS_MAX, TTL_MS_MIN, Lease
+
+NONCES_MAX = 16
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What protects one relay and its load, whatever the hub wants. [ms]
+
+    Of the relays of one `interlock` group at most one is energised; "" is no group.
+    """
+
+    min_on_ms: int = 0
+    min_off_ms: int = 0
+    interlock: str = ""
+    switches_per_minute_max: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact as last commanded. Times are boottime. [ms]
+
+    Attributes:
+        energised: whether the coil is driven.
+        since_ms: when that began; at the start of the guard, its start.
+        ends_ms: when the lease is over; 0 without one.
+        sequence: of the newest lease obeyed since the guard's start.
+        decision: leaf index of that lease's reason; -1 for none.
+        reason: of that lease, or why the contact is safe.
+        changes_ms: when it was energised or released by leases in the last minute.
+    """
+
+    energised: bool = False
+    since_ms: int = 0
+    ends_ms: int = 0
+    sequence: int = 0
+    decision: int = -1
+    reason: str = "start"
+    changes_ms: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Obey:
+    """The contact as it is to be. `news`: another decision than the last, to be acknowledged."""
+
+    contact: Contact
+    moves: bool
+    news: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Why a lease changes nothing, in plain words."""
+
+    reason: str
+
+
+def decide(
+    lease: Lease,
+    rules: Mapping[str, Rules],
+    contacts: Mapping[str, Contact],
+    nonces: Mapping[bytes, int],
+    now_ms: int,
+) -> Obey | Refuse:
+    """Return what to do about a lease whose signature is the hub's.
+
+    Args:
+        lease: what the hub wants.
+        rules: of each relay of this node.
+        contacts: of each relay of this node.
+        nonces: the newest nonces this guard made -> when it made them. [ms boottime]
+        now_ms: boottime. [ms]
+    """
+    if lease.relay not in contacts:
+        return Refuse(f'"{lease.relay}" is no relay of this node')
+    before = contacts[lease.relay]
+    complaint = _unfit(lease, before, nonces, now_ms)
+    moves = lease.energised != before.energised
+    if not complaint and moves:
+        complaint = _unsafe(lease, rules, contacts, now_ms)
+    if complaint:
+        return Refuse(complaint)
+    after = replace(
+        before,
+        energised=lease.energised,
+        ends_ms=nonces[lease.nonce] + lease.ttl_ms,
+        sequence=lease.sequence,
+        decision=lease.decision,
+        reason=lease.reason,
+    )
+    if moves:
+        recent = _recent(before, now_ms)
+        after = replace(after, since_ms=now_ms, changes_ms=(*recent, now_ms))
+    return Obey(after, moves, moves or lease.decision != before.decision)
+
+
+def is_over(contact: Contact, now_ms: int) -> bool:
+    """Whether a contact has a lease that has ended."""
+    return 0 < contact.ends_ms <= now_ms
+
+
+def safe(contact: Contact, reason: str, now_ms: int) -> Contact:
+    """Return the contact de-energised and without a lease; what it was obeying is forgotten."""
+    since_ms = now_ms if contact.energised else contact.since_ms
+    return replace(
+        contact, energised=False, since_ms=since_ms, ends_ms=0, decision=-1, reason=reason
+    )
+
+
+def _unfit(lease: Lease, before: Contact, nonces: Mapping[bytes, int], now_ms: int) -> str:
+    """Return what is wrong with the lease itself."""
+    if not TTL_MS_MIN <= lease.ttl_ms <= TTL_MS_MAX:
+        return f"a life of {lease.ttl_ms} ms is not from {TTL_MS_MIN} to {TTL_MS_MAX}"
+    made_ms = nonces.get(lease.nonce)
+    if made_ms is None:
+        return "its nonce is not one of the newest of this guard"
+    if lease.sequence <= before.sequence:
+        return f"sequence {lease.sequence} is not above {before.sequence}"
+    if now_ms >= made_ms + lease.ttl_ms:
+        return f"it was over {now_ms - made_ms - lease.ttl_ms} ms before it came"
+    return ""
+
+
+def _unsafe(
+    lease: Lease, rules: Mapping[str, Rules], contacts: Mapping[str, Contact], now_ms: int
+) -> str:
+    """Return which rule of the relay forbids the move."""
+    rule, contact = rules[lease.relay], contacts[lease.relay]
+    stayed_ms = now_ms - contact.since_ms
+    if contact.energised:
+        short = stayed_ms < rule.min_on_ms
+        return f"energised for {stayed_ms} ms of at least {rule.min_on_ms}" if short else ""
+    if stayed_ms < rule.min_off_ms:
+        return f"released for {stayed_ms} ms of at least {rule.min_off_ms}"
+    if len(_recent(contact, now_ms)) >= rule.switches_per_minute_max:
+        return f"switched {rule.switches_per_minute_max} times within a minute"
+    for relay, other in contacts.items():
+        if other.energised and rule.interlock and rules[relay].interlock == rule.interlock:
+            return f'interlock "{rule.interlock}": {relay} is energised'
+    return ""
+
+
+def _recent(contact: Contact, now_ms: int) -> tuple[int, ...]:
+    return tuple(at_ms for at_ms in contact.changes_ms if now_ms - at_ms < MINUTE_MS)
