@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
@@ -54,6 +54,17 @@ class Packs:
         with reading(self._engine) as connection:
             rows = connection.execute(wanted.order_by(pack.c.sequence))
             return {row.sequence: row.seal_index for row in rows}
+
+    def sealed(self) -> Iterator[Pack]:
+        """Yield every pack that a seal covers, in (seal, kid, sequence) order."""
+        wanted = (
+            select(pack)
+            .where(pack.c.seal_index.is_not(None))
+            .order_by(pack.c.seal_index, pack.c.kid, pack.c.sequence)
+        )
+        with reading(self._engine) as connection:
+            for row in connection.execution_options(yield_per=1000).execute(wanted):
+                yield Pack(*row)
 
     def count(self) -> int:
         """Return how many packs are stored."""
