@@ -74,7 +74,11 @@ def test_bulk_without_room_is_refused_and_counted(
     monkeypatch.setattr(arrivals, "BULK_MAX", 3)
     waiting = Arrivals(linger_s=0.0, clock_s=clock)
     assert [waiting.put(message(n), urgent=False) for n in range(5)] == [
-        True, True, True, False, False,
+        True,
+        True,
+        True,
+        False,
+        False,
     ]
     assert waiting.dropped == 2
     assert waiting.take(0.0).bulk == (message(0), message(1), message(2))

@@ -62,7 +62,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         'colour = "green"\n'
         'database = "ledger.db"\n'
         "[keys]\n"
-        'log = 7\n'
+        "log = 7\n"
         'hub = "keys/hub.pem"\n'
         "[slots]\n"
         "slot = 900000\n"
@@ -76,7 +76,16 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
         'clock = "clock.sock"\n',
     )
     assert [line.split(":")[0] for line in found] == [
-        "1", "2", "3", "5", "8", "9", "11", "13", "14", "16",
+        "1",
+        "2",
+        "3",
+        "5",
+        "8",
+        "9",
+        "11",
+        "13",
+        "14",
+        "16",
     ]
     assert "slot_ms" in found[4]
     assert "above 10000" in found[6]

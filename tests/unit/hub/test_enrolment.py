@@ -1,0 +1,141 @@
+"""What a node says of itself becomes entries, or every finding at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from hub.enrolment import FORMAT, read_enrolment
+from hub.errors import BadEnrolment
+from messages.entries import RelayEntry
+
+KEY = "a301012006215820" + "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+OTHER = "a301012006215820" + "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+SMALL_ORDER = "a301012006215820" + "01" + "00" * 31
+
+
+def body() -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "microgrid": "bench",
+        "node": "dep1",
+        "member": "alice",
+        "node_key": KEY,
+        "meters": [
+            {
+                "meter_id": "dep1-heater",
+                "model": "ina219",
+                "purpose": "appliance",
+                "parent": "dep1-load",
+                "member": "alice",
+                "rated_mw": 40_000,
+                "key": OTHER,
+                "first_sequence": 1,
+            },
+            {
+                "meter_id": "dep1-load",
+                "model": "ina219",
+                "purpose": "consumption",
+                "parent": "",
+                "member": "alice",
+                "rated_mw": 120_000,
+                "key": KEY,
+                "first_sequence": 7,
+            },
+        ],
+        "relays": [
+            {
+                "relay": "heat",
+                "deenergised": "fed",
+                "load": "dep1-heater",
+                "member": "alice",
+                "rated_mw": 40_000,
+                "critical": False,
+            }
+        ],
+    }
+
+
+def findings(changed: object) -> tuple[str, ...]:
+    with pytest.raises(BadEnrolment) as raised:
+        read_enrolment(json.dumps(changed), "bench")
+    return raised.value.findings
+
+
+def test_the_node_comes_first_and_parents_before_children() -> None:
+    enrolment = read_enrolment(json.dumps(body()), "bench")
+    assert [(entry.holder, entry.name) for entry in enrolment.entries] == [
+        ("node", "dep1"),
+        ("meter", "dep1-load"),
+        ("meter", "dep1-heater"),
+    ]
+    assert enrolment.node.relays == (
+        RelayEntry("heat", "fed", "dep1-heater", "alice", 40_000, critical=False),
+    )
+    load = enrolment.entries[1]
+    assert (load.node, load.first_sequence, load.rated_mw) == ("dep1", 7, 120_000)
+    assert load.key == bytes.fromhex(KEY)
+    assert {entry.action for entry in enrolment.entries} == {"enrol"}
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    changed = body()
+    changed["microgrid"] = "other"
+    changed["node"] = "Dep1"
+    changed["meters"][0]["parent"] = ""
+    changed["meters"][0]["purpose"] = "appliance"
+    changed["meters"][1]["key"] = SMALL_ORDER
+    changed["relays"][0]["deenergised"] = "open"
+    found = findings(changed)
+    assert [line.split(":")[0] for line in found] == [
+        "microgrid",
+        "relays 1",
+        "meters 1 (dep1-heater)",
+        "meters 2 (dep1-load)",
+        "node",
+    ]
+    assert "small-order" in found[3]
+
+
+@pytest.mark.parametrize("key", sorted(body()))
+def test_each_key_is_required_and_typed(key: str) -> None:
+    short = body()
+    del short[key]
+    assert findings(short) == (f"the file: missing key {key!r}",)
+    wrong = body()
+    wrong[key] = 7
+    (finding,) = findings(wrong)
+    assert finding.startswith(f"the file: {key} must be ")
+
+
+@pytest.mark.parametrize(("table", "key"), [("meters", "purpose"), ("relays", "deenergised")])
+def test_each_key_of_a_meter_and_a_relay_is_required(table: str, key: str) -> None:
+    changed = body()
+    del changed[table][0][key]
+    assert findings(changed) == (f"{table} 1: missing key {key!r}",)
+
+
+def test_true_is_no_number_and_unknown_keys_are_named() -> None:
+    changed = body()
+    changed["meters"][0]["rated_mw"] = True
+    changed["colour"] = "green"
+    assert findings(changed) == ("the file: unknown key 'colour'",)
+    del changed["colour"]
+    assert findings(changed) == ("meters 1: rated_mw must be a whole number",)
+
+
+def test_a_name_stands_once() -> None:
+    changed = body()
+    changed["meters"].append(copy.deepcopy(changed["meters"][0]))
+    assert "meters: 'dep1-heater' stands there twice" in findings(changed)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "7", "{", '{"format": 1, "format": 1}', "[" * 5_000]
+)
+def test_what_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(BadEnrolment):
+        read_enrolment(text, "bench")
