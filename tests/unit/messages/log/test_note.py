@@ -1,0 +1,330 @@
+"""Signed notes, checkpoints, cosignatures, policies, proofs and tiles against published vectors."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from messages.errors import BadProof, BadSignature, MalformedMessage, MessageError
+from messages.log import tiles
+from messages.log.checkpoint import (
+    Checkpoint,
+    format_checkpoint,
+    open_checkpoint,
+    parse_checkpoint,
+    sign_checkpoint,
+)
+from messages.log.cosignature import cosign, open_cosignatures
+from messages.log.note import (
+    ED25519,
+    NoteKey,
+    format_vkey,
+    open_note,
+    parse_note,
+    parse_vkey,
+    sign_note,
+)
+from messages.log.policy import parse_policy, unwitnessed
+from messages.log.proof import LogProof, check_proof, format_proof, parse_proof
+from messages.log.tree import leaf_hash
+from messages.publickey import EDDSA, PublicKey
+from tests.support.vectors import vectors
+
+NOTES = vectors("trust/signed_note")
+DEMO = vectors("trust/checkpoint_cosignature_demo")
+LOG = parse_vkey(DEMO["log_vkey"])
+WITNESSES = tuple(parse_vkey(text) for text in DEMO["witness_vkeys"])
+
+
+class Seeded:
+    """A signer made from a published seed."""
+
+    def __init__(self, seed: str) -> None:
+        self._private = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(seed))
+        self.public = PublicKey(EDDSA, self._private.public_key().public_bytes_raw())
+
+    def sign(self, message: bytes) -> bytes:
+        return self._private.sign(message)
+
+
+def test_published_notes_open() -> None:
+    for case in NOTES["valid"]:
+        keys = [parse_vkey(text) for text in case["vkeys"]]
+        text, signers = open_note(case["note"], keys)
+        assert case["note"].startswith(text)
+        assert set(signers) <= set(keys)
+        assert signers
+
+
+def test_broken_notes_are_refused() -> None:
+    for case in NOTES["invalid"]:
+        with pytest.raises(MessageError):
+            open_note(case["note"], [parse_vkey(text) for text in case["vkeys"]])
+
+
+def test_published_signer_makes_the_published_note() -> None:
+    case = next(case for case in NOTES["valid"] if "signer_key" in case)
+    seed = base64.b64decode(case["signer_key"].split("+", 4)[4])[1:].hex()
+    text = parse_note(case["note"]).text
+
+    assert sign_note(text, "PeterNeumann", Seeded(seed)) == case["note"]
+
+
+def test_vkeys_come_back_and_every_changed_byte_is_refused() -> None:
+    for text in [DEMO["log_vkey"], *DEMO["witness_vkeys"]]:
+        assert format_vkey(parse_vkey(text)) == text
+        for place in range(len(text)):
+            for other in ("A", "+", " "):
+                bad = text[:place] + other + text[place + 1 :]
+                if bad != text:
+                    with pytest.raises(MalformedMessage):
+                        parse_vkey(bad)
+        for end in range(len(text)):
+            with pytest.raises(MalformedMessage):
+                parse_vkey(text[:end])
+
+
+def test_demo_checkpoint_is_made_to_the_letter() -> None:
+    signer = Seeded(DEMO["log_seed"])
+    checkpoint = Checkpoint(DEMO["origin"], DEMO["size"], bytes.fromhex(DEMO["root"]))
+    text = format_checkpoint(checkpoint)
+
+    assert (
+        sign_checkpoint(checkpoint, signer) == "\n".join(DEMO["checkpoint"].split("\n")[:5]) + "\n"
+    )
+    lines = [
+        cosign(text, time_s, key.name, Seeded(seed))
+        for key, seed, time_s in zip(WITNESSES, DEMO["witness_seeds"], times(), strict=True)
+    ]
+    assert sign_checkpoint(checkpoint, signer) + "".join(lines) == DEMO["checkpoint"]
+    assert open_checkpoint(DEMO["checkpoint"], LOG) == checkpoint
+
+
+def times() -> list[int]:
+    return [cosignature.time_s for cosignature in open_cosignatures(DEMO["checkpoint"], WITNESSES)]
+
+
+def test_cosignatures_are_of_the_witnesses() -> None:
+    found = open_cosignatures(DEMO["checkpoint"], WITNESSES)
+    assert tuple(cosignature.key for cosignature in found) == WITNESSES
+    assert open_cosignatures(DEMO["checkpoint"], ()) == ()
+
+
+@pytest.mark.parametrize("place", range(0, len(DEMO["checkpoint"]), 3))
+def test_a_changed_checkpoint_is_refused(place: int) -> None:
+    note = DEMO["checkpoint"]
+    bad = note[:place] + ("B" if note[place] != "B" else "C") + note[place + 1 :]
+    if parse_quietly(bad) == parse_note(note):
+        return
+    with pytest.raises(MessageError):
+        checkpoint = open_checkpoint(bad, LOG)
+        if len(open_cosignatures(bad, WITNESSES)) < 3:
+            raise BadProof(f"a witness is gone from {checkpoint}")
+
+
+def parse_quietly(note: str) -> object:
+    try:
+        return parse_note(note)
+    except MessageError:
+        return None
+
+
+def test_another_origin_is_refused_even_when_signed() -> None:
+    signer = Seeded(DEMO["log_seed"])
+    note = sign_note(
+        "elsewhere.example\n1\n" + base64.b64encode(bytes(32)).decode() + "\n", LOG.name, signer
+    )
+    with pytest.raises(BadProof, match=r"is of elsewhere.example"):
+        open_checkpoint(note, LOG)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a\n1\n",
+        "a\n01\n" + "A" * 43 + "=\n",
+        "a\n-1\n" + "A" * 43 + "=\n",
+        "a\n1\nAAAA\n",
+        "a b\n1\n" + "A" * 43 + "=\n",
+        "a\n1\n" + "A" * 43 + "=",
+        "a\n1\n\n" + "A" * 43 + "=\n",
+        "a\n1\n" + "A" * 42 + "B=\n",
+    ],
+)
+def test_other_checkpoint_texts_are_refused(text: str) -> None:
+    with pytest.raises(MalformedMessage):
+        parse_checkpoint(text)
+
+
+def test_extension_lines_are_kept() -> None:
+    text = "a\n0\n" + "A" * 43 + "=\nmore\n"
+    assert parse_checkpoint(text).extensions == ("more",)
+    assert format_checkpoint(parse_checkpoint(text)) == text
+
+
+@pytest.mark.parametrize(
+    "note", ["x", "x\n\n", "x\n\n- a AAAA\n", "x\x01\n\n— a AAAAAAAA\n", "\n\n— a A A\n"]
+)
+def test_other_note_texts_are_refused(note: str) -> None:
+    with pytest.raises(MalformedMessage):
+        parse_note(note)
+
+
+def test_a_thousand_signature_lines_are_too_many() -> None:
+    many = "x\n\n" + "— a AAAAAAAA\n" * 1000
+    with pytest.raises(MalformedMessage, match="1 to 128"):
+        parse_note(many)
+
+
+def test_a_known_key_that_does_not_verify_spoils_the_note() -> None:
+    good = sign_note("text\n", LOG.name, Seeded(DEMO["log_seed"]))
+    with pytest.raises(BadSignature):
+        open_note(good.replace("text", "tent"), [LOG])
+    with pytest.raises(BadProof, match="no signature of a known key"):
+        open_note(good, [replace(LOG, name="other")])
+
+
+def test_demo_proof_is_made_and_checked_to_the_letter() -> None:
+    leaf = bytes.fromhex(DEMO["leaf_hashes"][DEMO["index"]])
+    proof = parse_proof(DEMO["tlog_proof"])
+
+    assert proof.index == DEMO["index"]
+    assert [value.hex() for value in proof.path] == DEMO["inclusion"]
+    assert format_proof(proof) == DEMO["tlog_proof"]
+    assert check_proof(proof, leaf, LOG).size == DEMO["size"]
+    with pytest.raises(BadProof):
+        check_proof(proof, leaf_hash(b"other"), LOG)
+    with pytest.raises(BadProof):
+        check_proof(LogProof(3, proof.path, proof.checkpoint), leaf, LOG)
+
+
+def test_extra_line_of_a_proof_is_passed_over() -> None:
+    text = DEMO["tlog_proof"].replace("\nindex", "\nextra AAAA\nindex", 1)
+    assert parse_proof(text) == parse_proof(DEMO["tlog_proof"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("@v1", "@v2"),
+        ("index 4", "index 04"),
+        ("index 4", "index"),
+        ("index 4", "index -1"),
+        ("=\n", "\n"),
+    ],
+)
+def test_other_proof_texts_are_refused(old: str, new: str) -> None:
+    with pytest.raises(MessageError):
+        check_proof(parse_proof(DEMO["tlog_proof"].replace(old, new, 1)), bytes(32), LOG)
+
+
+def test_tiles_have_the_published_paths_and_contents() -> None:
+    paths = vectors("trust/tile_paths")
+    assert tiles.tile_path(tiles.Tile(0, 1_234_067, 256)) == paths["index_1234067_level_0"]
+    widths = [(tile.level, tile.width) for tile in tiles.tiles_of(70_000) if tile.level >= 0]
+    published = paths["size_70000"]
+    assert widths.count((0, 256)) == published["level0_full"]
+    assert (0, published["level0_partial"]) in widths
+    assert widths.count((1, 256)) == published["level1_full"]
+    assert (1, published["level1_partial"]) in widths
+    assert (2, published["level2_partial"]) in widths
+    assert [tiles.tile_path(tile) for tile in tiles.tiles_of(256)] == [
+        "tile/entries/000",
+        "tile/0/000",
+        "tile/1/000.p/1",
+    ]
+
+
+def test_demo_bundle_comes_back() -> None:
+    (path, packed), *_ = DEMO["entry_bundle"].items()
+    bundle = bytes.fromhex(packed)
+    entries = tiles.parse_bundle(bundle)
+
+    assert [entry.hex() for entry in entries] == DEMO["entries"]
+    assert tiles.format_bundle(entries) == bundle
+    assert tiles.tile_path(tiles.Tile(-1, 0, len(entries))) == path
+    for end in range(1, len(bundle)):
+        if end not in ends(entries):
+            with pytest.raises(MalformedMessage):
+                tiles.parse_bundle(bundle[:end])
+    with pytest.raises(MalformedMessage):
+        tiles.format_bundle([bytes(65_536)])
+    with pytest.raises(MalformedMessage):
+        tiles.parse_bundle(bytes(2) * 257)
+
+
+def ends(entries: list[bytes]) -> set[int]:
+    at, found = 0, set()
+    for entry in entries:
+        at += 2 + len(entry)
+        found.add(at)
+    return found
+
+
+def test_unwitnessed_policy_is_met_by_nobody() -> None:
+    policy = parse_policy(unwitnessed(DEMO["log_vkey"]))
+    assert policy.logs == (LOG,)
+    assert not policy.witnessed
+    assert policy.is_met(frozenset())
+
+
+def test_quorum_counts_groups_of_groups() -> None:
+    lines = [
+        f"witness w{i} {text} https://w{i}.example" for i, text in enumerate(DEMO["witness_vkeys"])
+    ]
+    text = "\n".join(
+        [
+            "# ours",
+            "",
+            f"log {DEMO['log_vkey']}",
+            *lines,
+            "group g 2 w0 w1",
+            "group f all g w2",
+            "quorum f",
+        ]
+    )
+    policy = parse_policy(text)
+
+    assert policy.witnessed
+    assert policy.is_met(frozenset(WITNESSES))
+    assert not policy.is_met(frozenset(WITNESSES[:2]))
+    one = parse_policy(text.replace("quorum f", "quorum w1"))
+    assert one.is_met(frozenset(WITNESSES[1:2]))
+    either = parse_policy(text.replace("group g 2", "group g any").replace("quorum f", "quorum g"))
+    assert either.is_met(frozenset(WITNESSES[:1]))
+
+
+W0, W1 = DEMO["witness_vkeys"][:2]
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("", "no quorum"),
+        ("quorum none\nquorum none", "line 2: a second quorum"),
+        ("quorum w", "'w' is not defined"),
+        (f"witness none {W0}\nquorum none", "taken"),
+        (f"witness a {W0}\nwitness a {W1}\nquorum none", "line 2: the name 'a' is taken"),
+        (f"witness a {W0}\nwitness b {W0}\nquorum none", "stands here twice"),
+        (f"log {W0}\nquorum none", "has type 0x04"),
+        (f"witness a {DEMO['log_vkey']}\nquorum none", "has type 0x01"),
+        (f"witness a {W0}\ngroup g any a b\nquorum g", "'b' is not defined"),
+        (f"witness a {W0}\ngroup g any a a\nquorum g", "member twice"),
+        (f"witness a {W0}\ngroup g 2 a\nquorum g", "'2' is not all, any or 1 to 1"),
+        (f"witness a {W0}\ngroup g some a\nquorum g", "'some' is not"),
+        ("watch a b", "no policy line"),
+    ],
+)
+def test_a_wrong_policy_line_is_named(text: str, finding: str) -> None:
+    with pytest.raises(MalformedMessage, match=finding):
+        parse_policy(text)
+
+
+def test_key_names_have_no_space_and_no_plus() -> None:
+    for name in ("", "a b", "a+b"):
+        with pytest.raises(MalformedMessage):
+            format_vkey(NoteKey(name, ED25519, LOG.public))
