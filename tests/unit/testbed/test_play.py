@@ -1,0 +1,191 @@
+"""A day at the barrier with stand-ins for edge and hub: what meters add up is what the world did."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardware import catalog
+from hardware.buses.i2c import I2cBus
+from hardware.mock.remote import RemoteI2c, WireLink
+from testbed.clock import Clock, Pace
+from testbed.devices import Devices, is_reversed
+from testbed.errors import NotReady
+from testbed.installation import socket_folder
+from testbed.layout import Layout, MeterPlace, NodePlace, current_max_ma, plan
+from testbed.play import Play
+from testbed.scenario import load_scenario
+from testbed.world import TICKS_PER_UWH, Kind, Probe
+
+MW_MS_PER_UWH = 3600
+
+
+@dataclass
+class StandIn:
+    """An edge that reads every meter with the real driver and integrates by trapezoid."""
+
+    node: NodePlace
+    wire: Path
+    doubled_mw_ms: dict[str, int] = field(default_factory=dict)
+    newest: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.link = WireLink(self.wire)
+        bus = I2cBus(lambda: RemoteI2c(self.link, f"{self.node.node}/i2c1"), "i2c1")
+        self.meters = [(place, meter(place, bus)) for place in self.node.meters]
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        at_ms = request["instant"]
+        for place, driver in self.meters:
+            power_mw = driver.sample().power_mw or 0
+            power_mw = -power_mw if is_reversed(place) else power_mw
+            before_ms, before_mw = self.newest.get(place.meter_id, (at_ms, power_mw))
+            total = self.doubled_mw_ms.get(place.meter_id, 0)
+            self.doubled_mw_ms[place.meter_id] = total + (before_mw + power_mw) * (
+                at_ms - before_ms
+            )
+            self.newest[place.meter_id] = (at_ms, power_mw)
+        return {"done": at_ms, "heads": {}}
+
+
+def meter(place: MeterPlace, bus: I2cBus) -> Any:
+    return catalog.make_meter(
+        "ina219",
+        bus,
+        {
+            "address": place.address,
+            "shunt_mohm": place.shunt_mohm,
+            "current_max_ma": current_max_ma(place),
+            "samples_averaged": 1,
+        },
+    )
+
+
+def serve(path: Path, hello: dict[str, str], answer: Callable[[dict[str, Any]], Any]) -> None:
+    def loop() -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.connect(str(path))
+            link.sendall(json.dumps(hello).encode() + b"\n")
+            with link.makefile("rb") as lines:
+                for line in lines:
+                    link.sendall(json.dumps(answer(json.loads(line))).encode() + b"\n")
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+@dataclass
+class Bench:
+    layout: Layout
+    devices: Devices
+    clock: Clock
+    edges: list[StandIn]
+    hub_saw: list[dict[str, Any]] = field(default_factory=list)
+    moves: Callable[[dict[str, Any]], int] = lambda _request: 0
+
+    def play(self) -> Play:
+        return Play(self.layout, self.devices, self.clock, Pace(None), lambda _at: None)
+
+    def fold(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.hub_saw.append(request)
+        return {"done": request["instant"], "moved": self.moves(request), "late": []}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    sockets = socket_folder(tmp_path)
+    layout = plan(load_scenario("paper000"), None, None)
+    clock = Clock(sockets / "clock.sock")
+    with Devices(layout, sockets / "wire.sock") as devices:
+        edges = [StandIn(node, sockets / "wire.sock") for node in layout.nodes]
+        made = Bench(layout, devices, clock, edges)
+        for edge in edges:
+            serve(clock.path, {"hello": "edge", "node": edge.node.node}, edge.answer)
+        serve(clock.path, {"hello": "hub"}, lambda request: made.fold(request))
+        assert not clock.wait_for([*(e.node.node for e in edges), "hub"], 10)
+        yield made
+        clock.close()
+        for edge in edges:
+            edge.link.close()
+
+
+def test_a_day_of_readings_is_a_day_of_the_world_to_the_unit(bench: Bench) -> None:
+    """Nothing is shed here; every bench watt is a whole step of the chips, so nothing is rounded."""
+    tally = bench.play().run()
+    assert (tally.slots, tally.instants, tally.rounds) == (24, 289, 0)
+    for edge in bench.edges[:3]:
+        for place in edge.node.meters:
+            ticks = bench.devices.world._registers[place.probe]
+            net = (ticks.import_ticks - ticks.export_ticks) // 1000
+            assert edge.doubled_mw_ms[place.meter_id] == net, place.meter_id
+    assert bench.devices.world.totals.residual() == 0
+    assert closed(bench) == [
+        (start + bench.layout.slot_ms, start)
+        for start in range(bench.layout.start_ms, bench.layout.end_ms, bench.layout.slot_ms)
+    ]
+
+
+def closed(bench: Bench) -> list[tuple[int, int]]:
+    """Return (instant, slot) for each slot that the hub was asked to close."""
+    asked = [(request["instant"], request["close"]) for request in bench.hub_saw]
+    return [(instant, slot) for instant, slot in asked if slot is not None]
+
+
+def test_what_switches_at_an_instant_falls_between_no_two_samples(bench: Bench) -> None:
+    """At t = 7 a guard opens DEP 2's heater while the hub decides: 40 of 60 W end at that moment."""
+    at_seven = bench.layout.start_ms + 7 * bench.layout.slot_ms
+
+    def shed(request: dict[str, Any]) -> int:
+        opens = request["instant"] == at_seven and request["close"] is not None
+        if opens:
+            bench.devices.run(lambda world: world.set_pin("dep2", 23, True))
+        return int(opens)
+
+    bench.moves = shed
+    bench.play().run()
+    assert bench.play().tally.rounds == 0
+    consumption = Probe(Kind.CONSUMPTION, "dep2")
+    ticks = bench.devices.world._registers[consumption].import_ticks
+    edge = bench.edges[1]
+    assert edge.doubled_mw_ms["dep2-consumption"] == ticks // 1000
+    hours = sum(edge_hours(bench)) - shed_watts(bench)
+    assert ticks == hours * 1_000_000 * TICKS_PER_UWH
+
+
+def edge_hours(bench: Bench) -> tuple[int, ...]:
+    from testbed.scenario import slot_powers_w
+
+    member = bench.layout.scenario.member[1]
+    return slot_powers_w(bench.layout.scenario, member.consumption, member.member)
+
+
+def shed_watts(bench: Bench) -> int:
+    """Return what the open heater kept back from hour 7 on. [W summed over hours]"""
+    from testbed.scenario import choose_loads
+
+    loads = bench.layout.scenario.member[1].load
+    chosen = [choose_loads(loads, power) or frozenset() for power in edge_hours(bench)]
+    return sum(40 for names in chosen[7:] if "heater" in names)
+
+
+def test_a_silent_hub_is_a_sentence(tmp_path: Path) -> None:
+    sockets = socket_folder(tmp_path)
+    layout = plan(load_scenario("paper000"), None, None)
+    clock = Clock(sockets / "clock.sock")
+    with Devices(layout, sockets / "wire.sock") as devices:
+        play = Play(
+            layout,
+            devices,
+            clock,
+            Pace(None),
+            lambda _at: None,
+            edge_timeout_s=0.0,
+            hub_deadline_ms=-2500,
+        )
+        with pytest.raises(NotReady, match="the hub did not answer"):
+            play.run()
+    clock.close()
