@@ -1,33 +1,33 @@
-"""From bytes off the broker to a message that may enter the log, or a refusal with its reason. Pure.
+"""From bytes off the broker to a verified message, or to a refusal with its reason. Pure.
 
-Two halves. `verify` judges one message by itself: size, form, signature, whose key, what it may say
-on that channel. Any worker can do it. `Sequencer.admit` judges order: the next contiguous sequence
-of each (key, stream) and nothing else. There is one. Neither stores anything, and bytes from
-outside never raise past this file.
+`verify` judges one message by itself: size, form, signature, whose key, what it may say on that
+channel. Any worker can do it. Order is judged in `hub.sequencer`. Bytes from outside never raise
+past this file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
-from messages import cose, network_aad
-from messages.entries import Ack, Call, Epoch
+from messages import cose, senml, telemetry
+from messages.cose import Envelope
+from messages.entries import Ack, Call, Epoch, content_type, network_aad, parse_as
 from messages.errors import BadSignature, MessageError
-from messages.live import Live
+from messages.live import Live, parse_live
 from messages.log.tree import leaf_hash
 from messages.publickey import PublicKey
-from messages.reading import Reading
-from messages.slots import is_edge, slot_start
+from messages.reading import Reading, parse_reading
+from messages.slots import crosses_edge, is_edge
 from messages.status import Hello, Status
-from messages.telemetry import Pack
+from messages.telemetry import Pack, parse_pack
 
 MESSAGE_BYTES_MAX: Final = 32_768
 FUTURE_MS_MAX: Final = 120_000  # how far a meter's clock may be ahead of the hub's
-WINDOW: Final = 16  # early messages held for each stream
-WINDOWS_MAX: Final = 4_096  # held in all
+ORDERED: Final = frozenset(("register", "telemetry", "event"))  # contiguous and durable
 
 
 class Reason(StrEnum):
@@ -53,17 +53,17 @@ class Reason(StrEnum):
 class KnownKey:
     """One registered key as intake needs it; the fold's registry says all this.
 
-    `role`: meter, node or member. `name`: its meter id, node name or member name. `node`: the one
-    node that may carry its messages, "" for any. `last_sequences`: a rotated key's last for each
-    stream. `first_sequence`: what each of its streams begins with.
+    `holder`: meter, node or member. `name`: its meter id, node name or member name. `node`: the one
+    node that may carry its messages, "" for any. `first_sequence`: what each of its streams begins
+    with. `last_sequences`: what a rotated key may still send, None while it is the current one.
     """
 
     key: PublicKey
-    role: str
+    holder: str
     name: str
     node: str
     first_sequence: int = 1
-    last_sequences: Mapping[str, int] = field(default_factory=dict)
+    last_sequences: Mapping[str, int] | None = None
     is_revoked: bool = False
 
 
@@ -115,6 +115,7 @@ class Refused:
     kid: bytes = b""
     stream: str = ""
     sequence: int = 0
+    first_sequence: int = 1
 
     @property
     def is_final(self) -> bool:
@@ -122,28 +123,54 @@ class Refused:
         return self.sequence > 0
 
 
-Parse = Callable[[cose.Envelope], Body]
-
-
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """How one content type is read on one channel, and who may sign it there."""
 
     word: str
-    role: str
+    holder: str
     stream: str
-    parse: Parse
+    parse: Callable[[Envelope], Body]
     is_bound: bool  # to the network, by external_aad
 
 
+def _said(kind: type[Ack | Epoch | Hello | Status | Call], holder: str, stream: str) -> _Kind:
+    return _Kind(kind.KIND, holder, stream, lambda envelope: parse_as(kind, envelope), True)
+
+
+# (last word of the topic, content type) -> how it is read. What is not here is refused.
+KINDS: Final[Mapping[tuple[str, int | str], _Kind]] = MappingProxyType(
+    {
+        ("register", senml.CONTENT_TYPE): _Kind(
+            "reading", "meter", "register", parse_reading, False
+        ),
+        ("telemetry", telemetry.CONTENT_TYPE): _Kind(
+            "telemetry", "meter", "telemetry", parse_pack, False
+        ),
+        ("live", senml.CONTENT_TYPE): _Kind("live", "meter", "live", parse_live, False),
+        ("ack", content_type(Ack.KIND)): _said(Ack, "node", "event"),
+        ("ack", content_type(Epoch.KIND)): _said(Epoch, "node", "event"),
+        ("hello", content_type(Hello.KIND)): _said(Hello, "node", "hello"),
+        ("status", content_type(Status.KIND)): _said(Status, "node", "status"),
+        ("call", content_type(Call.KIND)): _said(Call, "member", "call"),
+    }
+)
+
+
 def verify(
-    raw: bytes, node: str, channel: str, registry: Mapping[bytes, KnownKey], rules: Rules, now_ms: int
+    raw: bytes,
+    node: str,
+    channel: str,
+    registry: Mapping[bytes, KnownKey],
+    rules: Rules,
+    now_ms: int,
 ) -> Verified | Refused:
     """Judge one message by itself.
 
     Args:
         raw: the bytes as they came; the same bytes are stored and hashed.
-        node: the node in the topic, `channel` the last part of it: register, ack, ...
+        node: the node in the topic.
+        channel: the last word of the topic: register, telemetry, live, ack, ...
         registry: the keys in force, by kid.
         rules: network id, microgrid and slot length.
         now_ms: the hub's clock. [ms UTC]
@@ -153,19 +180,117 @@ def verify(
         return Refused(Reason.TOO_LARGE, sentence, node)
     try:
         envelope = cose.parse(raw)
+        known = registry.get(envelope.kid)
+        kind = KINDS.get((channel, envelope.content_type))
+        if known is None or kind is None:
+            return _refuse_stranger(envelope, known, node, channel)
+        aad = network_aad(rules.network_id) if kind.is_bound else b""
+        cose.verify(envelope, known.key, aad)
+        body = kind.parse(envelope)
+    except BadSignature as error:
+        return Refused(Reason.BAD_SIGNATURE, str(error), node)
     except MessageError as error:
         return Refused(Reason.MALFORMED, str(error), node)
-    known = registry.get(envelope.kid)
-    refused = _refuse_signer(envelope, known, node, channel)
-    if refused or known is None:
-        return refused or _unknown(envelope, node)
-    kind = KINDS[channel, envelope.content_type]
-    try:
-        cose.verify(envelope, known.key, network_aad(rules.network_id) if kind.is_bound else b"")
-    except BadSignature as error:
-        return Refused(Reason.BAD_SIGNATURE, f"{known.role} {known.name}: {error}", node)
-    try:
-        body = kind.parse(envelope)
-    except MessageError as error:
-        return Refused(Reason.MALFORMED, f"{known.role} {known.name}: {error}", node)
-    return _judge(_Signed(envelope, known, kind, body, node), rules, now_ms)
+    sequence, at_ms = _place(body)
+    verified = Verified(
+        raw,
+        leaf_hash(raw),
+        envelope.kid,
+        known.name,
+        node,
+        kind.word,
+        kind.stream,
+        sequence,
+        known.first_sequence,
+        at_ms,
+        body,
+    )
+    return (
+        _refuse_signer(verified, known, kind) or _refuse_body(verified, rules, now_ms) or verified
+    )
+
+
+def _refuse_stranger(
+    envelope: Envelope, known: KnownKey | None, node: str, channel: str
+) -> Refused:
+    if known is None:
+        sentence = f"no key {envelope.kid.hex()} is enrolled here: run `gridtally-hub enrol`"
+        return Refused(Reason.UNKNOWN_KEY, sentence, node)
+    sentence = f"content type {envelope.content_type} does not belong on the channel {channel}"
+    return Refused(Reason.WRONG_CHANNEL, sentence, node)
+
+
+def _place(body: Body) -> tuple[int, int]:
+    """Return the (sequence, instant) that a body carries, 0 where it has none."""
+    if isinstance(body, Reading | Live):
+        return body.sequence, body.at_ms
+    if isinstance(body, Pack):
+        return body.sequence, body.last_ms
+    if isinstance(body, Ack | Epoch):
+        return body.event, body.at_ms
+    return 0, body.at_ms if isinstance(body, Status) else 0
+
+
+def _refuse_signer(message: Verified, known: KnownKey, kind: _Kind) -> Refused | None:
+    if known.holder != kind.holder:
+        sentence = f"a {kind.word} is signed by a {kind.holder}'s key, not by a {known.holder}'s"
+        return Refused(Reason.WRONG_SIGNER, sentence, message.node)
+    if known.node and known.node != message.node:
+        sentence = f"{known.holder} {known.name} belongs to node {known.node}, not {message.node}"
+        return Refused(Reason.WRONG_NODE, sentence, message.node)
+    if known.is_revoked:
+        sentence = f"the key {message.kid.hex()} of {known.holder} {known.name} was revoked"
+        return Refused(Reason.REVOKED_KEY, sentence, message.node)
+    if message.sequence and known.last_sequences is not None:
+        last = known.last_sequences.get(message.stream, 0)
+        if message.sequence > last:
+            sentence = (
+                f"{known.holder} {known.name} has a new key; its old one counts up to {last} of "
+                f"{message.stream}, this is {message.sequence}"
+            )
+            return Refused(Reason.RETIRED_KEY, sentence, message.node)
+    return None
+
+
+def _refuse_body(message: Verified, rules: Rules, now_ms: int) -> Refused | None:
+    body = message.body
+    if isinstance(body, Reading | Live | Pack):
+        if body.microgrid != rules.microgrid:
+            sentence = f"it is of microgrid {body.microgrid}, this is {rules.microgrid}"
+            return _final(message, Reason.WRONG_MICROGRID, sentence)
+        if body.meter_id != message.name:
+            sentence = f"the key is of meter {message.name}, the message of {body.meter_id}"
+            return _final(message, Reason.WRONG_METER, sentence)
+    elif not isinstance(body, Call) and body.node != message.node:
+        sentence = f"the message says node {body.node}, its topic {message.node}"
+        return _final(message, Reason.WRONG_NODE, sentence)
+    if message.at_ms > now_ms + rules.future_ms_max:
+        ahead_s = (message.at_ms - now_ms) // 1000
+        sentence = f"its time is {ahead_s} s ahead of the hub's clock: check both clocks"
+        return Refused(Reason.FROM_THE_FUTURE, sentence, message.node)
+    return _refuse_slot(message, rules.slot_ms)
+
+
+def _refuse_slot(message: Verified, slot_ms: int) -> Refused | None:
+    body = message.body
+    if isinstance(body, Reading) and not is_edge(body.at_ms, slot_ms):
+        sentence = f"{body.at_ms} is no edge of a slot of {slot_ms} ms"
+        return _final(message, Reason.OFF_SLOT_EDGE, sentence)
+    if isinstance(body, Pack) and crosses_edge(body.t0_ms, body.last_ms, slot_ms):
+        sentence = f"samples from {body.t0_ms} to {body.last_ms} cross an edge of {slot_ms} ms"
+        return _final(message, Reason.CROSSES_SLOT_EDGE, sentence)
+    return None
+
+
+def _final(message: Verified, reason: Reason, sentence: str) -> Refused:
+    if message.stream not in ORDERED:
+        return Refused(reason, sentence, message.node)
+    return Refused(
+        reason,
+        sentence,
+        message.node,
+        message.kid,
+        message.stream,
+        message.sequence,
+        message.first_sequence,
+    )

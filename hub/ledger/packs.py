@@ -72,7 +72,7 @@ class Packs:
             return int(connection.execute(select(func.count()).select_from(pack)).scalar_one())
 
     def forget_before(self, at_ms: int) -> int:
-        """Empty the bodies of sealed packs whose first sample is older; return how many.
+        """Empty the bodies of sealed packs whose last sample is older; return how many.
 
         Their leaves stay: without them no other pack of the same seal could be proven.
         """

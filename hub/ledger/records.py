@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class NewPack:
-    """One signed telemetry pack to store off the log; `at_ms` is its first sample's instant."""
+    """One signed telemetry pack to store off the log; `at_ms` is its last sample's instant."""
 
     raw: bytes
     leaf_hash: bytes
