@@ -30,6 +30,9 @@ REGISTERS = (
 )
 """Input registers, function 4. The gaps between them read as zero, so a block may span them."""
 
+_WHOLE_WORDS, _HOLE_WORDS = 76, 4
+"""From the first to the last register, and the longest hole that two requests read along."""
+
 _METER_CODE_ADDRESS, _METER_CODE = 0xFC02, 0x0020
 _TENTHS_ABOVE_MHZ = 100_000
 
@@ -50,13 +53,14 @@ class Sdm120:
 
         Args:
             bus: the bus it sits on.
-            given: its id; `words_max` of 80 fetches a sample in one read instead of two.
+            given: its id; with `words_max` of 76 and more a sample is one read instead of two.
         """
         self._bus = bus
         self._device = given.address
         words_max = given.words_max - given.words_max % 2
+        hole_words_max = words_max if words_max >= _WHOLE_WORDS else _HOLE_WORDS
         self._map = registers.plan(
-            REGISTERS, function=4, words_max=words_max, hole_words_max=words_max
+            REGISTERS, function=4, words_max=words_max, hole_words_max=hole_words_max
         )
         self._is_identified = False
 

@@ -106,7 +106,7 @@ class Distortion:
 
     def seen(self, quantity: str, value: int) -> int:
         """Return what the sensor reports for a true value of this quantity."""
-        if not self._switches.active and not self._lied:
+        if not self._switches.active and not self._lied and not self._held:
             return value
         if "frozen" in self._switches:
             return self._held.setdefault(quantity, value)
