@@ -1,4 +1,4 @@
-"""A day at the barrier with stand-ins for edge and hub: what meters add up is what the world did."""
+"""A day at the barrier with stand-ins for edge and hub: meters add up to what the world did."""
 
 import json
 import socket
@@ -105,7 +105,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         made = Bench(layout, devices, clock, edges)
         for edge in edges:
             serve(clock.path, {"hello": "edge", "node": edge.node.node}, edge.answer)
-        serve(clock.path, {"hello": "hub"}, lambda request: made.fold(request))
+        serve(clock.path, {"hello": "hub"}, made.fold)
         assert not clock.wait_for([*(e.node.node for e in edges), "hub"], 10)
         yield made
         clock.close()
@@ -114,7 +114,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_day_of_readings_is_a_day_of_the_world_to_the_unit(bench: Bench) -> None:
-    """Nothing is shed here; every bench watt is a whole step of the chips, so nothing is rounded."""
+    """Every bench watt is a whole step of the chips, so nothing is rounded."""
     tally = bench.play().run()
     assert (tally.slots, tally.instants, tally.rounds) == (24, 289, 0)
     for edge in bench.edges[:3]:
@@ -136,7 +136,7 @@ def closed(bench: Bench) -> list[tuple[int, int]]:
 
 
 def test_what_switches_at_an_instant_falls_between_no_two_samples(bench: Bench) -> None:
-    """At t = 7 a guard opens DEP 2's heater while the hub decides: 40 of 60 W end at that moment."""
+    """At t = 7 a guard opens the heater of DEP 2 while the hub decides: 40 of 60 W end there."""
     at_seven = bench.layout.start_ms + 7 * bench.layout.slot_ms
 
     def shed(request: dict[str, Any]) -> int:
