@@ -78,14 +78,11 @@ class Position:
         return self.consumed_uwh + self.held_uwh
 
 
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """The regulator's prices in force at one slot. [utok per kWh]"""
+class Tariff(NamedTuple):
+    """The regulator's prices in force at one slot: what energy costs, what feeding in earns."""
 
-    trade_utok_per_kwh: int
-    grid_buy_utok_per_kwh: int
-    grid_sell_utok_per_kwh: int
-    supplier_utok_per_kwh: int
+    price_utok_per_kwh: int
+    feed_in_utok_per_kwh: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class DepBalance:
         )
         budget.spend(len(deals))
         left = _left(book.positions, deals)
-        price = book.tariff.trade_utok_per_kwh
+        price = book.tariff.price_utok_per_kwh
         return Clearing(
             matches=tuple(_match(deal, price) for deal in deals),
             remainders=_remainders(left, _source(lacks, book.tariff), _sink(spares, book.tariff)),
@@ -120,16 +120,14 @@ def _left(positions: tuple[Position, ...], deals: tuple[Deal, ...]) -> dict[str,
 
 def _source(deficit: str, tariff: Tariff) -> tuple[str, int]:
     """Who sells what no member could, and at which price. [utok per kWh]"""
-    if deficit == "supplier":
-        return SUPPLIER, tariff.supplier_utok_per_kwh
-    return GRID, tariff.grid_buy_utok_per_kwh
+    return (SUPPLIER if deficit == "supplier" else GRID), tariff.price_utok_per_kwh
 
 
 def _sink(surplus: str, tariff: Tariff) -> tuple[str, int]:
     """Who takes what no member could use, and at which price. [utok per kWh]"""
     if surplus == "curtail":
         return SPILLED, 0
-    return (STORAGE if surplus == "storage" else GRID), tariff.grid_sell_utok_per_kwh
+    return (STORAGE if surplus == "storage" else GRID), tariff.feed_in_utok_per_kwh
 
 
 def _remainders(

@@ -1,0 +1,184 @@
+"""What the state is made of: one frozen record a table row. Integers, texts, bytes, None.
+
+Units: energies uWh, powers mW, money utok, times ms UTC. A record is stored as the CBOR list of its
+fields in this order, so a new field goes last and changes the state root: with a new code id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hub.market.contract import Value
+
+
+class Network(NamedTuple):
+    """What genesis fixed for good. `network_id` is the leaf hash of entry 0."""
+
+    network_id: bytes
+    microgrid: str
+    origin: str
+    slot_ms: int
+    close_after_ms: int
+    readings: str
+    is_simulation: bool
+    policy: str
+
+
+class Progress(NamedTuple):
+    """How far the fold has come.
+
+    `first_slot_ms` is the first slot that ever closed, `next_slot_ms` the one that closes next;
+    both None before the first close. `header_*` speak of the last block header. `results_*` are the
+    frontier of the results since the last close (RFC 6962, one leaf a result).
+    """
+
+    first_slot_ms: int | None = None
+    next_slot_ms: int | None = None
+    header_height: int = -1
+    header_id: bytes = b""
+    header_end_index: int = 0
+    due_end_index: int = 0
+    results_size: int = 0
+    results_hashes: tuple[bytes, ...] = ()
+
+
+class Due(NamedTuple):
+    """A close that still wants its block header; keyed by end index (exclusive)."""
+
+    first_index: int
+    results_root: bytes
+    slot_ms: int
+    close_time_ms: int
+
+
+class Key(NamedTuple):
+    """One registered public key; `holder` is meter, node, member, hub or log.
+
+    It counts from `from_index` on. `until_index` set: revoked, no later entry counts. `rotated_to`
+    set: another key took over, and only sequences up to `last_sequences` (stream, sequence) count.
+    """
+
+    cose_key: bytes
+    holder: str
+    name: str
+    node: str
+    roles: tuple[str, ...]
+    first_sequence: int
+    from_index: int
+    until_index: int | None = None
+    rotated_to: bytes = b""
+    last_sequences: tuple[tuple[str, int], ...] = ()
+
+
+class Meter(NamedTuple):
+    """One measuring point. Settled unless it has a parent or is an appliance or boundary meter."""
+
+    kid: bytes
+    node: str
+    member: str
+    purpose: str
+    parent: str
+    model: str
+    rated_mw: int
+    serial: str
+    is_retired: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its energy is on its member's bill: children are counted by their parent."""
+        return not self.parent and self.purpose not in ("appliance", "boundary")
+
+
+class Relay(NamedTuple):
+    """One relay as its node was enrolled with it; keyed by (node, relay)."""
+
+    deenergised: str
+    load: str
+    member: str
+    rated_mw: int
+    is_critical: bool
+    min_on_ms: int
+    min_off_ms: int
+
+    def is_cut(self, *, energised: bool) -> bool:
+        """Whether the load is cut off while the coil is (not) energised."""
+        return energised != (self.deenergised == "cut")
+
+
+class Policy(NamedTuple):
+    """What binds every slot from its start on; keyed by it. Schedules: (minute of day, price)."""
+
+    contract: str
+    parameters: Mapping[str, Value]
+    prices: tuple[tuple[int, int], ...]
+    feed_in: tuple[tuple[int, int], ...]
+    dispatch: str
+    dispatch_parameters: Mapping[str, Value]
+    disclosure: str
+    code_id: bytes
+    entry_index: int
+
+
+class Register(NamedTuple):
+    """A meter's totals at a slot edge that settlement has not reached yet; keyed (edge, meter)."""
+
+    epoch: int
+    import_uwh: int | None
+    export_uwh: int | None
+
+
+class Cursor(NamedTuple):
+    """The register up to which a meter's energy is settled, and what a missing slot is taken for.
+
+    `last_*` is its last metered slot. `estimate_*` is what each slot since `at_ms` that is closed
+    already was estimated at. `bridge_*` lead over a register that began anew: totals of
+    `bridge_epoch` plus this much continue those of `epoch`.
+    """
+
+    at_ms: int
+    epoch: int
+    import_uwh: int | None
+    export_uwh: int | None
+    last_import_uwh: int = 0
+    last_export_uwh: int = 0
+    estimate_import_uwh: int = 0
+    estimate_export_uwh: int = 0
+    bridge_epoch: int | None = None
+    bridge_import_uwh: int | None = None
+    bridge_export_uwh: int | None = None
+
+
+class Contact(NamedTuple):
+    """What is known of a relay's contact, and what the last decision wanted of it.
+
+    `at_ms` of the last acknowledgement; `is_cut` None: never acknowledged. `decision_index` None:
+    no decision spoke of it yet.
+    """
+
+    at_ms: int
+    energised: bool
+    is_cut: bool | None
+    decision_index: int | None = None
+    wants_cut: bool = False
+    power_mw: int | None = None
+
+
+class Shed(NamedTuple):
+    """A load that a decision holds open, or held open in a slot not closed yet.
+
+    Keyed (node, relay, from_ms). `until_ms` None: still open. `carry_uj` is what has been counted
+    but is less than 1 uWh (3600 uJ).
+    """
+
+    member: str
+    power_mw: int
+    until_ms: int | None
+    decision_index: int
+    reason: str
+    carry_uj: int = 0
+
+
+Record = (
+    Network | Progress | Due | Key | Meter | Relay | Policy | Register | Cursor | Contact | Shed
+)

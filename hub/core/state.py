@@ -1,0 +1,266 @@
+"""The state of the microgrid: typed tables of frozen records, their root, their snapshot.
+
+Nothing here decides anything. `hub.core.step` reads a state and returns changes; `State.apply` is
+the only way in. A table is a dict; what is ordered is ordered where it is read, by key.
+
+The state root (one leaf a row, so that any balance can be proven by an ordinary inclusion proof):
+
+    key    = "<table>/<part>/<part>": texts as they are, bytes in hex, integers with 16 digits
+    leaf   = SHA-256(0x00 || deterministic CBOR [key, value]), in the order of the keys' bytes
+    root   = RFC 6962 root over the leaves; the row "size" holds how many rows there are, itself in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from hub.core.errors import SnapshotUnreadable
+from hub.core.records import (
+    Contact,
+    Cursor,
+    Due,
+    Key,
+    Meter,
+    Network,
+    Policy,
+    Progress,
+    Register,
+    Relay,
+    Shed,
+)
+from hub.market.contract import Value
+from messages import cbor
+from messages.errors import MalformedMessage
+from messages.log import tree
+
+SIZE_KEY: Final = b"size"
+SNAPSHOT_BYTES_MAX: Final = 1 << 30
+
+
+class Change(NamedTuple):
+    """One row as it is from now on; `record` None: the row is gone."""
+
+    table: str
+    key: Any
+    record: Any
+
+
+class Table(NamedTuple):
+    """How a table's rows are written: the types of its key's parts, and what makes a record."""
+
+    parts: tuple[type, ...]
+    record: Callable[[Any], Any]
+
+
+def _plain(value: Any) -> Any:
+    return value
+
+
+def _row(kind: type[Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        return kind(*value)
+
+    return read
+
+
+TABLES: Final[Mapping[str, Table]] = {
+    "network": Table((), _row(Network)),
+    "progress": Table((), _row(Progress)),
+    "due": Table((int,), _row(Due)),
+    "key": Table((bytes,), _row(Key)),
+    "meter": Table((str,), _row(Meter)),
+    "relay": Table((str, str), _row(Relay)),
+    "policy": Table((int,), _row(Policy)),
+    "edge": Table((int, str), _row(Register)),
+    "cursor": Table((str,), _row(Cursor)),
+    "net": Table((int, str), _plain),
+    "contact": Table((str, str), _row(Contact)),
+    "shed": Table((str, str, int), _row(Shed)),
+    "account": Table((str,), _plain),
+    "memory": Table((str,), _plain),
+    "call": Table((bytes,), _plain),
+}
+"""Every table by name. A single row has the empty key ()."""
+
+
+class State:
+    """All that the fold knows after some entry. Read it as attributes; change it by `apply`."""
+
+    def __init__(self) -> None:
+        # the registry
+        self.network_rows: dict[tuple[()], Network] = {}
+        self.keys: dict[bytes, Key] = {}
+        self.meters: dict[str, Meter] = {}
+        self.relays: dict[tuple[str, str], Relay] = {}
+        self.policies: dict[int, Policy] = {}
+        # energy on its way to settlement
+        self.edges: dict[tuple[int, str], Register] = {}
+        self.cursors: dict[str, Cursor] = {}
+        self.nets: dict[tuple[int, str], int] = {}
+        # loads
+        self.contacts: dict[tuple[str, str], Contact] = {}
+        self.sheds: dict[tuple[str, str, int], Shed] = {}
+        # money
+        self.accounts: dict[str, int] = {}
+        self.memory: dict[str, Mapping[str, Value]] = {}
+        self.calls: dict[bytes, int] = {}
+        # the log's own clock
+        self.progress_rows: dict[tuple[()], Progress] = {}
+        self.dues: dict[int, Due] = {}
+        self._tables: dict[str, dict[Any, Any]] = {
+            "network": self.network_rows,
+            "progress": self.progress_rows,
+            "due": self.dues,
+            "key": self.keys,
+            "meter": self.meters,
+            "relay": self.relays,
+            "policy": self.policies,
+            "edge": self.edges,
+            "cursor": self.cursors,
+            "net": self.nets,
+            "contact": self.contacts,
+            "shed": self.sheds,
+            "account": self.accounts,
+            "memory": self.memory,
+            "call": self.calls,
+        }
+        self._leaves: dict[bytes, bytes] = {}
+        self._stale: set[tuple[str, Any]] = set()
+
+    @property
+    def network(self) -> Network | None:
+        """What genesis fixed; None before it."""
+        return self.network_rows.get(())
+
+    @property
+    def progress(self) -> Progress:
+        """How far slots and headers have come."""
+        return self.progress_rows.get((), _START)
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Take in what a step changed, in order."""
+        tables, stale = self._tables, self._stale
+        for table, key, record in changes:
+            if record is None:
+                tables[table].pop(key, None)
+            else:
+                tables[table][key] = record
+            stale.add((table, key))
+
+    def copy(self) -> State:
+        """Return a state that goes its own way from here; records are shared, they never change."""
+        twin = State()
+        for name, rows in self._tables.items():
+            twin._tables[name].update(rows)
+        twin._stale = set(self._stale)
+        twin._leaves = dict(self._leaves)
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, State) and self._tables == other._tables
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def rows(self) -> list[tuple[bytes, Any]]:
+        """Return every row as (key bytes, value), in the order of the keys; with the size row."""
+        found = [
+            (row_key(name, key), record)
+            for name, rows in self._tables.items()
+            for key, record in rows.items()
+        ]
+        found.append((SIZE_KEY, len(found) + 1))
+        found.sort(key=_key_of)
+        return found
+
+    def root(self) -> bytes:
+        """Return the state root. Only rows that changed since the last call are hashed anew."""
+        for name, key in self._stale:
+            self._refresh(name, key)
+        self._stale.clear()
+        self._leaves[SIZE_KEY] = _leaf(SIZE_KEY, self._size())
+        return tree.root([leaf for _, leaf in sorted(self._leaves.items())])
+
+    def dumps(self) -> bytes:
+        """Return the state as canonical CBOR: [[key, value], ...] in the order of the keys."""
+        return cbor.encode([[key, value] for key, value in self.rows()])
+
+    @classmethod
+    def loads(cls, raw: bytes) -> State:
+        """Return the state that `dumps` wrote.
+
+        Raises:
+            SnapshotUnreadable: the bytes are not canonical, or hold a row of no table of ours.
+        """
+        state = cls()
+        try:
+            rows = cbor.decode(raw, limit=SNAPSHOT_BYTES_MAX)
+            state.apply(_change(bytes(key), value) for key, value in rows if key != SIZE_KEY)
+        except (MalformedMessage, KeyError, TypeError, ValueError) as error:
+            raise SnapshotUnreadable(f"the snapshot cannot be read: {error}") from None
+        if state.dumps() != raw:
+            raise SnapshotUnreadable("the snapshot reads otherwise than it is written")
+        return state
+
+    def _size(self) -> int:
+        return 1 + sum(len(rows) for rows in self._tables.values())
+
+    def _refresh(self, name: str, key: Any) -> None:
+        raw_key = row_key(name, key)
+        record = self._tables[name].get(key)
+        if record is None:
+            self._leaves.pop(raw_key, None)
+        else:
+            self._leaves[raw_key] = _leaf(raw_key, record)
+
+
+_START: Final = Progress()
+
+
+def row_key(table: str, key: Any) -> bytes:
+    """Return the bytes under which a row stands in the state root."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return "/".join((table, *map(_part, parts))).encode()
+
+
+def row_leaf(table: str, key: Any, record: Any) -> bytes:
+    """Return the leaf hash of one row: what a proof of a balance begins with."""
+    return _leaf(row_key(table, key), record)
+
+
+def _leaf(key: bytes, value: Any) -> bytes:
+    return tree.leaf_hash(cbor.encode([key, value]))
+
+
+def _key_of(row: tuple[bytes, Any]) -> bytes:
+    return row[0]
+
+
+def _part(part: str | bytes | int) -> str:
+    if isinstance(part, bytes):
+        return part.hex()
+    return part if isinstance(part, str) else f"{part:016d}"
+
+
+def _change(raw_key: bytes, value: Any) -> Change:
+    name, *texts = raw_key.decode().split("/")
+    table = TABLES[name]
+    if len(texts) != len(table.parts):
+        raise ValueError(f"the key {raw_key!r} does not fit table {name}")
+    parts = tuple(_read_part(kind, text) for kind, text in zip(table.parts, texts, strict=True))
+    return Change(name, parts[0] if len(parts) == 1 else parts, table.record(_tupled(value)))
+
+
+def _read_part(kind: type, text: str) -> str | bytes | int:
+    if kind is bytes:
+        return bytes.fromhex(text)
+    return int(text) if kind is int else text
+
+
+def _tupled(value: Any) -> Any:
+    """Return lists as tuples, all the way down, as records hold them."""
+    if isinstance(value, list):
+        return tuple(_tupled(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _tupled(item) for key, item in value.items()}
+    return value
