@@ -56,11 +56,11 @@ def generate(path: Path, alg: int = EDDSA) -> FileSigner:
         ec.generate_private_key(ec.SECP256R1()) if alg == ES256 else Ed25519PrivateKey.generate()
     )
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if path.exists():
+        raise KeyExists(f"{path}: a key is already there, and keys are never overwritten")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise KeyExists(f"{path}: a key is already there, and keys are never overwritten") from None
     except OSError as error:
         raise KeyUnreadable(f"{path}: cannot write the key: {error.strerror}") from None
     with os.fdopen(handle, "wb") as file:
