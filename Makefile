@@ -27,6 +27,9 @@ torture: ## The long fault tests: hundreds of kills, thousands of power cuts
 	@.ci/venv dev
 	@$(BIN)/python -m pytest -q -m torture --timeout 3600 $(ARGS)
 
+docs: ## Write docs/commands.md and the examples in docs/configuration.md from the programs
+	@$(BIN)/python .ci/docs
+
 lock: ## Pin what is installed in .venv, after you tried it
 	@$(BIN)/python .ci/lock
 
@@ -43,9 +46,9 @@ types:
 	@echo "mypy --strict" && $(BIN)/mypy
 
 imports:
-	@echo "lint-imports" && $(BIN)/lint-imports --config setup.cfg --no-cache
+	@echo "lint-imports" && $(BIN)/lint-imports --config setup.cfg --no-cache --no-logo
 
 spelling:
 	@echo "codespell" && $(BIN)/codespell
 
-.PHONY: help demo test check bench torture lock files lint format types imports spelling
+.PHONY: help demo test check bench torture docs lock files lint format types imports spelling

@@ -1,0 +1,60 @@
+"""docs/configuration.md knows every key, every catalog name, and shows the examples as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+
+import pytest
+
+import edge.config
+import hub.config
+from hardware import catalog
+from tests.support.source import ROOT
+
+TEXT = (ROOT / "docs" / "configuration.md").read_text()
+QUOTED = set(re.findall(r"`([^`\n]+)`", TEXT)) | set(re.findall(r"\[+([a-z]+)\]+", TEXT))
+
+
+def keys(kind: type) -> set[str]:
+    """Return every key of a table and of the tables in it, but for options left to a catalog."""
+    hints = typing.get_type_hints(kind)
+    found = set()
+    for field in dataclasses.fields(kind):
+        if field.name == "options":
+            continue
+        found.add(field.name)
+        for part in (hints[field.name], *typing.get_args(hints[field.name])):
+            if dataclasses.is_dataclass(part):
+                found |= keys(part)
+    return found
+
+
+def options() -> set[str]:
+    entries = [*catalog.BUSES.values(), *catalog.METERS.values(), *catalog.RELAYS.values()]
+    return {field.name for entry in entries for field in dataclasses.fields(entry.options)}
+
+
+@pytest.mark.parametrize(
+    "config", [edge.config.EdgeConfig, hub.config.HubConfig], ids=["edge", "hub"]
+)
+def test_every_key_is_documented(config):
+    assert len(keys(config)) > 15
+    # Keys of `tls` stand inside its own example.
+    assert keys(config) - QUOTED - {"ca", "cert"} == set()
+
+
+def test_every_option_of_a_device_is_documented():
+    assert options() - QUOTED == set()
+
+
+def test_every_name_in_a_hardware_catalog_is_documented():
+    assert {*catalog.METERS, *catalog.RELAYS, *catalog.BUSES} - QUOTED == set()
+
+
+@pytest.mark.parametrize(("name", "module"), [("edge", edge.config), ("hub", hub.config)])
+def test_the_examples_are_those_of_the_programs(name, module):
+    shown = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", TEXT, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == module.EXAMPLE
