@@ -1,0 +1,218 @@
+"""The guard: a small process that owns the relays, so that nothing else needs to be trusted.
+
+Contacts return to safe (de-energised) when a lease is over, when the agent is gone (at once) or
+silent (2 s), and when the guard starts or ends. It has no network: the agent carries leases to it
+as bytes over a Unix socket. A second connection is told how the relays stand and hung up on.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from sdnotify import SystemdNotifier
+
+from edge.clock import boottime_ms
+from edge.config import EdgeConfig, RelayTable
+from edge.frames import FrameReader, encode_frame
+from edge.lease import Rules
+from edge.relays import Relays
+from hardware.catalog import make_relay
+from messages.errors import MessageError
+from messages.trust import Trust
+
+NONCE_EVERY_MS: Final = 1_000
+SILENCE_MS: Final = 2_000
+UNSENT_BYTES_MAX: Final = 65_536
+RECEIVE_BYTES: Final = 65_536
+
+log = logging.getLogger("edge.guard")
+
+
+@dataclass(slots=True)
+class Agent:
+    """The one connection that may carry leases."""
+
+    link: socket.socket
+    heard_ms: int
+    reader: FrameReader = field(default_factory=FrameReader)
+    unsent: bytes = b""
+
+    def send(self, frame: dict[str, Any]) -> None:
+        """Send a frame, or as much of it as goes; an agent that does not read is a dead one.
+
+        Raises:
+            OSError: it is gone, or reads no more.
+        """
+        self.unsent += encode_frame(frame)
+        try:
+            self.unsent = self.unsent[self.link.send(self.unsent) :]
+        except BlockingIOError:
+            if len(self.unsent) > UNSENT_BYTES_MAX:
+                raise ConnectionError("it reads no more") from None
+
+
+@dataclass(slots=True)
+class Guard:
+    """The loop between the socket and the relays."""
+
+    relays: Relays
+    door: socket.socket
+    clock_ms: Callable[[], int] = boottime_ms
+    _agent: Agent | None = None
+    _nonce_ms: int = 0
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+
+    def serve(self) -> None:
+        """Serve until the process is told to end; the relays are the caller's to leave safe."""
+        self.door.setblocking(False)
+        self._selector.register(self.door, selectors.EVENT_READ)
+        notifier = SystemdNotifier()
+        notifier.notify("READY=1")
+        while True:
+            for key, _ in self._selector.select(self._wait_ms() / 1000):
+                if key.fileobj is self.door:
+                    self._welcome()
+                else:
+                    self._listen()
+            self._keep_time()
+            self._tell()
+            notifier.notify("WATCHDOG=1")
+
+    def _wait_ms(self) -> int:
+        """Return how long nothing is due if nobody says anything."""
+        now_ms = self.clock_ms()
+        dues_ms = [self._nonce_ms + NONCE_EVERY_MS - now_ms, self.relays.left_ms()]
+        if self._agent is not None:
+            dues_ms.append(self._agent.heard_ms + SILENCE_MS - now_ms)
+        return max(0, min(dues_ms))
+
+    def _keep_time(self) -> None:
+        now_ms = self.clock_ms()
+        self.relays.end_leases()
+        if self._agent is not None and now_ms - self._agent.heard_ms >= SILENCE_MS:
+            self._hang_up("the agent is silent")
+        if now_ms - self._nonce_ms >= NONCE_EVERY_MS:
+            self._nonce_ms = now_ms
+            self.relays.make_nonce()
+
+    def _welcome(self) -> None:
+        try:
+            link, _ = self.door.accept()
+        except OSError:
+            return  # it left again
+        if self._agent is not None:
+            with link, suppress(OSError):
+                link.sendall(encode_frame(self.relays.state()))
+            return
+        link.setblocking(False)
+        self._agent = Agent(link, self.clock_ms())
+        self._selector.register(link, selectors.EVENT_READ)
+        self.relays.make_nonce()
+        log.info("the agent is here")
+
+    def _listen(self) -> None:
+        agent = self._agent
+        if agent is None:
+            return
+        try:
+            received = agent.link.recv(RECEIVE_BYTES)
+            if not received:
+                raise ConnectionError("it closed")
+            for frame in agent.reader.take(received):
+                agent.heard_ms = self.clock_ms()
+                self.relays.take(frame)
+        except BlockingIOError:
+            return
+        except (OSError, MessageError) as error:
+            self._hang_up(f"the agent is gone: {error}")
+
+    def _hang_up(self, reason: str) -> None:
+        """Return everything to safe first, then let go of the agent."""
+        self.relays.all_safe(reason)
+        log.warning("%s; every relay is safe", reason)
+        if self._agent is not None:
+            self._selector.unregister(self._agent.link)
+            self._agent.link.close()
+            self._agent = None
+
+    def _tell(self) -> None:
+        """Send what waits; without an agent only acknowledgements are kept."""
+        unsent = self.relays.unsent
+        if self._agent is None:
+            kept = [frame for frame in unsent if "ack" in frame]
+            unsent.clear()
+            unsent += kept
+            return
+        try:
+            while unsent:
+                self._agent.send(unsent[0])
+                unsent.popleft()
+        except OSError as error:
+            self._hang_up(f"the agent is gone: {error}")
+
+
+def run(config: EdgeConfig, trust: Trust) -> None:
+    """Own the relays of this configuration until the process is told to end.
+
+    Raises:
+        HardwareError: a pin cannot be claimed.
+        OSError: the socket cannot be made.
+    """
+    pins = _pins(config)
+    coils = {each.relay: make_relay(each.kind, pins, each.options) for each in config.relay}
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    try:
+        with _listening(Path(config.guard.socket)) as door:
+            rules = {each.relay: _rules(each) for each in config.relay}
+            Guard(Relays(config.node, trust, coils, rules), door).serve()
+    finally:
+        for coil in coils.values():
+            coil.close()
+        log.info("ended; every relay is safe")
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _rules(table: RelayTable) -> Rules:
+    return Rules(table.min_on_ms, table.min_off_ms, table.interlock, table.switches_per_minute_max)
+
+
+def _pins(config: EdgeConfig) -> Any:
+    """Return the pins of this Pi, or those of the simulated world, loudly."""
+    if config.simulation is not None and config.simulation.wire is not None:
+        from hardware.mock.remote import WireLink, remote_pins
+
+        log.warning("SIMULATION: pins are simulated at %s", config.simulation.wire)
+        return remote_pins(WireLink(config.simulation.wire), config.node)
+    if not config.relay:
+        return None
+    from hardware.buses.gpio import lgpio_factory
+
+    return lgpio_factory()
+
+
+@contextmanager
+def _listening(path: Path) -> Iterator[socket.socket]:
+    """Listen at a path that only this user and group may use; a stale socket is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+        door.bind(str(path))
+        path.chmod(0o660)
+        door.listen(4)
+        try:
+            yield door
+        finally:
+            path.unlink(missing_ok=True)

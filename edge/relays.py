@@ -1,0 +1,161 @@
+"""The relays of this node, and the only code that moves them.
+
+It makes the nonces, checks the hub's signature, asks `edge.lease` what to do, drives the coil and
+reads it back. What is to be told waits in `unsent` as frames of `edge.frames`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from edge.clock import boot_id, boottime_ms
+from edge.lease import NONCES_MAX, Contact, Obey, Refuse, Rules, decide, is_over, safe
+from hardware.errors import HardwareError
+from hardware.ports import Relay
+from messages import cose
+from messages.entries import network_aad, parse_as
+from messages.errors import MessageError
+from messages.lease import NONCE_BYTES, TTL_MS_MAX, Lease
+from messages.trust import Trust
+
+UNSENT_FRAMES_MAX: Final = 64
+LEASE_BYTES_MAX: Final = 4_096
+
+log = logging.getLogger("edge.guard")
+
+
+@dataclass(slots=True)
+class Relays:
+    """Every relay of a node: how it stands, by whose lease, and what it obeys next."""
+
+    node: str
+    trust: Trust
+    coils: Mapping[str, Relay]
+    rules: Mapping[str, Rules]
+    clock_ms: Callable[[], int] = boottime_ms
+    random: Callable[[int], bytes] = os.urandom
+    unsent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=UNSENT_FRAMES_MAX))
+    _contacts: dict[str, Contact] = field(default_factory=dict)
+    _nonces: dict[bytes, int] = field(default_factory=dict)
+    _refused: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Know every contact as safe since now; relays are made de-energised."""
+        now_ms = self.clock_ms()
+        self._contacts = {relay: Contact(since_ms=now_ms) for relay in self.coils}
+
+    def make_nonce(self) -> None:
+        """Make a nonce and forget the oldest; release again a contact that should be and is not."""
+        nonce = boot_id()[:4] + self.random(NONCE_BYTES - 4)
+        self._nonces[nonce] = self.clock_ms()
+        if len(self._nonces) > NONCES_MAX:
+            del self._nonces[next(iter(self._nonces))]
+        for relay, contact in self._contacts.items():
+            if not contact.energised and self._read_back(relay) is True:
+                self._drive(relay, energised=False)
+        self.unsent += [{"nonce": nonce}, self.state()]
+
+    def take(self, frame: Mapping[str, Any]) -> None:
+        """Take in a frame of the agent; what is no lease only says that it is alive."""
+        if "lease" not in frame:
+            return
+        try:
+            envelope = cose.parse(frame["lease"], limit=LEASE_BYTES_MAX)
+            cose.verify(envelope, self.trust.hub_key, network_aad(self.trust.network_id))
+            lease = parse_as(Lease, envelope)
+        except (MessageError, TypeError) as error:
+            log.warning("lease refused: %s", error)
+            return
+        if lease.node != self.node:
+            log.warning("lease refused: it is for node %s", lease.node)
+            return
+        answer = decide(lease, self.rules, self._contacts, self._nonces, self.clock_ms())
+        if isinstance(answer, Refuse):
+            self._refuse(lease, answer.reason)
+        else:
+            self._obey(lease, answer)
+
+    def end_leases(self) -> None:
+        """Return contacts whose lease is over to safe."""
+        for relay, contact in self._contacts.items():
+            if is_over(contact, self.clock_ms()):
+                self._make_safe(relay, "expired", "its lease is over")
+
+    def all_safe(self, reason: str) -> None:
+        """Return every contact to safe."""
+        for relay in self._contacts:
+            self._make_safe(relay, "safe", reason)
+
+    def left_ms(self) -> int:
+        """Return the time until the first lease is over; long, if there is none."""
+        ends = [each.ends_ms - self.clock_ms() for each in self._contacts.values() if each.ends_ms]
+        return min(ends, default=TTL_MS_MAX)
+
+    def state(self) -> dict[str, Any]:
+        """Return the frame that tells every relay as it reads back."""
+        now_ms = self.clock_ms()
+        return {
+            "relays": [
+                {
+                    "relay": relay,
+                    "energised": self._read_back(relay),
+                    "lease_left_ms": max(0, contact.ends_ms - now_ms) if contact.ends_ms else 0,
+                    "reason": contact.reason,
+                }
+                for relay, contact in self._contacts.items()
+            ]
+        }
+
+    def _obey(self, lease: Lease, answer: Obey) -> None:
+        if answer.moves and not self._drive(lease.relay, energised=lease.energised):
+            self._make_safe(lease.relay, "safe", "the pin does not hold what is written to it")
+            return
+        self._contacts[lease.relay] = answer.contact
+        self._refused.pop(lease.relay, None)
+        if answer.news:
+            self._tell(lease.relay, lease.sequence, "applied", lease.reason)
+
+    def _refuse(self, lease: Lease, reason: str) -> None:
+        """Tell a refusal once for each decision: a lease is renewed every second."""
+        log.info("lease for %s refused: %s", lease.relay, reason)
+        if lease.relay in self.coils and self._refused.get(lease.relay) != lease.decision:
+            self._refused[lease.relay] = lease.decision
+            self._tell(lease.relay, lease.sequence, "refused", reason)
+
+    def _make_safe(self, relay: str, outcome: str, reason: str) -> None:
+        before = self._contacts[relay]
+        self._contacts[relay] = safe(before, reason, self.clock_ms())
+        if before.energised:
+            self._drive(relay, energised=False)
+            self._tell(relay, before.sequence, outcome, reason)
+
+    def _drive(self, relay: str, *, energised: bool) -> bool:
+        try:
+            self.coils[relay].switch(energised)
+        except HardwareError as error:
+            log.error("relay %s: %s", relay, error)
+            return False
+        log.info("relay %s is %s", relay, "energised" if energised else "released")
+        return True
+
+    def _read_back(self, relay: str) -> bool | None:
+        try:
+            return self.coils[relay].is_energised
+        except HardwareError:
+            return None
+
+    def _tell(self, relay: str, sequence: int, outcome: str, reason: str) -> None:
+        ack = {
+            "relay": relay,
+            "sequence": sequence,
+            "energised": self._contacts[relay].energised,
+            "outcome": outcome,
+            "reason": reason,
+            "boottime_ms": self.clock_ms(),
+        }
+        self.unsent += [{"ack": ack}, self.state()]
