@@ -12,9 +12,9 @@ bytes that were received are the bytes that are stored and hashed. A sealed read
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from messages import cbor
-from messages.cbor import SIGN1_TAG
 from messages.errors import BadSignature, MalformedMessage
 from messages.publickey import KID_BYTES, SIGNATURE_BYTES, PublicKey, Signer
 
@@ -72,22 +72,42 @@ def parse(raw: bytes, *, limit: int = cbor.ENTRY_BYTES_MAX) -> Envelope:
     Raises:
         MalformedMessage: too long, not canonical, another tag, unprotected headers, other headers.
     """
-    tagged = cbor.decode(raw, limit=limit)
-    parts = getattr(tagged, "value", None)
-    if getattr(tagged, "tag", None) != SIGN1_TAG or not isinstance(parts, list) or len(parts) != 4:
+    if len(raw) > limit:
+        raise MalformedMessage(f"{len(raw)} bytes, at most {limit} are taken")
+    if raw[:2] != b"\xd2\x84":
         raise MalformedMessage("not a COSE_Sign1 message with tag 18")
-    protected, unprotected, payload, signature = parts
-    if unprotected != {}:
+    protected, at = _read_bstr(raw, 2, "protected header")
+    if raw[at : at + 1] != b"\xa0":
         raise MalformedMessage("the unprotected header must be empty: nobody signed it")
-    for name, part in (("protected header", protected), ("payload", payload)):
-        if type(part) is not bytes:
-            raise MalformedMessage(f"the {name} is not a byte string")
-    if type(signature) is not bytes or len(signature) != SIGNATURE_BYTES:
+    payload, at = _read_bstr(raw, at + 1, "payload")
+    signature, at = _read_bstr(raw, at, "signature")
+    if len(signature) != SIGNATURE_BYTES:
         raise MalformedMessage(f"the signature is not {SIGNATURE_BYTES} bytes")
+    if at != len(raw):
+        raise MalformedMessage(f"{len(raw) - at} bytes follow the message")
     alg, content_type, kid, sealed = _headers(protected)
     return Envelope(raw, protected, alg, content_type, kid, payload, signature, sealed)
 
 
+def _read_bstr(raw: bytes, at: int, what: str) -> tuple[bytes, int]:
+    """Return the byte string at `at` and where it ends; its length must be in the shortest form."""
+    head = raw[at] if at < len(raw) else -1
+    if 0x40 <= head < 0x58:
+        start, length = at + 1, head - 0x40
+    elif head in (0x58, 0x59):
+        start = at + head - 0x56
+        length = int.from_bytes(raw[at + 1 : start], "big")
+        if length < (24 if head == 0x58 else 256):
+            raise MalformedMessage(f"the length of the {what} is not in the shortest form")
+    else:
+        raise MalformedMessage(f"the {what} is not a byte string")
+    end = start + length
+    if end > len(raw):
+        raise MalformedMessage(f"the message ends within the {what}")
+    return raw[start:end], end
+
+
+@lru_cache(maxsize=4096)
 def _headers(protected: bytes) -> tuple[int, int | str, bytes, bool]:
     headers = cbor.decode(protected)
     if not isinstance(headers, dict):

@@ -1,4 +1,4 @@
-r"""Timestamped cosignatures (C2SP tlog-cosignature, type 0x04): what a witness says of a checkpoint.
+r"""Timestamped cosignatures (C2SP tlog-cosignature, 0x04): what a witness says of a checkpoint.
 
     signature bytes of the note line = time as uint64 big-endian || Ed25519 signature (64)
     signed message = "cosignature/v1\ntime <decimal>\n" || note text, without its signatures

@@ -1,9 +1,9 @@
-"""Rebuild the files that a power cut could have left behind, from a record of real writes and syncs.
+"""Rebuild the files that a power cut could have left, from a record of real writes and syncs.
 
-The record comes from `tests/faults/shim/record_io.c`, preloaded into a real process. The model is that
-of a journalling file system on an honest disk: what a sync covered is there; of what came after, any
-subset of 512-byte sectors may have arrived, in any order; a sync also carries every earlier change of
-names, and of later ones a prefix may have arrived. It refuses to model a disk that lies about syncs.
+The record comes from `tests/faults/shim/record_io.c`, preloaded into a real process. The model is a
+journalling file system on an honest disk: what a sync covered is there; of what came after, any
+subset of 512-byte sectors may have arrived, in any order; a sync also carries every earlier change
+of names, and of later ones a prefix may have arrived. It does not model a disk that lies.
 """
 
 from __future__ import annotations

@@ -182,6 +182,9 @@ GOOD = cbor.encode({1: EDDSA, 3: 112, 4: bytes(8)})
         (message(GOOD, {}, "text", bytes(64)), "payload is not a byte string"),
         (message({}, {}, b"", bytes(64)), "protected header is not a byte string"),
         (message(b"", {}, b"", bytes(64)), "not deterministic CBOR"),
+        (b"\xd2\x84\x58\x01\x00\xa0\x40\x40", "shortest form"),
+        (message(GOOD, {}, b"", bytes(64)) + b"x", "1 bytes follow"),
+        (message(GOOD, {}, b"", bytes(64))[:-1], "ends within the signature"),
         (message(cbor.encode([1]), {}, b"", bytes(64)), "not a map"),
         (
             message(cbor.encode({1: -8, 4: bytes(8)}), {}, b"", bytes(64)),

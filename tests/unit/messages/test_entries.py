@@ -101,7 +101,7 @@ def test_a_control_message_comes_back_and_is_no_entry(message: Any) -> None:
     assert parse_as(type(message), envelope) == message
     with pytest.raises(UnsupportedVersion):
         parse_entry(envelope)
-    with pytest.raises(MalformedMessage, match="is not application/x.gridtally.close"):
+    with pytest.raises(MalformedMessage, match=r"is not application/x\.gridtally\.close"):
         parse_as(Close, envelope)
 
 
@@ -124,7 +124,7 @@ def test_each_field_is_read_strictly(message: Any) -> None:
 def test_a_wrong_type_deep_inside_is_named() -> None:
     whole = schema.to_map(ENTRIES[6])
     whole["outputs"][0]["power_mw"] = "40"
-    with pytest.raises(MalformedMessage, match=r"Decision.outputs.power_mw: want int, got str"):
+    with pytest.raises(MalformedMessage, match=r"Decision\.outputs\.power_mw: want int"):
         schema.decode_record(Decision, cbor.encode(whole))
 
 

@@ -10,7 +10,15 @@ import pytest
 from messages import cbor, cose, senml
 from messages.errors import MalformedMessage, MessageError
 from messages.live import Live, live_sequence, parse_live, sign_live
-from messages.reading import Reading, decode_reading, encode_reading, parse_reading, sign_reading
+from messages.reading import (
+    USUAL,
+    Reading,
+    _decode_any,
+    decode_reading,
+    encode_reading,
+    parse_reading,
+    sign_reading,
+)
 from messages.telemetry import CONTENT_TYPE, SAMPLES_MAX, Pack, parse_pack, sign_pack
 from tests.support.signers import ed25519
 
@@ -40,6 +48,15 @@ def test_a_reading_comes_back(reading: Reading) -> None:
 
     assert parse_reading(envelope) == reading
     assert sign_reading(METER, parse_reading(envelope)) == raw
+
+
+def test_the_quick_reader_agrees_with_the_strict_one() -> None:
+    for number in (0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**64 - 1):
+        for name in ("a", "a" * 20, "a" * 21, "a" * 32):
+            reading = Reading(name, "m-1", number or 5, number, number, number)
+            payload = encode_reading(reading)
+            assert USUAL.fullmatch(payload)
+            assert decode_reading(payload) == _decode_any(payload) == reading
 
 
 def test_a_reading_is_the_documented_senml() -> None:
