@@ -1,4 +1,4 @@
-"""Every kind of entry and control message: comes back, is bound to the network, is read strictly."""
+"""Every kind of entry and control message: comes back, bound to its network, read strictly."""
 
 from __future__ import annotations
 
