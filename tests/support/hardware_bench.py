@@ -147,11 +147,11 @@ def modbus(wire: str, device: ModbusDevice, folder: Path, stack: ExitStack) -> A
         return ModbusDirect(device)
     if wire == "modbus_tcp":
         server = stack.enter_context(ModbusTcpServer({1: device}))
-        bus = catalog.open_bus(wire, {"host": "127.0.0.1", "port": server.port, "timeout_ms": 150})
+        bus = catalog.open_bus(wire, {"host": "127.0.0.1", "port": server.port, "timeout_ms": 300})
     else:
         port = stack.enter_context(ModbusRtuServer({1: device}, link=folder / "ttyBENCH"))
         bus = catalog.open_bus(
-            wire, {"device": port.device, "baud": 115_200, "latency_ms": 150, "pause_ms": 0}
+            wire, {"device": port.device, "baud": 115_200, "latency_ms": 250, "pause_ms": 0}
         )
     stack.callback(bus.close)
     return bus

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,14 +38,14 @@ def test_a_plan_reads_each_register_whole_and_once_within_the_limits(rows, words
         for row in block.registers:
             assert row.address in covered
             assert row.end - 1 in covered
-        gaps = zip(block.registers, block.registers[1:], strict=False)
-        assert all(later.address - row.end <= hole for row, later in gaps)
+        pairs = pairwise(block.registers)
+        assert all(later.address - row.end <= hole for row, later in pairs)
 
 
 @given(tables(), st.integers(2, 125))
 def test_a_plan_wastes_no_request(rows, words_max):
     blocks = plan(rows, function=4, words_max=words_max, hole_words_max=125).blocks
-    for block, following in zip(blocks, blocks[1:], strict=False):
+    for block, following in pairwise(blocks):
         assert following.registers[0].end - block.address > words_max
 
 
