@@ -69,11 +69,12 @@ class BrokerLink:
         microgrid: str,
         arrivals: Arrivals,
         *,
+        subscriptions: tuple[str, ...] = (),
         backoff_max_s: float = BACKOFF_MAX_S,
         on_connected: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._microgrid = microgrid
+        self._subscriptions = subscriptions or (topics.all_up(microgrid),)
         self._arrivals = arrivals
         self._backoff_max_s = backoff_max_s
         self._on_connected = on_connected
@@ -168,7 +169,7 @@ class BrokerLink:
             if code.is_failure:
                 connection.end(f"the broker refused the hub: {code}")
                 return
-            client.subscribe(topics.all_up(self._microgrid), qos=1)
+            client.subscribe([(topic, 1) for topic in self._subscriptions])
             connection.accepted = True
             connection.answered.set()
             self._say_back()

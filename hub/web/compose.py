@@ -1,0 +1,160 @@
+"""From the fold's registry, the verified samples and the hub's health to one picture. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hub.config import HubConfig
+from hub.core.records import Meter, Relay
+from hub.core.state import State
+from hub.web.samples import Samples
+from hub.web.view import (
+    Badge,
+    LedgerView,
+    MemberView,
+    MeterView,
+    Picture,
+    RelayView,
+    power_text,
+)
+from messages.trust import Trust
+
+LATE_MS = 5_000
+SILENT_MS = 30_000
+UNREAD = LedgerView(0, "", False, 0, None, "", False)
+
+
+def compose_picture(
+    config: HubConfig,
+    trust: Trust,
+    state: State,
+    samples: Samples,
+    health: Mapping[str, Any],
+    now_ms: int,
+) -> Picture:
+    """Return the picture without its ledger part; `now_ms` is the monotonic clock of `samples`."""
+    meters = {
+        name: meter_view(name, meter, samples, now_ms)
+        for name, meter in sorted(state.meters.items())
+        if not meter.is_retired
+    }
+    relays = [
+        relay_view(node, name, relay, samples, now_ms)
+        for (node, name), relay in sorted(state.relays.items())
+    ]
+    boundary = next((view for view in meters.values() if view.purpose == "boundary"), None)
+    names = sorted({view.member for view in meters.values() if view.purpose != "boundary"})
+    members = tuple(member_view(name, meters, relays, state) for name in names)
+    instants = [heard.live.at_ms for heard in samples.live.values()]
+    return Picture(
+        microgrid=config.microgrid,
+        simulation=trust.simulation,
+        at_ms=max(instants, default=None),
+        members=members,
+        boundary=boundary,
+        unaccounted_mw=unaccounted_mw(members, boundary),
+        slots=(),
+        ledger=UNREAD,
+        alarms=tuple(str(text) for text in health.get("alarms", ())),
+        request=request_text(samples),
+        disclosure=disclosure(state),
+        refused={str(k): int(v) for k, v in health.get("refused", {}).items()},
+    )
+
+
+def meter_view(name: str, meter: Meter, samples: Samples, now_ms: int) -> MeterView:
+    """Return one meter with the newest sample its key signed, and how old that is."""
+    heard = samples.live.get(name)
+    age_ms = None
+    badge: Badge = "silent"
+    if heard is not None:
+        age_ms = now_ms - (heard.heard_ms if heard.beacon_ms is None else heard.beacon_ms)
+        badge = "signed" if age_ms < LATE_MS else "late" if age_ms < SILENT_MS else "silent"
+        if heard.beacon_ms is None and badge == "signed":
+            badge = "late"  # it echoes no beacon we know: nobody can say how old it is
+    fresh = heard is not None and badge != "silent"
+    return MeterView(
+        meter_id=name,
+        member=meter.member,
+        node=meter.node,
+        purpose=meter.purpose,
+        parent=meter.parent,
+        badge=badge,
+        power_mw=heard.live.power_mw if fresh and heard is not None else None,
+        age_ms=age_ms,
+        quality=heard.live.quality if heard is not None else "",
+    )
+
+
+def relay_view(node: str, name: str, relay: Relay, samples: Samples, now_ms: int) -> RelayView:
+    """Return one relay as its guard reads it back, with the lease that runs on it."""
+    energised, left_ms, reason = None, 0, ""
+    if node in samples.status:
+        status, heard_ms = samples.status[node]
+        for row in status.relays:
+            if row.relay == name and now_ms - heard_ms < SILENT_MS:
+                energised, reason = row.energised, row.reason
+                left_ms = max(0, row.lease_left_ms - (now_ms - heard_ms))
+    lease = samples.leases.get((node, name))
+    if lease is not None and left_ms:
+        reason = lease[0].reason
+    return RelayView(
+        relay=name,
+        member=relay.member,
+        node=node,
+        load=relay.load,
+        fed=None if energised is None else not relay.is_cut(energised=energised),
+        energised=energised,
+        lease_left_ms=left_ms,
+        reason=reason,
+        failsafe=relay.deenergised,
+    )
+
+
+def member_view(
+    name: str, meters: Mapping[str, MeterView], relays: list[RelayView], state: State
+) -> MemberView:
+    """Return one member: sums over his settled meters, None where one of them is not known."""
+    mine = [view for view in meters.values() if view.member == name and view.purpose != "boundary"]
+    settled = [view for view in mine if not view.parent and view.purpose != "appliance"]
+    generation = [view.power_mw for view in settled if view.purpose == "generation"]
+    load = [view.power_mw for view in settled if view.purpose == "consumption"]
+    return MemberView(
+        member=name,
+        generation_mw=_sum([None if p is None else -p for p in generation]),
+        load_mw=_sum(load),
+        net_mw=_sum([view.power_mw for view in settled]),
+        account_utok=state.accounts.get(name),
+        meters=tuple(mine),
+        relays=tuple(relay for relay in relays if relay.member == name),
+    )
+
+
+def _sum(powers: list[int | None]) -> int | None:
+    known = [power for power in powers if power is not None]
+    return sum(known) if powers and len(known) == len(powers) else None
+
+
+def unaccounted_mw(members: tuple[MemberView, ...], boundary: MeterView | None) -> int | None:
+    """Return boundary import minus what the members take; None where one of them is not known."""
+    nets = _sum([member.net_mw for member in members])
+    if boundary is None or boundary.power_mw is None or nets is None:
+        return None
+    return boundary.power_mw - nets
+
+
+def request_text(samples: Samples) -> str:
+    """Return the hub's newest balance request in plain words."""
+    request = samples.request
+    if request is None:
+        return ""
+    if request.direction == "balanced":
+        return "balance request: none, the microgrid is balanced"
+    return f"balance request: {request.direction} of {power_text(abs(request.amount_mw))}"
+
+
+def disclosure(state: State) -> str:
+    """Return the disclosure rule of the newest policy."""
+    newest = max(state.policies, default=None)
+    return "open" if newest is None else state.policies[newest].disclosure

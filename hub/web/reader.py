@@ -1,0 +1,176 @@
+"""The ledger as this process sees it: read-only, folded and verified by itself, from entry 0 on.
+
+It opens the file for reading in short transactions, checks every entry as a doubter would, and folds
+what it checked. So the page says what the ledger says, and says when the two disagree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from threading import Lock
+
+from hub.config import HubConfig
+from hub.core.effects import SlotSettled
+from hub.core.events import read_event
+from hub.core.state import State
+from hub.core.step import step
+from hub.errors import LedgerError, NoSuchEntry
+from hub.ledger.store import Store
+from hub.ledger.verify import Verifier
+from hub.web.view import LedgerView, MatchView, PositionView, SlotView
+from messages.errors import MessageError
+from messages.log.checkpoint import open_checkpoint
+from messages.log.note import parse_vkey
+from messages.log.policy import parse_policy
+from messages.log.proof import LogProof, format_proof
+from messages.trust import Trust
+
+SLOTS_KEPT = 1_000
+ENTRIES_A_REFRESH = 5_000
+
+
+class LedgerReader:
+    """Owns the read-only store, the fold and the verifier of the web process.
+
+    `refresh` is for one thread; everything else may be asked from any.
+    """
+
+    def __init__(self, config: HubConfig, trust: Trust) -> None:
+        self._url = config.database
+        self._trust = trust
+        self._log_key = parse_vkey(trust.log_vkey)
+        self._witnessed = parse_policy(trust.policy).witnessed
+        self._store: Store | None = None
+        self._verifier: Verifier | None = None
+        self._lock = Lock()
+        self._state = State()
+        self._folded = 0
+        self._slots: deque[SlotView] = deque(maxlen=SLOTS_KEPT)
+        self._verified_s: float | None = None
+        self._finding = ""
+        self._size = 0
+        self._root = b""
+
+    def refresh(self) -> bool:
+        """Take in and verify what is new; True when nothing is left to do for now."""
+        try:
+            store, verifier = self._opened()
+            size = store.size
+            stop = min(size, self._folded + ENTRIES_A_REFRESH)
+            if not self._finding:
+                self._finding = "; ".join(verifier.advance(stop))
+            if not self._finding:
+                self._fold(store, stop)
+            with self._lock:
+                self._size, self._root = size, store.root(size)
+                if not self._finding and self._folded == size:
+                    self._verified_s = time.monotonic()
+            return stop == size or bool(self._finding)
+        except (LedgerError, MessageError) as error:
+            self._finding = str(error)
+            return True
+
+    def _opened(self) -> tuple[Store, Verifier]:
+        if self._store is None or self._verifier is None:
+            self._store = Store.open(self._url, read_only=True)
+            self._verifier = Verifier(self._store, self._trust)
+        return self._store, self._verifier
+
+    def _fold(self, store: Store, stop: int) -> None:
+        for entry in store.entries(self._folded, stop):
+            event = read_event(entry.index, entry.raw, entry.preimage)
+            with self._lock:
+                outcome = step(self._state, event)
+                self._state.apply(outcome.changes)
+                self._folded = entry.index + 1
+                for effect in outcome.effects:
+                    if isinstance(effect, SlotSettled):
+                        self._slots.appendleft(slot_view(effect))
+
+    @property
+    def lock(self) -> Lock:
+        """Hold it while reading `state`."""
+        return self._lock
+
+    @property
+    def state(self) -> State:
+        """The fold so far; read it under `lock`."""
+        return self._state
+
+    def slots(self, limit: int) -> tuple[SlotView, ...]:
+        """Return the newest closed slots, newest first."""
+        with self._lock:
+            return tuple(self._slots)[:limit]
+
+    def view(self) -> LedgerView:
+        """Return the ledger head and what the verifier of this process found."""
+        with self._lock:
+            age = None if self._verified_s is None else time.monotonic() - self._verified_s
+            return LedgerView(
+                size=self._size,
+                root=self._root.hex(),
+                verified=not self._finding and age is not None,
+                verified_size=self._folded,
+                verified_age_ms=None if age is None else int(age * 1000),
+                finding=self._finding,
+                witnessed=self._witnessed,
+            )
+
+    def checkpoint(self) -> str:
+        """Return the newest signed checkpoint; NoSuchEntry while there is none."""
+        newest = self._for_reading().newest_checkpoint()
+        if newest is None:
+            raise NoSuchEntry("no checkpoint has been signed yet")
+        return newest.note
+
+    def entry(self, index: int) -> bytes:
+        """Return the exact bytes of one entry."""
+        return self._for_reading().entry(index).raw
+
+    def proof(self, index: int) -> str:
+        """Return the `.tlog-proof` text of one entry under the newest checkpoint."""
+        note = self.checkpoint()
+        size = open_checkpoint(note, self._log_key).size
+        return format_proof(LogProof(index, self._for_reading().prove(index, size), note))
+
+    def _for_reading(self) -> Store:
+        if self._store is None:
+            raise NoSuchEntry("the ledger has not been opened yet")
+        return self._store
+
+
+def slot_view(slot: SlotSettled) -> SlotView:
+    """Return a settled slot as the page shows it."""
+    received: dict[str, int] = {}
+    for line in slot.lines:
+        received[line.account] = received.get(line.account, 0) + line.amount_utok
+    curtailed = {row.member: row.curtailed_uwh for row in slot.curtailments}
+    return SlotView(
+        start_ms=slot.slot_ms,
+        end_ms=slot.slot_ms + slot.length_ms,
+        reason=slot.reason,
+        contract=slot.contract,
+        positions=tuple(
+            PositionView(
+                member=position.member,
+                generation_uwh=position.generated_uwh,
+                load_uwh=position.consumed_uwh,
+                curtailed_uwh=curtailed.get(position.member, 0),
+                amount_utok=received.get(position.member, 0),
+                estimated=position.estimated,
+            )
+            for position in slot.positions
+        ),
+        matches=tuple(
+            MatchView(
+                seller=row.match.seller,
+                buyer=row.match.buyer,
+                energy_uwh=row.match.energy_uwh,
+                price_utok_per_kwh=row.match.price_utok_per_kwh,
+                amount_utok=row.amount_utok,
+            )
+            for row in slot.matches
+        ),
+        unaccounted_uwh=slot.unaccounted_uwh,
+    )
