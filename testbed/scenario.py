@@ -99,16 +99,23 @@ class BusTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTable:
+    """A price from a minute of the day (UTC) on."""
+
+    minute: int = setting(low=0, high=1439)
+    utok_per_kwh: int = setting(low=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarketTable:
-    """The contract, its parameters and the regulator's prices. [utok per kWh]"""
+    """The contract, its parameters, the regulator's prices by time of day, the dispatch policy."""
 
     contract: str = "dep_balance"
     deficit: str = setting(choices=("curtail", "supplier"))
     surplus: str = setting(choices=("grid", "storage", "curtail"))
-    trade_utok_per_kwh: int = setting(low=0)
-    grid_buy_utok_per_kwh: int = setting(low=0)
-    grid_sell_utok_per_kwh: int = setting(low=0)
-    supplier_utok_per_kwh: int = setting(low=0)
+    dispatch: str = "none"
+    prices: tuple[PriceTable, ...]
+    feed_in: tuple[PriceTable, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,7 @@ def test_all_findings_are_told_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
         'title = "x"\nmicrogrid = "Ups"\nstart = "2026-01-01T00:00:00"\nslotms = 5\n'
-        '[market]\ndeficit = "curtial"\nsurplus = "grid"\ntrade = 1\n'
+        '[market]\ndeficit = "curtial"\nsurplus = "grid"\nprice = 1\n'
     )
     with pytest.raises(BadScenario) as raised:
         load_scenario(str(path))
@@ -96,7 +96,7 @@ def test_all_findings_are_told_with_their_lines(tmp_path: Path) -> None:
         ':3: start: "2026-01-01T00:00:00" lacks its zone',
         ':4: unknown key "slotms"',
         ':6: market: deficit: "curtial" is none of "curtail", "supplier"; did you mean',
-        ':8: market: unknown key "trade": it has no unit',
+        ':8: market: unknown key "price": did you mean',
     ):
         assert expected in text
 
