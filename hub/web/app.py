@@ -1,4 +1,4 @@
-"""The web process: page, REST and metrics on loopback. It opens the ledger read-only and writes nothing.
+"""The web process: page, REST and metrics on loopback. It reads the ledger and writes nothing.
 
 Wiring only. It verifies live samples and the ledger itself, and believes nothing that the hub says.
 """

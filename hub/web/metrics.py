@@ -1,4 +1,4 @@
-"""Prometheus metrics of one picture; a meter that went silent loses its series, it does not freeze."""
+"""Prometheus metrics of one picture. A silent meter loses its series; nothing freezes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The ledger as this process sees it: read-only, folded and verified by itself, from entry 0 on.
 
-It opens the file for reading in short transactions, checks every entry as a doubter would, and folds
-what it checked. So the page says what the ledger says, and says when the two disagree.
+It opens the file for reading in short transactions, checks every entry as a doubter would, and
+folds what it checked. So the page says what the ledger says, and says when the two disagree.
 """
 
 from __future__ import annotations

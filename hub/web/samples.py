@@ -1,8 +1,8 @@
 """What the broker says now, believed only where a registered key signed it.
 
-The web process is a broker client of its own: it verifies live samples with the meters' keys, status
-with the nodes', leases, beacons and requests with the hub's. Ages are on its own monotonic clock,
-since the beacon that a sample echoes.
+The web process is a broker client of its own: it verifies live samples with the meters' keys,
+status with the nodes', leases, beacons and requests with the hub's. Ages are on its own monotonic
+clock, since the beacon that a sample echoes.
 """
 
 from __future__ import annotations

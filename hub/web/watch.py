@@ -1,7 +1,7 @@
 """Keeps one picture of the microgrid fresh: broker in, ledger in, `picture()` out.
 
-Two threads of its own, both daemons: one takes in what the broker brings, one reads and verifies the
-ledger. Pages and REST only ask for the newest picture.
+Two threads of its own, both daemons: one takes in what the broker brings, one reads and verifies
+the ledger. Pages and REST only ask for the newest picture.
 """
 
 from __future__ import annotations

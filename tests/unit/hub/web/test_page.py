@@ -1,4 +1,4 @@
-"""The pieces of the page say what the picture holds; names stay text; nothing unknown shows as 0."""
+"""The pieces of the page say what the picture holds; names stay text; unknown is never 0."""
 
 from __future__ import annotations
 
