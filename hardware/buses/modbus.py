@@ -11,10 +11,12 @@ Known limits: a reply later than twice the timeout, of the same device and lengt
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar, cast
 
 from pymodbus import FramerType, ModbusException
@@ -85,15 +87,17 @@ class ModbusBus:
         name: str,
         timing: Timing,
         received: bytearray,
+        trouble: Callable[[], str],
     ) -> None:
-        """Use `tcp` or `rtu` instead."""
-        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # we say it ourselves, once
+        """Use `open_tcp` or `open_rtu`; `trouble` says why it cannot be opened."""
+        logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # the caller tells, once
         client.transaction.count_until_disconnect = _NEVER  # closing is decided here
         client.set_max_no_responses(_NEVER)
         self._client = client
         self._name = name
         self._timing = timing
         self._received = received
+        self._trouble = trouble
         self._rest_until = 0.0
         self._lock = threading.Lock()
 
@@ -196,7 +200,7 @@ class ModbusBus:
             return BusTimeout(f"{self._name}, {what}: no reply in {timeout_s * 1000:.0f} ms")
         self._rest_until = time.monotonic() + self._timing.pause_s
         if isinstance(error, ConnectionException):
-            return BusUnavailable(f"{self._name}: cannot connect, or the connection broke")
+            return BusUnavailable(f"{self._name}: {self._trouble()}")
         return BusUnavailable(f"{self._name}: {error}")
 
     def _refusal(self, code: int, what: str) -> HardwareError:
@@ -231,7 +235,8 @@ def open_tcp(given: ModbusTcpOptions) -> ModbusBus:
         trace_packet=_recorder(received, is_serial=False),
     )
     timing = Timing(given.timeout_ms / 1000, 0.0, given.pause_ms / 1000, settle=0.0)
-    return ModbusBus(client, f"modbus_tcp {given.host}:{given.port}", timing, received)
+    name = f"modbus_tcp {given.host}:{given.port}"
+    return ModbusBus(client, name, timing, received, _tcp_trouble)
 
 
 def open_rtu(given: ModbusRtuOptions) -> ModbusBus:
@@ -253,7 +258,21 @@ def open_rtu(given: ModbusRtuOptions) -> ModbusBus:
     )
     byte_s = (9 + given.stopbits + (given.parity != "N")) / given.baud
     timing = Timing(given.latency_ms / 1000, byte_s, given.pause_ms / 1000, settle=1.0)
-    return ModbusBus(client, f"modbus_rtu {given.device}", timing, received)
+    name = f"modbus_rtu {given.device}"
+    return ModbusBus(client, name, timing, received, lambda: _port_trouble(given.device))
+
+
+def _tcp_trouble() -> str:
+    return "cannot connect, or the connection broke; check host, port and that nobody else holds it"
+
+
+def _port_trouble(device: str) -> str:
+    """Return what a person can see of a serial port that does not open."""
+    if not Path(device).exists():
+        return "no such port; is the adapter plugged in?"
+    if not os.access(device, os.R_OK | os.W_OK):
+        return "no permission; join the group dialout"
+    return "cannot open, or the connection broke; does another program hold it?"
 
 
 def _recorder(received: bytearray, *, is_serial: bool) -> Callable[[bool, bytes], bytes]:

@@ -13,10 +13,8 @@ import os
 import tty
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from hardware.mock.loop import LoopThread
+from hardware.mock.loop import LoopServer, LoopThread
 from hardware.mock.modbus_pdu import ModbusDevice, answer
 
 _FRAME_MAX = 260
@@ -100,37 +98,7 @@ def _line_faults(device: ModbusDevice, request: bytes, reply: bytes) -> bytes:
     return request + reply if "echo" in device.faults else reply
 
 
-class _Server:
-    """What both servers share: a loop, perhaps their own, and an end."""
-
-    def __init__(self, loop: LoopThread | None) -> None:
-        self._owned = LoopThread() if loop is None else None
-        self._thread = loop or self._owned or LoopThread()
-
-    def __enter__(self) -> Self:
-        """Return itself, serving."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        self.close()
-
-    def close(self) -> None:
-        """Stop serving and end what was started for it."""
-        self._thread.call(self._stop())
-        if self._owned is not None:
-            self._owned.close()
-
-    async def _stop(self) -> None:
-        raise NotImplementedError
-
-
-class ModbusTcpServer(_Server):
+class ModbusTcpServer(LoopServer):
     """Modbus TCP devices by unit id on one port."""
 
     def __init__(
@@ -214,7 +182,7 @@ class _TcpSession(asyncio.Protocol):
             self._transport.write(reply)
 
 
-class ModbusRtuServer(_Server):
+class ModbusRtuServer(LoopServer):
     """Modbus RTU devices by id on one pseudo-terminal."""
 
     def __init__(

@@ -26,11 +26,10 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from hardware.mock.i2c_bus import SmbusShape
-from hardware.mock.loop import LoopThread
+from hardware.mock.loop import LoopServer, LoopThread
 
 _TIMEOUT_S = 5.0
 _LINE_MAX = 65_536
@@ -139,7 +138,7 @@ def remote_pins(link: WireLink, node: str) -> Any:
     return BenchFactory(on_pin)
 
 
-class WireServer:
+class WireServer(LoopServer):
     """The world's end: simulated buses by name, and one callback for pins."""
 
     def __init__(
@@ -158,33 +157,17 @@ class WireServer:
             on_pin: follows a pin; runs in the loop's thread, and its return ends the request.
             loop: a loop to share; without one the server starts its own.
         """
+        super().__init__(loop)
         self._path = Path(str(path).removeprefix("unix:"))
         self._buses = buses
         self._on_pin = on_pin
-        self._owned = LoopThread() if loop is None else None
-        self._thread = loop or self._owned or LoopThread()
         self._sessions: set[_WireSession] = set()
         self._path.unlink(missing_ok=True)
         self._listener = self._thread.call(self._listen())
 
-    def __enter__(self) -> Self:
-        """Return itself, serving."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        self.close()
-
     def close(self) -> None:
         """Hang up on every client and remove the socket."""
-        self._thread.call(self._stop())
-        if self._owned is not None:
-            self._owned.close()
+        super().close()
         self._path.unlink(missing_ok=True)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -269,7 +269,9 @@ def test_a_meter_that_restarts_when_hurried_falls_silent(bus, meter):
 
 def test_a_port_that_is_not_there_comes_back_by_itself(meter, tmp_path):
     bus = open_bus(str(tmp_path / "ttyGONE"))
-    with pytest.raises(errors.BusUnavailable, match="ttyGONE: cannot connect"):
+    with pytest.raises(
+        errors.BusUnavailable, match="ttyGONE: no such port; is the adapter plugged in"
+    ):
         power(bus)
     with ModbusRtuServer({1: meter}, link=tmp_path / "ttyGONE"):
         assert power(bus) == -512.5
@@ -278,6 +280,49 @@ def test_a_port_that_is_not_there_comes_back_by_itself(meter, tmp_path):
     with ModbusRtuServer({1: meter}, link=tmp_path / "ttyGONE"):
         assert power(bus) == -512.5
     bus.close()
+
+
+def test_a_port_that_somebody_else_holds_is_told(bus, server):
+    assert power(bus) == -512.5
+    other = open_bus(server.device)
+    with pytest.raises(errors.BusUnavailable, match="does another program hold it"):
+        power(other)
+    assert power(bus) == -512.5
+
+
+def test_a_port_without_permission_is_told(bus, server, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_args: False)
+    server.close()
+    Path(server.device).touch()
+    with pytest.raises(errors.BusUnavailable, match="join the group dialout"):
+        power(bus)
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        ("01 03 04 43 66 33 34", "got function 3 with 2 values"),
+        ("01 04 02 43 66", "got function 4 with 1 values"),
+        ("01 04 08 43 66 33 34 00 00 00 00", "got function 4 with 4 values"),
+    ],
+    ids=["another function", "too short", "too long"],
+)
+def test_a_good_frame_that_answers_something_else_is_refused(reply, says):
+    request = framed("01 04 00 00 00 02")
+    with ScriptedLine({request: framed(reply)}) as line:
+        bus = open_bus(line.device)
+        with pytest.raises(errors.UnexpectedReply, match=says):
+            bus.read_words(1, 4, 0, 2)
+        bus.close()
+
+
+def test_a_frame_of_another_device_is_refused():
+    request = framed("01 04 00 00 00 02")
+    with ScriptedLine({request: framed("02 04 04 43 66 33 34")}) as line:
+        bus = open_bus(line.device)
+        with pytest.raises(errors.BadChecksum, match="9 bytes but no valid reply: 02 04"):
+            bus.read_words(1, 4, 0, 2)
+        bus.close()
 
 
 def test_a_request_in_pieces_is_whole_and_rubbish_is_forgotten(raw):

@@ -130,7 +130,7 @@ def test_a_server_that_goes_and_comes_is_found_again(meter):
         bus = open_bus(port)
         assert power(bus) == -512.5
     for _ in range(2):
-        with pytest.raises(errors.BusUnavailable, match=f"127.0.0.1:{port}"):
+        with pytest.raises(errors.BusUnavailable, match=f"127.0.0.1:{port}: cannot connect"):
             power(bus)
     with ModbusTcpServer({1: meter}, port=port):
         assert power(bus) == -512.5

@@ -198,10 +198,22 @@ def test_a_world_that_goes_and_comes_is_found_again(tmp_path):
     link.close()
 
 
-def test_a_relay_says_so_when_its_world_is_gone(tmp_path):
-    pins = remote_pins(WireLink(tmp_path / "wire.sock"), "dep1")
+def test_a_relay_says_so_while_its_world_is_gone(tmp_path):
+    world, given = World(tmp_path), {"pin": 17, "active_high": True}
+    link = WireLink(world.path)
+    pins = remote_pins(link, "dep1")
     with pytest.raises(errors.BusUnavailable, match=r"GPIO17: .*simulated wire"):
-        catalog.make_relay("gpio", pins, {"pin": 17, "active_high": True})
+        catalog.make_relay("gpio", pins, given)
+    with world.serve():
+        relay = catalog.make_relay("gpio", pins, given)
+        relay.switch(True)
+        assert not world.contact.is_fed
+    with pytest.raises(errors.BusUnavailable, match=r"GPIO17: .*simulated wire"):
+        relay.switch(False)
+    with world.serve():
+        relay.switch(False)
+        assert world.contact.is_fed
+    link.close()
 
 
 def test_threads_share_one_link(world, link):

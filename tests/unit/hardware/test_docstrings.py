@@ -1,0 +1,21 @@
+"""The examples in docstrings are true."""
+
+from __future__ import annotations
+
+import doctest
+
+import pytest
+
+from hardware import words
+from hardware.meters import ina219
+from hardware.mock import modbus_server
+
+
+@pytest.mark.parametrize(
+    ("module", "examples"),
+    [(words, 4), (ina219, 1), (modbus_server, 1)],
+    ids=str,
+)
+def test_examples(module, examples):
+    results = doctest.testmod(module)
+    assert (results.attempted, results.failed) == (examples, 0)
