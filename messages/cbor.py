@@ -2,8 +2,9 @@
 
 It refuses everything that has a second spelling: indefinite lengths, longer integers than needed,
 duplicate or unsorted keys, trailing bytes; and everything we never sign: floats, undefined, tags
-other than 4 (decimal fraction) and 18 (COSE_Sign1). Map keys are small integers or texts shorter
-than 24 bytes, for which cbor2's length-first order and the RFC's bytewise order agree.
+other than 4 (decimal fraction) and 18 (COSE_Sign1). The keys of a map are all integers in -24..23,
+all non-negative integers, or all texts shorter than 24 bytes: for these cbor2's length-first order
+and the RFC's bytewise order agree.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ DECIMAL_TAG, SIGN1_TAG = 4, 18
 
 WATT_HOUR_EXPONENT = -6
 MILLI_EXPONENT = -3
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
 def encode(value: Value) -> bytes:
@@ -64,15 +66,24 @@ def _check(value: Value) -> None:
             if type(item) not in PLAIN:
                 _check(item)
     elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if type(key) is not int and (type(key) is not str or len(key.encode()) > 23):
-                raise MalformedMessage(f"map key {key!r} is neither an integer nor a short text")
+        _check_keys(value)
+        for item in value.values():
             if type(item) not in PLAIN:
                 _check(item)
     elif kind is cbor2.CBORTag:
         _check(value.value)
     else:
         raise MalformedMessage(f"a {kind.__name__} has no place here")
+
+
+def _check_keys(value: Mapping[Any, Any]) -> None:
+    kinds = set(map(type, value))
+    if kinds <= {str}:
+        fits = all(len(key.encode()) < 24 for key in value)
+    else:
+        fits = kinds == {int} and (min(value) >= 0 or (min(value) >= -24 and max(value) < 24))
+    if not fits:
+        raise MalformedMessage("the keys of a map are small integers or texts below 24 bytes")
 
 
 def _tag(number: int) -> Callable[[Any, bool], Any]:
@@ -98,14 +109,25 @@ def decimal(mantissa: int, exponent: int) -> cbor2.CBORTag:
     return cbor2.CBORTag(DECIMAL_TAG, [exponent, mantissa])
 
 
+def int64(value: int, where: str = "") -> int:
+    """Return an integer if a database column of 64 bits can hold it.
+
+    Raises:
+        MalformedMessage: it cannot.
+    """
+    if INT64_MIN <= value <= INT64_MAX:
+        return value
+    raise MalformedMessage(f"{where or 'an integer'}: {value} does not fit into 64 bits")
+
+
 def mantissa(value: Value, exponent: int) -> int:
     """Return the mantissa of a decimal fraction whose exponent must be `exponent`.
 
     Raises:
-        MalformedMessage: a float, a bare integer, or another exponent.
+        MalformedMessage: a float, a bare integer, another exponent, or more than 64 bits.
     """
     if type(value) is cbor2.CBORTag and value.tag == DECIMAL_TAG:
         pair = value.value
         if len(pair) == 2 and pair[0] == exponent and type(pair[1]) is int:
-            return int(pair[1])
+            return int64(pair[1])
     raise MalformedMessage(f"want a decimal fraction with exponent {exponent}")

@@ -22,6 +22,7 @@ ALG, CONTENT_TYPE, KID = 1, 3, 4
 HASH_ALG, PREIMAGE_TYPE = 258, 259
 SHA_256 = -16
 SENML = 112
+HEADER_BYTES_MAX = 128  # ours have at most 62; what is read is kept in a cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def parse(raw: bytes, *, limit: int = cbor.ENTRY_BYTES_MAX) -> Envelope:
     if raw[:2] != b"\xd2\x84":
         raise MalformedMessage("not a COSE_Sign1 message with tag 18")
     protected, at = _read_bstr(raw, 2, "protected header")
+    if len(protected) > HEADER_BYTES_MAX:
+        raise MalformedMessage(f"the protected header has at most {HEADER_BYTES_MAX} bytes")
     if raw[at : at + 1] != b"\xa0":
         raise MalformedMessage("the unprotected header must be empty: nobody signed it")
     payload, at = _read_bstr(raw, at + 1, "payload")

@@ -69,8 +69,8 @@ def parse_reading(envelope: Envelope) -> Reading:
     Raises:
         MalformedMessage: another content type, or a payload of another form.
     """
-    if envelope.content_type != senml.CONTENT_TYPE:
-        raise MalformedMessage(f"content type {envelope.content_type} is not SenML")
+    if envelope.content_type != senml.CONTENT_TYPE or envelope.sealed:
+        raise MalformedMessage(f"content type {envelope.content_type} is not SenML in the open")
     return decode_reading(envelope.payload)
 
 
@@ -113,11 +113,11 @@ def _decode_any(payload: bytes) -> Reading:
 
 
 # The usual reading (both totals, first epoch, nothing doubtful) as one grammar over its bytes: an
-# unsigned integer in the shortest form, a text by its length. It takes exactly what the strict
-# reader takes of that shape, ten times faster; whatever does not match goes to the strict reader.
+# unsigned integer of 63 bits in the shortest form, a text by its length. It takes exactly what the
+# strict reader takes of that shape, ten times faster; what does not match goes to the strict one.
 _UNSIGNED = (
     rb"([\x00-\x17]|\x18[\x18-\xff]|\x19(?!\x00)[\x00-\xff]{2}"
-    rb"|\x1a(?!\x00\x00)[\x00-\xff]{4}|\x1b(?!\x00{4})[\x00-\xff]{8})"
+    rb"|\x1a(?!\x00\x00)[\x00-\xff]{4}|\x1b(?!\x00{4})[\x00-\x7f][\x00-\xff]{7})"
 )
 _TEXTS = rb"(?:%s)" % rb"|".join(
     (b"\\x%02x" % (0x60 + n) if n < 24 else b"\\x78\\x%02x" % n) + rb"(?=[a-z0-9/-]{%d}\x22)" % n

@@ -67,7 +67,8 @@ def parse_head(record: Any, stream: str) -> tuple[str, str, int, int]:
     if type(sequence) is not int or sequence < 1:
         raise MalformedMessage("the counter is not a positive integer")
     at_ms = cbor.mantissa(record[BASE_TIME], cbor.MILLI_EXPONENT)
-    return check_name(parts[0], "microgrid"), check_name(parts[1], "meter"), at_ms, sequence
+    microgrid, meter_id = check_name(parts[0], "microgrid"), check_name(parts[1], "meter")
+    return microgrid, meter_id, at_ms, cbor.int64(sequence, "the counter")
 
 
 def parse_records(records: list[Any], kinds: Mapping[str, str]) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _value(record: dict[int, Any], name: str, kind: str) -> Any:
     elif kind == "count":
         value = record.get(VALUE)
         if record == {NAME: name, UNIT: "count", VALUE: value} and type(value) is int and value > 0:
-            return value
+            return cbor.int64(value, name)
     else:
         label, wanted = (TEXT, str) if kind == "text" else (BYTES, bytes)
         if record.keys() == {NAME, label} and type(record[label]) is wanted and record[label]:

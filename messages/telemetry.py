@@ -78,6 +78,7 @@ def parse_pack(envelope: Envelope) -> Pack:
     for key in ("telemetry", "t0_ms", "step_ms"):
         if type(value[key]) is not int:
             raise MalformedMessage(f"{key} is not an integer")
+        cbor.int64(value[key], key)
     if value["telemetry"] < 1 or value["step_ms"] < 1:
         raise MalformedMessage("telemetry and step_ms start at 1")
     names, columns = _check_columns(value["names"], value["columns"])
@@ -105,4 +106,7 @@ def _check_columns(
     for column in columns:
         if not set(map(type, column)) <= {int, type(None)}:
             raise MalformedMessage("a column holds integers and nulls only")
+        measured = [number for number in column if number is not None]
+        if measured:
+            cbor.int64(min(measured), "a column"), cbor.int64(max(measured), "a column")
     return tuple(names), tuple(tuple(column) for column in columns)

@@ -27,13 +27,13 @@ class Topic:
     leaf: str
 
 
-def check_name(name: str, what: str = "name") -> str:
+def check_name(name: object, what: str = "name") -> str:
     """Return `name` if it may stand in a topic.
 
     Raises:
         MalformedMessage: anything but 1 to 32 of a-z, 0-9 and -, or a leading -.
     """
-    if NAME.fullmatch(name) is None:
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
         raise MalformedMessage(f"{what} {name!r}: 1 to 32 of a-z, 0-9 and -, not starting with -")
     return name
 

@@ -13,7 +13,7 @@ import base64
 from dataclasses import dataclass
 
 from messages.errors import BadProof, MalformedMessage
-from messages.log.note import NoteKey, check_name, open_note, sign_note, unbase64
+from messages.log.note import NoteKey, check_name, open_note, parse_decimal, sign_note, unbase64
 from messages.log.tree import HASH_BYTES
 from messages.publickey import Signer
 
@@ -44,12 +44,10 @@ def parse_checkpoint(text: str) -> Checkpoint:
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or any(not line for line in lines[:-1]):
         raise MalformedMessage("a checkpoint is origin, size and root, a line each")
-    origin, size, root = lines[0], lines[1], unbase64(lines[2])
-    if not (size.isascii() and size.isdigit()) or str(int(size)) != size:
-        raise MalformedMessage(f"tree size {size!r} is not decimal without leading zeros")
+    origin, size, root = lines[0], parse_decimal(lines[1], "the tree size"), unbase64(lines[2])
     if len(root) != HASH_BYTES:
         raise MalformedMessage(f"a root has {HASH_BYTES} bytes")
-    return Checkpoint(check_name(origin), int(size), root, tuple(lines[3:-1]))
+    return Checkpoint(check_name(origin), size, root, tuple(lines[3:-1]))
 
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +21,11 @@ from messages.errors import BadProof, BadSignature, MalformedMessage
 from messages.publickey import EDDSA, PublicKey, Signer
 
 ED25519, COSIGNATURE = 0x01, 0x04
-NOTE_BYTES_MAX = 1_000_000
+NOTE_CHARS_MAX = 1_000_000
 SIGNATURES_MAX = 128
 DASH = "— "
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")  # and what UTF-8 cannot say
+DECIMAL = re.compile("0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +117,15 @@ def parse_note(note: str) -> Note:
     Raises:
         MalformedMessage: no text, no signature, control characters, or lines of another form.
     """
-    if len(note.encode()) > NOTE_BYTES_MAX:
-        raise MalformedMessage(f"a note has at most {NOTE_BYTES_MAX} bytes")
-    cut = note.rfind("\n\n")
-    if cut < 0 or not note.endswith("\n"):
+    if len(note) > NOTE_CHARS_MAX:
+        raise MalformedMessage(f"a note has at most {NOTE_CHARS_MAX} characters")
+    cut = _checked(note).rfind("\n\n")
+    lines = note[cut + 2 : -1].split("\n")
+    if cut < 0 or not lines[0]:
         raise MalformedMessage("a note is text, a blank line, and signature lines")
-    text, lines = _checked(note[: cut + 1]), note[cut + 2 :].splitlines()
-    if not 1 <= len(lines) <= SIGNATURES_MAX:
+    if len(lines) > SIGNATURES_MAX:
         raise MalformedMessage(f"a note has 1 to {SIGNATURES_MAX} signatures")
-    return Note(text, tuple(_parse_line(line) for line in lines))
+    return Note(note[: cut + 1], tuple(_parse_line(line) for line in lines))
 
 
 def open_note(note: str, keys: Sequence[NoteKey]) -> tuple[str, tuple[NoteKey, ...]]:
@@ -152,9 +155,9 @@ def open_note(note: str, keys: Sequence[NoteKey]) -> tuple[str, tuple[NoteKey, .
 
 def _checked(text: str) -> str:
     if not text.endswith("\n"):
-        raise MalformedMessage("the text of a note ends in a newline")
-    if any(ord(char) < 0x20 and char != "\n" for char in text):
-        raise MalformedMessage("the text of a note has no control characters")
+        raise MalformedMessage("a note and its text end in a newline")
+    if CONTROL.search(text):
+        raise MalformedMessage("a note has no control characters")
     return text
 
 
@@ -166,6 +169,17 @@ def _parse_line(line: str) -> NoteSignature:
     if len(packed) < 5:
         raise MalformedMessage("a signature line holds a key id and a signature")
     return NoteSignature(check_name(parts[0]), packed[:4], packed[4:])
+
+
+def parse_decimal(text: str, what: str) -> int:
+    """Return the number, below 2^63, that a line of a checkpoint or proof spells.
+
+    Raises:
+        MalformedMessage: not decimal, with leading zeros, or too large.
+    """
+    if DECIMAL.fullmatch(text) is None or int(text) >= 2**63:
+        raise MalformedMessage(f"{what} is not a decimal below 2^63 without leading zeros")
+    return int(text)
 
 
 def unbase64(text: str) -> bytes:

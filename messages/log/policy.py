@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from messages.errors import MalformedMessage
-from messages.log.note import COSIGNATURE, ED25519, NoteKey, parse_vkey
+from messages.log.note import COSIGNATURE, ED25519, NoteKey, parse_decimal, parse_vkey
 
 NONE = "none"
 
@@ -126,7 +126,7 @@ class _Reader:
             self._members.add(member)
         needed = {"all": len(members), "any": 1}.get(rule)
         if needed is None:
-            needed = int(rule) if rule.isascii() and rule.isdigit() else 0
+            needed = parse_decimal(rule, f"{rule!r}")
         if not 1 <= needed <= len(members):
             raise MalformedMessage(f"{rule!r} is not all, any or 1 to {len(members)}")
         self.groups[name] = Group(needed, members)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from messages.errors import MalformedMessage
 from messages.log.checkpoint import Checkpoint, open_checkpoint
-from messages.log.note import NoteKey, unbase64
+from messages.log.note import NoteKey, parse_decimal, unbase64
 from messages.log.tree import HASH_BYTES, check_inclusion
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -49,15 +49,15 @@ def parse_proof(text: str) -> LogProof:
         raise MalformedMessage(f"not a proof file: its first line is not {HEADER}")
     if len(lines) > 1 and lines[1].startswith("extra "):
         unbase64(lines.pop(1).removeprefix("extra "))
-    number = lines[1].removeprefix("index ") if len(lines) > 1 else ""
-    if not lines[1:] or f"index {number}" != lines[1] or not number.isdigit():
+    if len(lines) < 2 or not lines[1].startswith("index "):
         raise MalformedMessage("the proof names no index")
+    index = parse_decimal(lines[1].removeprefix("index "), "the index")
+    if len(lines) - 2 > PATH_MAX:
+        raise MalformedMessage(f"an inclusion proof has at most {PATH_MAX} hashes")
     path = tuple(unbase64(line) for line in lines[2:])
-    if str(int(number)) != number or len(path) > PATH_MAX:
-        raise MalformedMessage(f"an index without leading zeros, at most {PATH_MAX} hashes")
     if any(len(value) != HASH_BYTES for value in path):
         raise MalformedMessage(f"a hash has {HASH_BYTES} bytes")
-    return LogProof(int(number), path, checkpoint)
+    return LogProof(index, path, checkpoint)
 
 
 def check_proof(proof: LogProof, leaf: bytes, log_key: NoteKey) -> Checkpoint:

@@ -205,6 +205,8 @@ GOOD = cbor.encode({1: EDDSA, 3: 112, 4: bytes(8)})
             "no more",
         ),
         (cbor.encode([GOOD, {}, b"", bytes(64)]), "tag 18"),
+        (message(cbor.encode({1: -8, 3: "x" * 200, 4: bytes(8)}), {}, b"", bytes(64)), "128 bytes"),
+        (b"\xd2\x84\x59\x01", "shortest form"),
         (bytes(65_536), "65536 bytes, at most 65535"),
     ],
 )
@@ -243,6 +245,9 @@ def test_determinism_vectors() -> None:
         "a178186161616161616161616161616161616161616161616161616100",
         "81" * 20 + "00",
         "c4820100"[:6],
+        "a22000186400",  # {-1: 0, 100: 0}: length-first and bytewise order differ
+        "a20000381800",  # {0: 0, -25: 0}
+        "a20000616100",  # an integer and a text as keys of one map
     ],
 )
 def test_what_we_never_sign_is_refused(text: str) -> None:

@@ -38,7 +38,7 @@ PACK = Pack(
         replace(READING, import_uwh=None),
         replace(READING, export_uwh=None),
         replace(READING, import_uwh=0, epoch=2, quality="frozen"),
-        replace(READING, import_uwh=2**63, export_uwh=2**32, sequence=2**32, at_ms=0),
+        replace(READING, import_uwh=2**63 - 1, export_uwh=2**32, sequence=2**32, at_ms=0),
     ],
 )
 def test_a_reading_comes_back(reading: Reading) -> None:
@@ -51,7 +51,7 @@ def test_a_reading_comes_back(reading: Reading) -> None:
 
 
 def test_the_quick_reader_agrees_with_the_strict_one() -> None:
-    for number in (0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**64 - 1):
+    for number in (0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**63 - 1):
         for name in ("a", "a" * 20, "a" * 21, "a" * 32):
             reading = Reading(name, "m-1", number or 5, number, number, number)
             payload = encode_reading(reading)
@@ -66,6 +66,17 @@ def test_a_reading_is_the_documented_senml() -> None:
         {0: "export", 1: "Wh", 2: cbor.decimal(300_120, -6)},
     ]
     assert len(sign_reading(METER, READING)) < 190
+
+
+@pytest.mark.parametrize("name", ["sequence", "at_ms", "import_uwh", "export_uwh", "epoch"])
+def test_what_no_database_can_hold_is_refused(name: str) -> None:
+    """A 64th bit would pass the signature and break whoever stores the number."""
+    changes: dict[str, Any] = {name: 2**63}
+    with pytest.raises(MalformedMessage, match="64 bits"):
+        decode_reading(encode_reading(replace(READING, **changes)))
+    if name == "at_ms":
+        with pytest.raises(MalformedMessage, match="64 bits"):
+            decode_reading(encode_reading(replace(READING, at_ms=-(2**63) - 1)))
 
 
 HEAD: dict[int, Any] = {-2: "b/m/", -3: cbor.decimal(0, -3), 0: "register", 1: "count", 2: 1}
@@ -202,6 +213,11 @@ def pack_with(**changes: Any) -> bytes:
         {"columns": [[1] * (SAMPLES_MAX + 1)] * 2},
         {"meter_id": "M"},
         {"microgrid": ""},
+        {"microgrid": 5},
+        {"telemetry": 2**63},
+        {"t0_ms": -(2**63) - 1},
+        {"columns": [[2**63], [1]]},
+        {"columns": [[None], [-(2**63) - 1]]},
         {"extra": 1},
         {"names": "gone"},
     ],
