@@ -263,6 +263,11 @@ class _Seal:
     positions: Mapping[tuple[bytes, int], int]
     nodes: Mapping[Place, bytes]
 
+    @property
+    def at_hand(self) -> Mapping[Place, bytes]:
+        """Return every hash of the seal's tree."""
+        return self.nodes
+
     def fetch(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
         """Return the hash at each place of the seal's tree."""
         return {place: self.nodes[place] for place in places}

@@ -1,7 +1,8 @@
 """Frozen dataclasses to CBOR maps and back, strictly: the field's name is the map's key.
 
-Taken types: int, str, bytes, bool, X | None, tuple[X, ...], nested dataclasses and dict[str, X].
-A missing, unknown or wrongly typed key is refused by name; so a payload has one reading.
+Taken types: int (of 64 bits), str, bytes, bool, X | None, tuple[X, ...], nested dataclasses and
+dict[str, X]. A missing, unknown or wrongly typed key is refused by name; so a payload has one
+reading.
 """
 
 from __future__ import annotations
@@ -17,17 +18,24 @@ from messages.errors import MalformedMessage
 
 Record = TypeVar("Record")
 Reader = Callable[[Any, str], Any]
+PLAIN = frozenset((int, str, bytes, bool, type(None)))
 
 
 def to_map(record: Any) -> Any:
     """Return a record as what cbor.encode takes: maps, lists and plain values."""
-    if is_dataclass(record):
-        return {field.name: to_map(getattr(record, field.name)) for field in fields(record)}
-    if isinstance(record, tuple):
+    kind = type(record)
+    if kind in PLAIN:
+        return record
+    if kind is tuple:
         return [to_map(item) for item in record]
     if isinstance(record, Mapping):
         return {key: to_map(value) for key, value in record.items()}
-    return record
+    return {name: to_map(getattr(record, name)) for name in _names(kind)}
+
+
+@lru_cache(maxsize=512)
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def encode_record(record: Any) -> bytes:
@@ -76,7 +84,10 @@ def _plain_reader(kind: type) -> Reader:
             raise MalformedMessage(f"{where}: want {kind.__name__}, got {type(value).__name__}")
         return value
 
-    return read
+    def read_int(value: Any, where: str) -> Any:
+        return cbor.int64(read(value, where), where)
+
+    return read_int if kind is int else read
 
 
 def _optional_reader(hint: Any) -> Reader:
@@ -89,7 +100,7 @@ def _optional_reader(hint: Any) -> Reader:
         if len(kinds) == 1:
             return readers[kinds[0]](value, where)
         if type(value) in readers:
-            return value
+            return readers[type(value)](value, where)
         raise MalformedMessage(f"{where}: {type(value).__name__} is not taken here")
 
     return read

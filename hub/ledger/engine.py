@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, insert, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from hub.errors import LedgerCorrupt, LedgerError, StorageFull
@@ -166,9 +167,15 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[objec
     """Insert rows given in the order of the table's columns, past SQLAlchemy's work per value."""
     if not rows:
         return
-    statement = insert(table).compile(dialect=connection.dialect)
-    if statement.positional:
-        connection.exec_driver_sql(str(statement), list(rows))
+    statement, is_positional = _insert_text(table, connection.dialect)
+    if is_positional:
+        connection.exec_driver_sql(statement, list(rows))
     else:
         names = [column.name for column in table.columns]
-        connection.exec_driver_sql(str(statement), [dict(zip(names, r, strict=True)) for r in rows])
+        connection.exec_driver_sql(statement, [dict(zip(names, r, strict=True)) for r in rows])
+
+
+@lru_cache(maxsize=64)
+def _insert_text(table: Table, dialect: Dialect) -> tuple[str, bool]:
+    compiled = insert(table).compile(dialect=dialect)
+    return str(compiled), compiled.positional

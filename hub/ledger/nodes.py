@@ -23,12 +23,18 @@ class StoredNodes:
         self._engine = engine
         self._recent: dict[Place, bytes] = {}
 
+    @property
+    def at_hand(self) -> Mapping[Place, bytes]:
+        """Return the newest hashes."""
+        return self._recent
+
     def remember(self, finished: Iterable[tuple[int, int, bytes]]) -> None:
         """Keep hashes that were just committed; the oldest half goes when there are too many."""
-        self._recent.update(((level, index), digest) for level, index, digest in finished)
-        if len(self._recent) > CACHE_PLACES_MAX:
-            kept = list(self._recent.items())[-CACHE_PLACES_MAX // 2 :]
-            self._recent = dict(kept)
+        recent = self._recent
+        for level, index, digest in finished:
+            recent[level, index] = digest
+        if len(recent) > CACHE_PLACES_MAX:
+            self._recent = dict(list(recent.items())[-CACHE_PLACES_MAX // 2 :])
 
     def forget(self) -> None:
         """Drop the cache: the database may not be what this process believed."""

@@ -19,6 +19,11 @@ Range = tuple[int, int]  # leaves [start, stop)
 class Nodes(Protocol):
     """Whoever has the stored hashes."""
 
+    @property
+    def at_hand(self) -> Mapping[Place, bytes]:
+        """Return what can be had without asking; it need not be all."""
+        ...
+
     def fetch(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
         """Return the hash at each place; raise LedgerCorrupt if one is missing."""
         ...
@@ -39,7 +44,16 @@ def cover(start: int, stop: int) -> list[Place]:
 
 
 def make_proof(make: Callable[[tree.Subtree], list[bytes]], nodes: Nodes) -> tuple[bytes, ...]:
-    """Return what `make` makes of a subtree function, with one fetch for all that it asks for."""
+    """Return what `make` makes of a subtree function, with at most one fetch for it."""
+    at_hand = nodes.at_hand
+    try:
+        return tuple(make(lambda start, stop: _join([at_hand[at] for at in cover(start, stop)])))
+    except KeyError:
+        hashes = hash_ranges(_asked_by(make), nodes)
+        return tuple(make(lambda start, stop: hashes[start, stop]))
+
+
+def _asked_by(make: Callable[[tree.Subtree], list[bytes]]) -> list[Range]:
     asked: list[Range] = []
 
     def note(start: int, stop: int) -> bytes:
@@ -47,8 +61,7 @@ def make_proof(make: Callable[[tree.Subtree], list[bytes]], nodes: Nodes) -> tup
         return b""
 
     make(note)
-    hashes = hash_ranges(asked, nodes)
-    return tuple(make(lambda start, stop: hashes[start, stop]))
+    return asked
 
 
 def hash_ranges(ranges: Sequence[Range], nodes: Nodes) -> dict[Range, bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Select, bindparam, func, select, update
 
 from hub.errors import LedgerBehind, LedgerCorrupt, LedgerError, NoSuchEntry
 from hub.ledger import opening, proofs
@@ -40,6 +40,11 @@ from hub.ledger.strangers import Strangers
 from messages.log import tree
 
 ENTRIES_A_READ = 1_000
+MOVE_SIZE = (
+    update(ledger_table)
+    .where(ledger_table.c.name == "size", ledger_table.c.number == bindparam("old"))
+    .values(number=bindparam("new"))
+)
 
 
 class Store:
@@ -116,6 +121,8 @@ class Store:
     def close(self) -> None:
         """Close the database and let another process write."""
         self._engine.dispose()
+        if self._handed:
+            self._handed.close()
         if self._lock:
             self._lock.release()
             self._lock = None
@@ -194,7 +201,7 @@ class Store:
             return self._checkpoint
         signed = Checkpoint(edge.size, sign(edge.size, edge.root()))
         with writing(self._engine) as connection:
-            connection.execute(insert(checkpoint_table).values(size=signed.size, note=signed.note))
+            insert_rows(connection, checkpoint_table, [(signed.size, signed.note)])
         self._note_handed_out(signed)
         self._checkpoint = signed
         return signed
@@ -414,11 +421,7 @@ def _prefix_bounds(prefix: str) -> tuple[bytes, bytes]:
 
 
 def _write_size(connection: Connection, old: int, new: int) -> None:
-    table = ledger_table.c
-    moved = connection.execute(
-        update(ledger_table).where(table.name == "size", table.number == old).values(number=new)
-    )
-    if moved.rowcount != 1:
+    if connection.execute(MOVE_SIZE, {"old": old, "new": new}).rowcount != 1:
         raise LedgerCorrupt(f"the ledger no longer has the {old} entries this process knows of")
 
 
