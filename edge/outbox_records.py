@@ -1,0 +1,123 @@
+"""What goes in and out of the outbox, and the statements that write it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from edge.agent import Point, Register
+from messages.log.tree import leaf_hash
+
+Key = tuple[bytes, str]
+"""(kid, stream)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message that lacks its sequence; `sign` makes it, once, when the sequence is taken."""
+
+    kid: bytes
+    stream: str
+    sign: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one instant leaves behind; all of it is stored, or nothing.
+
+    Attributes:
+        drafts: messages to sign, in order.
+        registers: meter id -> its register after this instant.
+        points: samples that wait for their telemetry pack.
+        packed: (meter id, instant): points up to there are in a pack now.
+    """
+
+    drafts: tuple[Draft, ...] = ()
+    registers: Mapping[str, Register] = field(default_factory=dict)
+    points: tuple[tuple[str, Point], ...] = ()
+    packed: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A signed message on its way. `id` grows with age: the lowest is the oldest."""
+
+    id: int
+    kid: bytes
+    stream: str
+    sequence: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where one stream stands."""
+
+    next_sequence: int = 1
+    stored_up_to: int = 0
+    final_up_to: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a receipt did: rows deleted, and streams where the hub has more than ever was here."""
+
+    deleted: int
+    ahead: tuple[Key, ...]
+
+
+def store(connection: sqlite3.Connection, heads: dict[Key, Head], draft: Draft) -> Row:
+    """Take the next sequence of a draft's stream, sign it, and write its row."""
+    key = (draft.kid, draft.stream)
+    head = heads.get(key, Head())
+    heads[key] = replace(head, next_sequence=head.next_sequence + 1)
+    raw = draft.sign(head.next_sequence)
+    cursor = connection.execute(
+        "INSERT INTO row (kid, stream, sequence, leaf_hash, raw) VALUES (?, ?, ?, ?, ?)",
+        (*key, head.next_sequence, leaf_hash(raw), raw),
+    )
+    return Row(cursor.lastrowid or 0, *key, head.next_sequence, raw)
+
+
+def keep_fact(connection: sqlite3.Connection, name: str, value: str | int) -> None:
+    """Write one named fact."""
+    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
+
+def keep_head(connection: sqlite3.Connection, key: Key, head: Head) -> None:
+    """Write where a stream stands."""
+    connection.execute(
+        "INSERT OR REPLACE INTO stream VALUES (?, ?, ?, ?, ?)",
+        (*key, head.next_sequence, head.stored_up_to, head.final_up_to),
+    )
+
+
+def keep_registers(connection: sqlite3.Connection, registers: Mapping[str, Register]) -> None:
+    """Write the registers of these meters."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO register VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                meter_id,
+                register.import_uwh,
+                register.export_uwh,
+                register.import_rest,
+                register.export_rest,
+                register.epoch,
+                register.at_ms,
+                register.power_mw,
+                " ".join(register.doubts),
+            )
+            for meter_id, register in registers.items()
+        ],
+    )
+
+
+def keep_points(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write the samples that wait, and delete those that are in a pack."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO point VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(point.at_ms, meter_id, *point.values) for meter_id, point in batch.points],
+    )
+    connection.executemany("DELETE FROM point WHERE meter_id = ? AND at_ms <= ?", batch.packed)
