@@ -114,6 +114,17 @@ def test_a_brown_out_drops_one_sample_and_writes_the_settings_again():
     assert rig.meter.sample() == before
 
 
+@pytest.mark.parametrize("lost", [{0: 0x399F}, {5: 0}, {0: 0x399F, 5: 0}])
+def test_lost_settings_are_noticed_when_no_current_flows(lost):
+    port = Words({"1": "0000", "2": "5DC2", "3": "0000", "4": "0000"})
+    meter = Ina219(port, BENCH, pause=lambda _s: None)
+    assert meter.sample().power_mw == 0
+    port._held.update(lost)
+    with pytest.raises(errors.SensorReset):
+        meter.sample()
+    assert meter.sample().power_mw == 0
+
+
 def test_a_brown_out_in_the_middle_of_a_sample_is_noticed():
     """Between the read-back and the current register: current would read 0 with voltages right."""
 

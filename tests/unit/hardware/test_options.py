@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -93,3 +95,13 @@ def test_a_range_too_small_for_the_calibration_register_is_a_finding():
     (finding,) = catalog.check_meter("ina219", "i2c", {"shunt_mohm": 2, "current_max_ma": 3})
     assert finding.key == "current_max_ma"
     assert "exceed 16 bits" in finding.rule
+
+
+def test_naming_models_loads_no_library_of_a_bus():
+    """A Pi Zero without a Modbus bus must not pay for pymodbus."""
+    ask = (
+        "import sys, hardware.catalog; "
+        "print(sorted({'pymodbus', 'gpiozero', 'smbus2', 'serial'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

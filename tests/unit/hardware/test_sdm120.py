@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hardware import words
-from hardware.errors import DeviceRefused, ImplausibleSample
+from hardware.errors import BusTimeout, DeviceRefused, ImplausibleSample, WrongDevice
 from hardware.meters.sdm120 import Sdm120, Sdm120Options
 from hardware.mock.modbus_pdu import answer
 from hardware.mock.points import Feeder
@@ -110,6 +110,20 @@ def test_it_is_asked_who_it_is_once_while_it_answers():
     driver.sample()
     assert [request[0] for request in port.requests] == [3, 4, 4, 4, 4]
     assert meter.faults.active == ()
+
+
+def test_after_a_silence_it_is_asked_again():
+    """Somebody may have put another meter in its place."""
+    port = ModbusDirect(meter := Sdm120Meter(Feeder()))
+    driver = Sdm120(port, Sdm120Options(address=1))
+    driver.sample()
+    meter.faults.switch("silent", True)
+    with pytest.raises(BusTimeout):
+        driver.sample()
+    meter.faults.switch("silent", False)
+    meter.faults.switch("wrong_model", True)
+    with pytest.raises(WrongDevice, match="meter code 0x0070, want 0x0020"):
+        driver.sample()
 
 
 def test_firmware_without_a_meter_code_is_taken_as_it_is():

@@ -7,7 +7,7 @@ import struct
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hardware import words
@@ -16,7 +16,10 @@ from hardware.errors import ImplausibleSample
 BITS = st.integers(0, 2**32 - 1)
 
 
-@given(BITS, st.integers(-3, 9))
+@given(BITS, st.integers(-3, 50))
+@example(0x3F00_0000, 0)  # 0.5 is a tie
+@example(0x3FC0_0000, 0)  # so is 1.5
+@example(0x0000_0001, 45)  # the least float there is
 def test_a_float_becomes_the_nearest_integer_with_ties_to_even(bits, exponent):
     (value,) = struct.unpack(">f", bits.to_bytes(4, "big"))
     high, low = bits >> 16, bits & 0xFFFF
@@ -36,6 +39,8 @@ def test_a_counter_that_does_not_fall_in_floats_does_not_fall_in_integers(bits):
 
 
 @given(st.integers(), st.integers(1, 10**12))
+@example(1, 2)
+@example(-3, 2)
 def test_division_rounds_half_to_even(numerator, denominator):
     assert words.divide_half_even(numerator, denominator) == round(Fraction(numerator, denominator))
 
