@@ -23,7 +23,7 @@ PLAIN = frozenset((int, str, bytes, bool, type(None)))
 
 def to_map(record: Any) -> Any:
     """Return a record as what cbor.encode takes: maps, lists and plain values."""
-    kind = type(record)
+    kind: Any = type(record)
     if kind in PLAIN:
         return record
     if kind is tuple:
