@@ -1,14 +1,14 @@
 /* Records what a process asks of the disk and of the network, in order.
  *
  * Preloaded into a real hub or edge: every write, truncate, sync, unlink and rename below the folder
- * GRIDTALLY_RECORD_DIR and every send on a socket is appended to the file GRIDTALLY_RECORD_LOG, after
- * the real call has succeeded. tests/support/crash_states.py replays a prefix of that record into the
+ * GRIDTALLY_RECORD_DIR and every send on a socket is appended to the file GRIDTALLY_RECORD_LOG.<pid>,
+ * after the real call has succeeded (a send: before). tests/support/crash_states.py replays a prefix of that record into the
  * files a power cut at that moment could have left behind.
  *
  * One record: op (1 byte), path length (2), second path length (2), offset (8), data length (4), then
  * path, second path and data; all integers little-endian.
  *   W pwrite/write   T ftruncate (offset = new size)   S fsync/fdatasync   U unlink
- *   R rename (second path = new name)   O open that creates or truncates   N send on a socket
+ *   R rename (second path = new name)   O open that creates   N send on a socket (offset = its number)
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -38,7 +38,9 @@ static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 __attribute__((constructor)) static void start(void) {
     const char *dir = getenv("GRIDTALLY_RECORD_DIR"), *file = getenv("GRIDTALLY_RECORD_LOG");
     if (!dir || !file || !realpath(dir, root)) return;
-    log_fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s.%d", file, (int)getpid());
+    log_fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 static void put(char op, const char *path, const char *second, int64_t offset, const void *bytes, uint32_t n) {
