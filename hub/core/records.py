@@ -132,8 +132,9 @@ class Cursor(NamedTuple):
     """The register up to which a meter's energy is settled, and what a missing slot is taken for.
 
     `last_*` is its last metered slot. `estimate_*` is what each slot since `at_ms` that is closed
-    already was estimated at. `bridge_*` lead over a register that began anew: totals of
-    `bridge_epoch` plus this much continue those of `epoch`.
+    already was estimated at. `bridges` lead over registers that began anew, one step an epoch:
+    (epoch, import, export), where totals of that epoch plus this much continue the one before;
+    None where that is not known.
     """
 
     at_ms: int
@@ -144,24 +145,23 @@ class Cursor(NamedTuple):
     last_export_uwh: int = 0
     estimate_import_uwh: int = 0
     estimate_export_uwh: int = 0
-    bridge_epoch: int | None = None
-    bridge_import_uwh: int | None = None
-    bridge_export_uwh: int | None = None
+    bridges: tuple[tuple[int, int | None, int | None], ...] = ()
 
 
 class Contact(NamedTuple):
-    """What is known of a relay's contact, and what the last decision wanted of it.
+    """What is known of a relay's contact, and what the last decision wants of it.
 
-    `at_ms` of the last acknowledgement; `is_cut` None: never acknowledged. `decision_index` None:
-    no decision spoke of it yet.
+    `at_ms`: when it last moved; 0 where no acknowledgement came yet and it stands safe.
+    `decision_index` None: no decision spoke of it. `shed_from_ms`: its open row in `Shed`.
     """
 
     at_ms: int
-    energised: bool
-    is_cut: bool | None
+    is_cut: bool
     decision_index: int | None = None
     wants_cut: bool = False
-    power_mw: int | None = None
+    power_mw: int = 0
+    rule: str = ""
+    shed_from_ms: int | None = None
 
 
 class Shed(NamedTuple):
@@ -175,10 +175,5 @@ class Shed(NamedTuple):
     power_mw: int
     until_ms: int | None
     decision_index: int
-    reason: str
+    rule: str
     carry_uj: int = 0
-
-
-Record = (
-    Network | Progress | Due | Key | Meter | Relay | Policy | Register | Cursor | Contact | Shed
-)

@@ -125,6 +125,8 @@ class State:
             "memory": self.memory,
             "call": self.calls,
         }
+        self._in_order: tuple[tuple[str, Meter], ...] | None = None
+        self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}
         self._leaves: dict[bytes, bytes] = {}
         self._stale: set[tuple[str, Any]] = set()
 
@@ -138,6 +140,31 @@ class State:
         """How far slots and headers have come."""
         return self.progress_rows.get((), _START)
 
+    @property
+    def slot_ms(self) -> int:
+        """Length of a slot; only once the microgrid is founded. [ms]"""
+        return self.network_rows[()].slot_ms
+
+    @property
+    def meters_in_order(self) -> tuple[tuple[str, Meter], ...]:
+        """Every meter by its id; kept between changes of the registry."""
+        if self._in_order is None:
+            self._in_order = tuple(sorted(self.meters.items()))
+            self._of_members = {}
+            for row in self._in_order:
+                member = row[1].member
+                self._of_members[member] = (*self._of_members.get(member, ()), row)
+        return self._in_order
+
+    def meters_of(self, member: str) -> tuple[tuple[str, Meter], ...]:
+        """Return the meters of a member by their ids."""
+        _ = self.meters_in_order
+        return self._of_members.get(member, ())
+
+    def row(self, table: str, key: Any) -> Any:
+        """Return one row of any table; None where there is none."""
+        return self._tables[table].get(key)
+
     def apply(self, changes: Iterable[Change]) -> None:
         """Take in what a step changed, in order."""
         tables, stale = self._tables, self._stale
@@ -147,6 +174,8 @@ class State:
             else:
                 tables[table][key] = record
             stale.add((table, key))
+            if table == "meter":
+                self._in_order = None
 
     def copy(self) -> State:
         """Return a state that goes its own way from here; records are shared, they never change."""

@@ -8,17 +8,76 @@ stops it: what has no right or no meaning is an `Ignored` effect.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, Final
 
-from hub.core.effects import Effect
-from hub.core.state import Change
-from hub.market.contract import Contract
+from hub.core.calls import take_call
+from hub.core.clearing import Contracts
+from hub.core.closing import close_slot
+from hub.core.events import Event
+from hub.core.headers import take_header
+from hub.core.loads import take_ack, take_decision
+from hub.core.outcome import Outcome, ignore
+from hub.core.registers import begin_epoch, take_reading
+from hub.core.registry import change_key, found
+from hub.core.regulation import set_policy
+from hub.core.rights import objection
+from hub.core.state import State
+from hub.market.catalog import CONTRACTS
+from messages.entries import (
+    Ack,
+    BlockHeader,
+    Call,
+    Close,
+    Decision,
+    Epoch,
+    Gap,
+    Genesis,
+    KeyEntry,
+    PolicyEntry,
+    Seal,
+)
+from messages.reading import Reading
 
-Contracts = Mapping[str, Callable[[], Contract]]
+__all__ = ["Outcome", "step"]
 
 
-class Outcome(NamedTuple):
-    """What one entry changes and what that means to others."""
+def _nothing(_state: State, _event: Event, _body: Gap | Seal) -> Outcome:
+    """Gaps and seals are for the log's own order and proofs; the fold learns nothing from them."""
+    return Outcome()
 
-    changes: tuple[Change, ...] = ()
-    effects: tuple[Effect, ...] = ()
+
+_STEPS: Final[Mapping[type, Callable[[State, Event, Any], Outcome]]] = {
+    Reading: take_reading,
+    Epoch: begin_epoch,
+    Decision: take_decision,
+    Ack: take_ack,
+    PolicyEntry: set_policy,
+    KeyEntry: change_key,
+    Genesis: found,
+    BlockHeader: take_header,
+    Gap: _nothing,
+    Seal: _nothing,
+}
+
+_MARKET_STEPS: Final[Mapping[type, Callable[[State, Event, Any, Contracts], Outcome]]] = {
+    Close: close_slot,
+    Call: take_call,
+}
+
+
+def step(state: State, event: Event, contracts: Contracts = CONTRACTS) -> Outcome:
+    """Return what an entry changes and what it means; `state` stays as it is.
+
+    Args:
+        state: everything the entries before this one made.
+        event: the next entry of the log.
+        contracts: the market contracts that policies may name (`hub.market.catalog.installed`).
+    """
+    reason = objection(state, event)
+    if reason is not None:
+        return ignore(event, reason)
+    body = event.body
+    plain = _STEPS.get(type(body))
+    if plain is not None:
+        return plain(state, event, body)
+    return _MARKET_STEPS[type(body)](state, event, body, contracts)

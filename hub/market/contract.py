@@ -45,8 +45,7 @@ class StepBudget:
             raise BudgetExceeded("the contract used more steps than it was given")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """One member's slot: what his settled meters showed, and what his open relays kept from him.
 
     `export_meter` and `import_meter` are the meters with the largest export and import: the

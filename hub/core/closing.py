@@ -1,0 +1,304 @@
+"""Close a slot: registers to energy, energy to positions, a contract's clearing to money.
+
+The only clock of the fold. Slots close once and in order; a register that is missing is estimated
+and no meter can stop a slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from hub.core.clearing import Contracts, clear
+from hub.core.draft import Draft
+from hub.core.effects import (
+    ESTIMATED,
+    METERED,
+    SHARED,
+    Corrected,
+    Line,
+    PricedMatch,
+    RegisterReset,
+    SlotEnergy,
+    SlotSettled,
+)
+from hub.core.energy import moved, settle_span, span
+from hub.core.events import Event
+from hub.core.loads import held_uwh
+from hub.core.money import amount_utok, deal, transfer
+from hub.core.outcome import Outcome, ignore
+from hub.core.pricing import policy_at, tariff_at
+from hub.core.records import Due, Meter, Policy
+from hub.core.results import frontier_of, grown, result_leaf
+from hub.core.state import State
+from hub.market.contract import SPILLED, Clearing, Position, SlotBook
+from messages.entries import Close
+
+NETS_KEPT: Final = 672
+"""Slots (a week of quarter hours) for which a member's net waits for his missing registers. Later
+corrections settle each meter by itself, at the price of what it drew or fed in."""
+
+
+class Slot(NamedTuple):
+    """The slot that closes."""
+
+    start_ms: int
+    end_ms: int
+    length_ms: int
+
+
+Early = list[Corrected | RegisterReset]
+
+
+def missing_registers(state: State, slot_start_ms: int) -> tuple[str, ...]:
+    """Return the meters whose register at a slot's end is not in yet, by id."""
+    end_ms = slot_start_ms + state.slot_ms
+    return tuple(
+        meter_id
+        for meter_id, meter in state.meters_in_order
+        if not meter.is_retired and (end_ms, meter_id) not in state.edges
+        if (cursor := state.cursors.get(meter_id)) is None or cursor.at_ms < end_ms
+    )
+
+
+def close_slot(state: State, event: Event, close: Close, contracts: Contracts) -> Outcome:
+    """Settle a slot on a close entry."""
+    slot = Slot(close.slot_start_ms, close.slot_start_ms + state.slot_ms, state.slot_ms)
+    fault = _fault(state, slot)
+    if fault:
+        return ignore(event, fault)
+    draft = Draft(state)
+    if state.progress.first_slot_ms is None:
+        _skip_to(draft, slot.start_ms)
+    early: Early = []
+    energies = tuple(
+        energy
+        for meter_id, meter in state.meters_in_order
+        if (energy := _slot_energy(draft, event.index, slot, meter_id, meter, early)) is not None
+    )
+    settled = _settle(draft, event.index, slot, close.reason, energies, contracts)
+    _keep_nets(draft, slot, settled.positions, energies)
+    for call_id, not_after_ms in sorted(state.calls.items()):
+        if not_after_ms <= slot.start_ms:
+            draft.put("call", call_id, None)
+    _finish(draft, event, slot, close, early, settled)
+    return Outcome(draft.changes(), (*early, settled))
+
+
+def _fault(state: State, slot: Slot) -> str:
+    next_slot_ms = state.progress.next_slot_ms
+    if slot.start_ms < 0 or slot.start_ms % slot.length_ms:
+        return f"{slot.start_ms} is no slot's start"
+    if next_slot_ms is not None and slot.start_ms != next_slot_ms:
+        return f"slot {slot.start_ms} cannot close: the next one is {next_slot_ms}"
+    return ""
+
+
+def _skip_to(draft: Draft, start_ms: int) -> None:
+    """Before the first slot: nothing is settled, the last register up to it is where it begins."""
+    for at_ms, meter_id in sorted(key for key in draft.state.edges if key[0] <= start_ms):
+        cursor, register = draft.cursor(meter_id), draft.state.edges[at_ms, meter_id]
+        if cursor is not None and at_ms > cursor.at_ms:
+            found = span(cursor, at_ms, register, draft.state.slot_ms)
+            draft.put("cursor", meter_id, moved(cursor, at_ms, register, found))
+        draft.put("edge", (at_ms, meter_id), None)
+
+
+def _slot_energy(
+    draft: Draft, index: int, slot: Slot, meter_id: str, meter: Meter, early: Early
+) -> SlotEnergy | None:
+    """Return what a meter did in the slot; None where it was not there."""
+    cursor = draft.cursor(meter_id)
+    register = draft.state.edges.get((slot.end_ms, meter_id))
+    if cursor is None:
+        return None if meter.is_retired else _row(meter_id, meter, (0, 0), ESTIMATED)
+    if cursor.at_ms >= slot.end_ms:
+        return None
+    if register is None:
+        return None if meter.is_retired else _estimate(draft, slot, meter_id, meter)
+    found = span(cursor, slot.end_ms, register, slot.length_ms)
+    early += settle_span(draft, index, meter_id, found, slot.end_ms)
+    draft.put("cursor", meter_id, moved(cursor, slot.end_ms, register, found))
+    draft.put("edge", (slot.end_ms, meter_id), None)
+    if not found.shares:
+        return _row(meter_id, meter, (cursor.last_import_uwh, cursor.last_export_uwh), ESTIMATED)
+    return _row(meter_id, meter, found.shares[-1], METERED if len(found.shares) == 1 else SHARED)
+
+
+def _estimate(draft: Draft, slot: Slot, meter_id: str, meter: Meter) -> SlotEnergy:
+    """Take the meter's last metered slot, the same one for as long as its registers are missing."""
+    cursor = draft.cursor(meter_id)
+    if cursor is None:
+        raise AssertionError(f"meter {meter_id} was never read")
+    if cursor.at_ms >= slot.start_ms:  # the first slot that it misses
+        cursor = cursor._replace(
+            estimate_import_uwh=cursor.last_import_uwh, estimate_export_uwh=cursor.last_export_uwh
+        )
+        draft.put("cursor", meter_id, cursor)
+    energies = (cursor.estimate_import_uwh, cursor.estimate_export_uwh)
+    return _row(meter_id, meter, energies, ESTIMATED)
+
+
+def _row(meter_id: str, meter: Meter, energies: tuple[int, int], quality: str) -> SlotEnergy:
+    return SlotEnergy(
+        meter_id, meter.member, meter.purpose, *energies, quality, is_settled=meter.is_settled
+    )
+
+
+def _settle(
+    draft: Draft,
+    index: int,
+    slot: Slot,
+    reason: str,
+    energies: tuple[SlotEnergy, ...],
+    contracts: Contracts,
+) -> SlotSettled:
+    policy = policy_at(draft.state, slot.start_ms)
+    held = held_uwh(draft, slot.start_ms, slot.end_ms)
+    book = _book(draft, slot, policy, positions_of(energies, held))
+    name = policy.contract if policy else ""
+    clearing, failure = clear(book, name, contracts)
+    if policy is None:
+        failure = "no policy is in force"
+    if clearing.memory is not None:
+        draft.put("memory", name, dict(clearing.memory))
+    lines = tuple(lines_of(book.positions, clearing))
+    draft.book(lines)
+    return SlotSettled(
+        index=index,
+        slot_ms=slot.start_ms,
+        length_ms=slot.length_ms,
+        reason=reason,
+        contract=name,
+        failure=failure,
+        price_utok_per_kwh=book.tariff.price_utok_per_kwh,
+        feed_in_utok_per_kwh=book.tariff.feed_in_utok_per_kwh,
+        energies=energies,
+        positions=book.positions,
+        matches=tuple(
+            PricedMatch(match, amount_utok(match.energy_uwh, match.price_utok_per_kwh))
+            for match in clearing.matches
+        ),
+        remainders=clearing.remainders,
+        curtailments=clearing.curtailments,
+        lines=lines,
+        unaccounted_uwh=unaccounted_uwh(energies),
+    )
+
+
+def _book(
+    draft: Draft, slot: Slot, policy: Policy | None, positions: tuple[Position, ...]
+) -> SlotBook:
+    return SlotBook(
+        slot_ms=slot.start_ms,
+        length_ms=slot.length_ms,
+        positions=positions,
+        tariff=tariff_at(policy, slot.start_ms),
+        parameters=policy.parameters if policy else {},
+        memory=draft.state.memory.get(policy.contract, {}) if policy else {},
+    )
+
+
+def positions_of(energies: Iterable[SlotEnergy], held: dict[str, int]) -> tuple[Position, ...]:
+    """Return each member's slot, by member: what settled meters show, what relays kept back."""
+    rows: dict[str, list[SlotEnergy]] = {member: [] for member in held}
+    for row in energies:
+        if row.is_settled:
+            rows.setdefault(row.member, []).append(row)
+    return tuple(_position(member, rows[member], held.get(member, 0)) for member in sorted(rows))
+
+
+def _position(member: str, rows: list[SlotEnergy], held: int) -> Position:
+    exports = [(-row.export_uwh, row.meter_id) for row in rows]
+    imports = [(-row.import_uwh, row.meter_id) for row in rows]
+    return Position(
+        member=member,
+        export_meter=min(exports)[1] if exports else "",
+        import_meter=min(imports)[1] if imports else "",
+        generated_uwh=sum(row.export_uwh for row in rows),
+        consumed_uwh=sum(row.import_uwh for row in rows),
+        held_uwh=held,
+        estimated=any(row.quality != METERED for row in rows),
+    )
+
+
+def lines_of(positions: Iterable[Position], clearing: Clearing) -> Iterable[Line]:
+    """Yield both lines of every deal of a clearing, in its order."""
+    by_member = {p.member: p for p in positions}
+
+    def quality(*members: str) -> str:
+        return ESTIMATED if any(by_member[m].estimated for m in members) else METERED
+
+    for match in clearing.matches:
+        yield from deal(
+            match.seller,
+            match.buyer,
+            match.energy_uwh,
+            match.price_utok_per_kwh,
+            quality(match.seller, match.buyer),
+        )
+    for row in clearing.remainders:
+        if row.route != SPILLED:
+            gives = by_member[row.member].surplus_uwh > 0
+            seller, buyer = (row.member, row.route) if gives else (row.route, row.member)
+            yield from deal(
+                seller, buyer, row.energy_uwh, row.price_utok_per_kwh, quality(row.member)
+            )
+    for move in clearing.transfers:
+        yield from transfer(move.payer, move.payee, move.amount_utok, move.reason)
+
+
+def unaccounted_uwh(energies: Iterable[SlotEnergy]) -> int | None:
+    """Return what came in at the boundary and shows on no member's meter. [uWh]
+
+    Losses, theft, wrong meters, estimates. None without a boundary meter that was read.
+    """
+    rows = tuple(energies)
+    boundary = [row for row in rows if row.purpose == "boundary"]
+    if not boundary or any(row.quality == ESTIMATED for row in boundary):
+        return None
+    brought_in = sum(row.import_uwh - row.export_uwh for row in boundary)
+    return brought_in + sum(row.export_uwh - row.import_uwh for row in rows if row.is_settled)
+
+
+def _keep_nets(
+    draft: Draft, slot: Slot, positions: tuple[Position, ...], energies: tuple[SlotEnergy, ...]
+) -> None:
+    """Keep the net energy of members whose registers are missing, so that it can be corrected."""
+    waiting = {
+        row.member
+        for row in energies
+        if row.is_settled and row.quality == ESTIMATED and _is_behind(draft, row.meter_id, slot)
+    }
+    oldest_ms = slot.start_ms - NETS_KEPT * slot.length_ms
+    for position in positions:
+        if position.member in waiting:
+            net_uwh = position.generated_uwh - position.consumed_uwh
+            draft.put("net", (slot.start_ms, position.member), net_uwh)
+        if oldest_ms >= 0 and draft.net_uwh(oldest_ms, position.member) is not None:
+            draft.put("net", (oldest_ms, position.member), None)
+
+
+def _is_behind(draft: Draft, meter_id: str, slot: Slot) -> bool:
+    cursor = draft.cursor(meter_id)
+    return cursor is not None and cursor.at_ms < slot.end_ms
+
+
+def _finish(
+    draft: Draft, event: Event, slot: Slot, close: Close, early: Early, settled: SlotSettled
+) -> None:
+    """Move the clock, and leave to the block header what it has to cover."""
+    corrections = [result_leaf(effect) for effect in early if isinstance(effect, Corrected)]
+    progress = grown(draft.state.progress, [*corrections, result_leaf(settled)])
+    end_index = event.index + 1
+    due = Due(progress.due_end_index, frontier_of(progress).root(), slot.start_ms, close.at_ms)
+    draft.put("due", end_index, due)
+    first_slot_ms = progress.first_slot_ms
+    progress = progress._replace(
+        first_slot_ms=slot.start_ms if first_slot_ms is None else first_slot_ms,
+        next_slot_ms=slot.end_ms,
+        due_end_index=end_index,
+        results_size=0,
+        results_hashes=(),
+    )
+    draft.put("progress", (), progress)

@@ -1,0 +1,82 @@
+"""From energy and price to money, and the one rounding rule of the house.
+
+An amount is rounded half to even to a whole micro-token, once for each deal; the payer's line and
+the payee's line carry that same amount with opposite signs. So every settlement sums to zero, and
+nothing has to be spread or written off.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hub.core.effects import CORRECTED, Line
+from hub.market.contract import GRID, Tariff
+
+KWH_UWH: Final = 1_000_000_000
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """Return the quotient, halves to the even neighbour; the denominator is above 0.
+
+    >>> [half_even(n, 10) for n in (14, 15, 25, -15, -25)]
+    [1, 2, 2, -2, -2]
+    """
+    quotient, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and quotient % 2):
+        return quotient + 1
+    return quotient
+
+
+def amount_utok(energy_uwh: int, price_utok_per_kwh: int) -> int:
+    """Return what an energy costs. [utok]
+
+    >>> amount_utok(1_500_000_000, 220_000)
+    330000
+    """
+    return half_even(energy_uwh * price_utok_per_kwh, KWH_UWH)
+
+
+def deal(
+    seller: str, buyer: str, energy_uwh: int, price_utok_per_kwh: int, quality: str
+) -> tuple[Line, Line]:
+    """Return both lines of a sale: the seller's, then the buyer's."""
+    amount = amount_utok(energy_uwh, price_utok_per_kwh)
+    return (
+        Line(seller, "sale", buyer, energy_uwh, price_utok_per_kwh, amount, quality),
+        Line(buyer, "purchase", seller, energy_uwh, price_utok_per_kwh, -amount, quality),
+    )
+
+
+def transfer(payer: str, payee: str, amount: int, reason: str) -> tuple[Line, Line]:
+    """Return both lines of money that moves without energy; `reason` stands as quality."""
+    return (
+        Line(payee, "transfer", payer, 0, 0, amount, reason),
+        Line(payer, "transfer", payee, 0, 0, -amount, reason),
+    )
+
+
+def correction(member: str, old_net_uwh: int, new_net_uwh: int, tariff: Tariff) -> tuple[Line, ...]:
+    """Return the lines that turn one net energy of a member and slot into another.
+
+    The grid account takes the other side: more drawn costs the price, more fed in earns the feed-in
+    price, as if the member had dealt with the grid alone. Amounts are differences of rounded
+    totals, so that corrections one after the other end where a single one would.
+    """
+    drawn = (max(-old_net_uwh, 0), max(-new_net_uwh, 0))
+    fed_in = (max(old_net_uwh, 0), max(new_net_uwh, 0))
+    return (
+        *_leg(member, drawn, tariff.price_utok_per_kwh, -1),
+        *_leg(member, fed_in, tariff.feed_in_utok_per_kwh, 1),
+    )
+
+
+def _leg(member: str, energies: tuple[int, int], price: int, sign: int) -> tuple[Line, ...]:
+    old_uwh, new_uwh = energies
+    if old_uwh == new_uwh:
+        return ()
+    amount = sign * (amount_utok(new_uwh, price) - amount_utok(old_uwh, price))
+    energy = sign * (new_uwh - old_uwh)
+    return (
+        Line(member, "correction", GRID, energy, price, amount, CORRECTED),
+        Line(GRID, "correction", member, -energy, price, -amount, CORRECTED),
+    )

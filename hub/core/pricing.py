@@ -1,0 +1,61 @@
+"""Policies: which is in force at a slot, and which prices it sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hub.market.contract import Tariff
+from messages.slots import minute_of_day
+
+if TYPE_CHECKING:
+    from hub.core.records import Policy
+    from hub.core.state import State
+    from messages.entries import PolicyEntry
+
+PRICE_UTOK_PER_KWH_MAX: Final = 100_000_000
+"""100 tokens per kWh: with it, no slot of a microgrid overflows 64 bits."""
+MINUTES_PER_DAY: Final = 1440
+
+Schedule = tuple[tuple[int, int], ...]
+
+
+def policy_at(state: State, slot_ms: int) -> Policy | None:
+    """Return the policy in force at a slot: the one with the latest start not after it."""
+    starts = [start for start in state.policies if start <= slot_ms]
+    return state.policies[max(starts)] if starts else None
+
+
+def tariff_at(policy: Policy | None, slot_ms: int) -> Tariff:
+    """Return the prices at a slot's start; 0 where no policy is in force. [utok per kWh]"""
+    if policy is None:
+        return Tariff(0, 0)
+    return Tariff(price_at(policy.prices, slot_ms), price_at(policy.feed_in, slot_ms))
+
+
+def price_at(schedule: Schedule, slot_ms: int) -> int:
+    """Return the price of a schedule at an instant's time of day (UTC).
+
+    >>> price_at(((0, 200_000), (420, 300_000)), 7 * 3_600_000)
+    300000
+    """
+    minute = minute_of_day(slot_ms)
+    return [price for start, price in schedule if start <= minute][-1]
+
+
+def schedule_fault(name: str, schedule: Schedule) -> str | None:
+    """Say what is wrong with a schedule of prices by time of day; None: nothing."""
+    minutes = [minute for minute, _ in schedule]
+    if not minutes or minutes[0] != 0:
+        return f"{name}: the first price is that of minute 0"
+    if minutes != sorted(set(minutes)) or minutes[-1] >= MINUTES_PER_DAY:
+        return f"{name}: minutes of the day ascend, below {MINUTES_PER_DAY}"
+    for minute, price in schedule:
+        if not 0 <= price <= PRICE_UTOK_PER_KWH_MAX:
+            return f"{name}: the price at minute {minute} is not within 0 and the maximum"
+    return None
+
+
+def keeps_prices(state: State, entry: PolicyEntry) -> bool:
+    """Whether an entry leaves the prices as the policy in force at its start has them."""
+    policy = policy_at(state, entry.from_slot_ms)
+    return policy is not None and (policy.prices, policy.feed_in) == (entry.prices, entry.feed_in)

@@ -1,0 +1,50 @@
+"""Policy entries: what binds every slot from a slot on."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from hub.core.effects import PolicySet
+from hub.core.events import Event
+from hub.core.outcome import Outcome, ignore
+from hub.core.pricing import schedule_fault
+from hub.core.records import Policy
+from hub.core.state import Change, State
+from messages.entries import PolicyEntry
+
+RULE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def set_policy(state: State, event: Event, entry: PolicyEntry) -> Outcome:
+    """Put a policy into force from its slot on; a slot that is settled keeps its own."""
+    fault = _fault(state, entry)
+    if fault:
+        return ignore(event, fault)
+    policy = Policy(
+        entry.contract,
+        entry.parameters,
+        entry.prices,
+        entry.feed_in,
+        entry.dispatch,
+        entry.dispatch_parameters,
+        entry.disclosure,
+        entry.code_id,
+        event.index,
+    )
+    return Outcome(
+        (Change("policy", entry.from_slot_ms, policy),),
+        (PolicySet(event.index, entry.from_slot_ms),),
+    )
+
+
+def _fault(state: State, entry: PolicyEntry) -> str | None:
+    start_ms, next_slot_ms = entry.from_slot_ms, state.progress.next_slot_ms
+    if start_ms < 0 or start_ms % state.slot_ms:
+        return f"{start_ms} is no slot's start"
+    if next_slot_ms is not None and start_ms < next_slot_ms:
+        return f"slot {start_ms} is settled: the next one is {next_slot_ms}"
+    for what, name in (("contract", entry.contract), ("dispatch", entry.dispatch)):
+        if RULE_NAME.fullmatch(name) is None:
+            return f"{name!r} is no name of a {what}"
+    return schedule_fault("prices", entry.prices) or schedule_fault("feed_in", entry.feed_in)

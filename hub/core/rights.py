@@ -1,0 +1,152 @@
+"""Who may sign what: one table, one function. Everything that is not in the table is refused.
+
+A key has the role of its holder (meter, node, hub, log, member) and those that an administrator
+gave it. The first administrator, named by genesis, holds every role of a member, so that one
+person can run a microgrid; `key` entries of action "role" spread them later.
+
+Source: paper 000, section 3: the administrator alone adds policies, adopted from the regulator; the
+manager deploys the local contracts that the members agreed on, and enrols members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hub.core.events import Body, Event
+from hub.core.pricing import keeps_prices
+from hub.core.records import Key
+from hub.core.state import State
+from messages.entries import (
+    Ack,
+    BlockHeader,
+    Call,
+    Close,
+    Decision,
+    Epoch,
+    Gap,
+    Genesis,
+    KeyEntry,
+    PolicyEntry,
+    Seal,
+)
+from messages.reading import STREAM as REGISTER
+from messages.reading import Reading
+
+EVENT: Final = "event"
+
+DEVICES: Final = ("meter", "node", "hub", "log")
+"""Holders whose role cannot be given to anybody else."""
+PEOPLE: Final = (
+    "member",
+    "administrator",
+    "manager",
+    "regulator",
+    "supplier",
+    "bank",
+    "storage",
+    "prosumer",
+    "consumer",
+    "service",
+    "witness",
+    "replica",
+)
+"""Roles that a member's key can hold."""
+
+RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "reading": ("meter",),
+    "ack": ("node",),
+    "epoch": ("node",),
+    "close": ("hub",),
+    "gap": ("hub",),
+    "decision": ("hub",),
+    "seal": ("hub",),
+    "block": ("hub", "replica"),
+    "call": ("member",),
+    "key enrol": ("administrator", "manager"),
+    "key rotate": ("administrator", "manager"),
+    "key revoke": ("administrator", "manager"),
+    "key role": ("administrator",),
+    "policy prices": ("administrator",),
+    "policy rules": ("administrator", "manager"),
+}
+"""Kind of entry -> roles that may sign it. Genesis is signed by the key it names, once."""
+
+_KINDS: Final[Mapping[type, str]] = {
+    Reading: "reading",
+    Ack: "ack",
+    Epoch: "epoch",
+    Close: "close",
+    Gap: "gap",
+    Decision: "decision",
+    Seal: "seal",
+    BlockHeader: "block",
+    Call: "call",
+    Genesis: "genesis",
+    KeyEntry: "key",
+    PolicyEntry: "policy",
+}
+
+
+def kind_of(body: Body) -> str:
+    """Return the word for what an entry is: reading, close, key, ..."""
+    return _KINDS[type(body)]
+
+
+def cell(state: State, body: Body) -> str:
+    """Return the row of RIGHTS that an entry falls under.
+
+    A policy that leaves the regulator's prices as they are at its slot is a matter of rules.
+    """
+    kind = _KINDS[type(body)]
+    if isinstance(body, KeyEntry):
+        return f"key {body.action}"
+    if isinstance(body, PolicyEntry):
+        return "policy rules" if keeps_prices(state, body) else "policy prices"
+    return kind
+
+
+def objection(state: State, event: Event) -> str | None:
+    """Say why an entry has no right to change the state; None: it has."""
+    body = event.body
+    if isinstance(body, Genesis):
+        return None if event.index == 0 else "only entry 0 can be the genesis"
+    key = state.keys.get(event.kid)
+    if key is None:
+        return f"no key {event.kid.hex()} is registered"
+    if key.until_index is not None:
+        return f"the key of {key.holder} {key.name} was revoked at entry {key.until_index}"
+    row = cell(state, body)
+    allowed = RIGHTS.get(row, ())
+    if key.holder not in allowed and not any(role in allowed for role in key.roles):
+        return f"a {row} entry is signed by {_either(allowed)}, not by {key.holder} {key.name}"
+    return _stranger(state, key, body) or (_retired(key, body) if key.rotated_to else None)
+
+
+def _stranger(state: State, key: Key, body: Body) -> str | None:
+    """Say why a device speaks of what is not its own."""
+    if isinstance(body, Reading) and body.meter_id != key.name:
+        return f"the key is of meter {key.name}, the reading of {body.meter_id}"
+    if isinstance(body, Ack | Epoch) and body.node != key.name:
+        return f"the key is of node {key.name}, the entry of {body.node}"
+    if isinstance(body, Ack) and (body.node, body.relay) not in state.relays:
+        return f"node {body.node} has no relay {body.relay}"
+    if isinstance(body, Epoch):
+        meter = state.meters.get(body.meter_id)
+        if meter is None or meter.node != body.node:
+            return f"node {body.node} has no meter {body.meter_id}"
+    return None
+
+
+def _retired(key: Key, body: Body) -> str | None:
+    """Say why a rotated key no longer counts: only what it had signed before still does."""
+    last = dict(key.last_sequences)
+    if isinstance(body, Reading):
+        is_late = body.sequence <= last.get(REGISTER, 0)
+    else:
+        is_late = isinstance(body, Ack | Epoch) and body.event <= last.get(EVENT, 0)
+    return None if is_late else f"{key.holder} {key.name} has a new key"
+
+
+def _either(roles: tuple[str, ...]) -> str:
+    return " or ".join(roles) if roles else "nobody"
