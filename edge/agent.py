@@ -51,6 +51,7 @@ class Register:
         epoch: counts how often the totals began anew.
         at_ms: instant of the newest sample with a value.
         power_mw: at that instant; integration goes on from there.
+        kept_ms: newest instant that left a reading or a point of telemetry.
         doubts: words of quality since the last signed register.
         fallen: totals that were below the register once; a second time they are believed.
     """
@@ -62,6 +63,7 @@ class Register:
     epoch: int = 0
     at_ms: int | None = None
     power_mw: int | None = None
+    kept_ms: int | None = None
     doubts: tuple[str, ...] = ()
     fallen: tuple[int | None, int | None] | None = None
 
@@ -179,6 +181,15 @@ def shifted(register: Register, by_ms: int) -> Register:
     if register.at_ms is None:
         return register
     return replace(register, at_ms=register.at_ms + by_ms)
+
+
+def is_new(register: Register, at_ms: int, slot_ms: int) -> bool:
+    """Whether an instant may leave a reading or telemetry: none before it did, or is later.
+
+    A clock that was set back by more than a slot was wrong before, and is believed now.
+    """
+    kept_ms = register.kept_ms
+    return kept_ms is None or not kept_ms - slot_ms <= at_ms <= kept_ms
 
 
 def _split(first_mw: int, last_mw: int, elapsed_ms: int) -> tuple[int, int]:

@@ -87,7 +87,7 @@ class Outbox:
         """Return the stored register of each meter."""
         query = (
             "SELECT meter_id, import_uwh, export_uwh, import_rest, export_rest, epoch, at_ms,"
-            " power_mw, doubts FROM register"
+            " power_mw, kept_ms, doubts FROM register"
         )
         found = {}
         for meter_id, *values, doubts in self._opened().execute(query):
@@ -137,6 +137,11 @@ class Outbox:
         query = "SELECT min(sequence) FROM row WHERE kid = ? AND stream = ? AND sequence > ?"
         (found,) = self._opened().execute(query, (kid, stream, head.stored_up_to)).fetchone()
         return head.next_sequence if found is None else int(found)
+
+    def all_rows(self) -> Iterator[Row]:
+        """Yield every row that is here, oldest first."""
+        query = "SELECT id, kid, stream, sequence, raw FROM row ORDER BY id"
+        return (Row(*values) for values in self._opened().execute(query))
 
     def rows_after(self, row_id: int, limit: int) -> list[Row]:
         """Return rows the hub has not said to have stored, oldest first, beyond `row_id`."""

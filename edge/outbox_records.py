@@ -96,7 +96,7 @@ def keep_head(connection: sqlite3.Connection, key: Key, head: Head) -> None:
 def keep_registers(connection: sqlite3.Connection, registers: Mapping[str, Register]) -> None:
     """Write the registers of these meters."""
     connection.executemany(
-        "INSERT OR REPLACE INTO register VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO register VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 meter_id,
@@ -107,6 +107,7 @@ def keep_registers(connection: sqlite3.Connection, registers: Mapping[str, Regis
                 register.epoch,
                 register.at_ms,
                 register.power_mw,
+                register.kept_ms,
                 " ".join(register.doubts),
             )
             for meter_id, register in registers.items()

@@ -62,6 +62,7 @@ CREATE TABLE register (
     epoch INTEGER NOT NULL,
     at_ms INTEGER,
     power_mw INTEGER,
+    kept_ms INTEGER,
     doubts TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

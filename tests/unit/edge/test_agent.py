@@ -12,6 +12,7 @@ from edge.agent import (
     cut,
     integrated,
     is_closed,
+    is_new,
     make_live,
     make_pack,
     make_point,
@@ -124,6 +125,15 @@ def test_more_than_twice_the_rated_power_is_kept_and_doubted():
     (odd,) = walk(METER, [(0, dc(-200_001, quality="noisy"))])
     assert odd.sample.quality == "noisy implausible"
     assert odd.register.doubts == ("noisy", "implausible")
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "new"),
+    [(89_999, True), (90_000, False), (99_999, False), (100_000, False), (100_001, True)],
+)
+def test_an_instant_leaves_something_once(at_ms, new):
+    assert is_new(Register(kept_ms=100_000), at_ms, 10_000) is new
+    assert is_new(Register(), at_ms, 10_000)
 
 
 # direction

@@ -60,7 +60,7 @@ def test_sequences_are_taken_and_rows_written_together(outbox):
 def test_everything_is_there_again_after_a_restart(folder):
     first = Outbox(folder, 100)
     assert first.begin_boot() == 1
-    register = Register(5, 6, 7, 8, 1, 9000, -3, ("gap", "clock"))
+    register = Register(5, 6, 7, 8, 1, 9000, -3, 9000, ("gap", "clock"))
     point = Point(9000, (1, None, 3, None, 5, None))
     rows = first.commit(
         Batch(drafts(A, "register", 2), {"pv": register}, (("pv", point), ("load", point)))
