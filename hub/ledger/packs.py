@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, Engine, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, bindparam, func, select, update
 
 from hub.errors import LedgerError
 from hub.ledger.engine import insert_rows, reading, writing
@@ -39,31 +39,19 @@ class Packs:
         with reading(self._engine) as connection:
             return [PendingPack(*row) for row in connection.execute(wanted)]
 
-    def sealed(self) -> Iterator[Pack]:
-        """Yield every pack that a seal covers, seal by seal, in (kid, sequence) order."""
-        wanted = (
-            select(pack)
-            .where(pack.c.seal_index.is_not(None))
-            .order_by(pack.c.seal_index, pack.c.kid, pack.c.sequence)
-            .execution_options(yield_per=500)
-        )
-        with reading(self._engine) as connection:
-            for row in connection.execute(wanted):
-                yield _pack(row)
-
     def under(self, seal_index: int) -> list[Pack]:
         """Return the packs that the seal entry at an index covers, bodies and all."""
         wanted = select(pack).where(pack.c.seal_index == seal_index)
         with reading(self._engine) as connection:
             rows = connection.execute(wanted.order_by(pack.c.kid, pack.c.sequence))
-            return [_pack(row) for row in rows]
+            return [Pack(*row) for row in rows]
 
     def pack(self, kid: bytes, sequence: int) -> Pack | None:
         """Return one pack, None if it is not stored; `raw` is empty once retention took it."""
         wanted = select(pack).where(pack.c.kid == kid, pack.c.sequence == sequence)
         with reading(self._engine) as connection:
             row = connection.execute(wanted).first()
-        return _pack(row) if row else None
+        return Pack(*row) if row else None
 
     def seals(self, kid: bytes, first: int, last: int) -> Mapping[int, int | None]:
         """Return {sequence: seal index or None} for what is stored of [first, last]."""
@@ -118,10 +106,6 @@ class Packs:
             _mark_sealed(connection, sealed, seal_index)
         rows = [(p.kid, p.sequence, p.leaf_hash, p.at_ms, None, p.raw) for p in packs]
         insert_rows(connection, pack, rows)
-
-
-def _pack(row: Row[Any]) -> Pack:
-    return Pack(*row)
 
 
 def _mark_sealed(
