@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from keys.errors import KeyExists, KeyUnreadable
 from messages.publickey import EDDSA, ES256, P256_ORDER, PublicKey
 
+PEM_BYTES_MAX = 65_536
 PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 
 
@@ -60,14 +61,31 @@ def generate(path: Path, alg: int = EDDSA) -> FileSigner:
         raise KeyExists(f"{path}: a key is already there, and keys are never overwritten")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _write_new(path, pem)
     except OSError as error:
         raise KeyUnreadable(f"{path}: cannot write the key: {error.strerror}") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
     return FileSigner(_public(private), private)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Make a file of mode 0600 that survives a power cut, or none: half a key would be in the way.
+
+    O_EXCL decides when two start at once; the folder's own sync makes the new name durable.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def load(path: Path) -> FileSigner:
@@ -77,8 +95,9 @@ def load(path: Path) -> FileSigner:
         KeyUnreadable: no such file, others can read it, or no Ed25519 or P-256 key.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        pem = path.read_bytes()
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            pem = file.read(PEM_BYTES_MAX)
     except OSError as error:
         raise KeyUnreadable(f"{path}: cannot read the key: {error.strerror}") from None
     if mode & 0o077:

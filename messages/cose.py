@@ -11,16 +11,18 @@ bytes that were received are the bytes that are stored and hashed. A sealed read
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
 from messages import cbor
-from messages.errors import BadSignature, MalformedMessage
+from messages.errors import BadProof, BadSignature, MalformedMessage
 from messages.publickey import KID_BYTES, SIGNATURE_BYTES, PublicKey, Signer
 
 ALG, CONTENT_TYPE, KID = 1, 3, 4
 HASH_ALG, PREIMAGE_TYPE = 258, 259
 SHA_256 = -16
+SALT_BYTES = 32
 SENML = 112
 HEADER_BYTES_MAX = 128  # ours have at most 62; what is read is kept in a cache
 
@@ -40,7 +42,14 @@ class Envelope:
 
 
 def sign1(signer: Signer, content_type: int | str, payload: bytes, aad: bytes = b"") -> bytes:
-    """Return the signed message as deterministic CBOR."""
+    """Return the signed message as deterministic CBOR.
+
+    d2 84                           tag 18, a list of four
+    bstr {1: alg, 3: content type, 4: kid}
+    a0                              no unprotected header
+    bstr payload
+    58 40 <64 bytes of signature>   over ["Signature1", protected, aad, payload]
+    """
     key = signer.public
     protected = cbor.encode({ALG: key.alg, CONTENT_TYPE: content_type, KID: key.kid})
     signature = signer.sign(signed_bytes(protected, payload, aad))
@@ -126,6 +135,28 @@ def _headers(protected: bytes) -> tuple[int, int | str, bytes, bool]:
     if type(content_type) not in (int, str):
         raise MalformedMessage("the content type is an integer or a text")
     return alg, content_type, kid, sealed
+
+
+def open_sealed(envelope: Envelope, preimage: bytes) -> bytes:
+    """Return the content that a sealed message (RFC 9995) committed to.
+
+    preimage = deterministic CBOR [salt: 32 bytes, content: bstr]; the payload is its SHA-256.
+
+    Raises:
+        MalformedMessage: not a sealed message, or a preimage of another form.
+        BadProof: the message commits to something else.
+    """
+    if not envelope.sealed:
+        raise MalformedMessage("the message is not sealed")
+    if hashlib.sha256(preimage).digest() != envelope.payload:
+        raise BadProof("the message commits to another preimage")
+    parts = cbor.decode(preimage)
+    if not isinstance(parts, list) or [type(part) for part in parts] != [bytes, bytes]:
+        raise MalformedMessage("a preimage is a salt and a content, both bytes")
+    salt, content = parts
+    if len(salt) != SALT_BYTES:
+        raise MalformedMessage(f"a salt has {SALT_BYTES} bytes")
+    return bytes(content)
 
 
 def verify(envelope: Envelope, key: PublicKey, aad: bytes = b"") -> None:

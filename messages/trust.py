@@ -24,16 +24,30 @@ class Trust:
 
 
 def format_trust(trust: Trust) -> str:
-    """Return the text of trust.toml."""
+    """Return the text of trust.toml.
+
+    network_id = "<64 hex digits>"      leaf hash of genesis
+    origin = "<the log's name>"
+    log_vkey = "<key of type 0x01>"
+    hub_key = "<COSE_Key in hex>"
+    simulation = true or false
+    policy = a text of several lines    C2SP tlog-policy: what makes a checkpoint final
+    """
+    lines = "\n".join(_escape(line) for line in trust.policy.split("\n"))
     return (
         "# What makes this network this one. Public: give it to every node, member and doubter.\n"
         f'network_id = "{trust.network_id.hex()}"\n'
-        f'origin = "{trust.origin}"\n'
-        f'log_vkey = "{trust.log_vkey}"\n'
+        f'origin = "{_escape(trust.origin)}"\n'
+        f'log_vkey = "{_escape(trust.log_vkey)}"\n'
         f'hub_key = "{trust.hub_key.cose_key.hex()}"\n'
         f"simulation = {'true' if trust.simulation else 'false'}\n"
-        f'policy = """\n{trust.policy}"""\n'
+        f'policy = """\n{lines}"""\n'
     )
+
+
+def _escape(text: str) -> str:
+    """Return what stands between the quotes of a TOML string."""
+    return "".join(f"\\u{ord(c):04x}" if c < " " or c in '"\\\x7f' else c for c in text)
 
 
 def parse_trust(text: str) -> Trust:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
 
 from messages import cbor, cose
-from messages.errors import BadKey, BadSignature, MalformedMessage, MessageError
+from messages.errors import BadKey, BadProof, BadSignature, MalformedMessage, MessageError
 from messages.publickey import EDDSA, ES256, P256_ORDER, PublicKey, Signer, parse_cose_key
+from messages.reading import parse_reading
 from tests.support.signers import ed25519, p256
 from tests.support.vectors import vectors
 
@@ -77,11 +79,42 @@ def test_thumbprints_are_the_published_ones() -> None:
         assert parsed.fingerprint.replace("-", "") == case["sha256"][:16]
 
 
-def test_sealed_reading_verifies() -> None:
-    envelope = cose.parse(bytes.fromhex(vectors("trust/sealed_reading_proposed")["cose"]))
+def test_sealed_reading_verifies_and_opens_with_its_preimage_only() -> None:
+    case = vectors("trust/sealed_reading_proposed")
+    envelope, preimage = cose.parse(bytes.fromhex(case["cose"])), bytes.fromhex(case["preimage"])
     cose.verify(envelope, METER)
     assert envelope.sealed
     assert envelope.content_type == 112
+
+    content = cose.open_sealed(envelope, preimage)
+    assert content == cbor.decode(preimage)[1]
+    assert cbor.decode(content)[1] == {0: "import", 1: "Wh", 2: 1100}
+    for place in range(len(preimage)):
+        bad = bytearray(preimage)
+        bad[place] ^= 1
+        with pytest.raises(BadProof, match="another preimage"):
+            cose.open_sealed(envelope, bytes(bad))
+    with pytest.raises(MalformedMessage, match="not SenML in the open"):
+        parse_reading(envelope)
+    with pytest.raises(MalformedMessage, match="is not sealed"):
+        cose.open_sealed(cose.parse(cose.sign1(SIGNERS[0], 112, envelope.payload)), preimage)
+
+
+@pytest.mark.parametrize(
+    ("preimage", "finding"),
+    [
+        (cbor.encode([bytes(31), b"x"]), "a salt has 32 bytes"),
+        (cbor.encode([bytes(32), "x"]), "both bytes"),
+        (cbor.encode([bytes(32)]), "both bytes"),
+        (cbor.encode({0: bytes(32)}), "both bytes"),
+        (b"\x82", "not deterministic CBOR"),
+    ],
+)
+def test_a_preimage_of_another_form_is_refused(preimage: bytes, finding: str) -> None:
+    protected = cbor.encode({1: EDDSA, 4: bytes(8), 258: -16, 259: 112})
+    payload = hashlib.sha256(preimage).digest()
+    with pytest.raises(MalformedMessage, match=finding):
+        cose.open_sealed(cose.parse(message(protected, {}, payload, bytes(64))), preimage)
 
 
 def test_small_order_keys_are_refused_with_the_reason() -> None:

@@ -141,6 +141,13 @@ def test_rows_have_their_length_and_types(pair: Any) -> None:
         schema.from_map(Pair, {"pair": pair, "flag": True, "either": 1})
 
 
+def test_integers_have_64_bits() -> None:
+    for number in (2**63, -(2**63) - 1):
+        for values in ({"pair": [number, "x"], "either": 1}, {"pair": [1, "x"], "either": number}):
+            with pytest.raises(MalformedMessage, match="64 bits"):
+                schema.from_map(Pair, {**values, "flag": True})
+
+
 def test_true_is_not_one() -> None:
     for flag, either in ((1, 1), (True, True), (True, None)):
         with pytest.raises(MalformedMessage):

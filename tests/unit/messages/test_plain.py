@@ -1,20 +1,13 @@
-"""Topics, slots, trust.toml and key files."""
+"""Topics, slots and trust.toml."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from keys.errors import KeyExists, KeyUnreadable
-from keys.file import generate, load
 from messages import slots, topics
 from messages.errors import MalformedMessage
-from messages.publickey import EDDSA, ES256
 from messages.trust import Trust, format_trust, parse_trust
 from tests.support.signers import ed25519
 
@@ -82,7 +75,15 @@ TRUST = Trust(
 )
 
 
-@pytest.mark.parametrize("trust", [TRUST, replace(TRUST, simulation=True)])
+@pytest.mark.parametrize(
+    "trust",
+    [
+        TRUST,
+        replace(TRUST, simulation=True),
+        replace(TRUST, origin='a"b\\u0041', policy='# a "quoted" C:\\path\n\n"""\nquorum none\n'),
+        replace(TRUST, policy="\ttab \x7f\r\nquorum none"),
+    ],
+)
 def test_trust_comes_back(trust: Trust) -> None:
     assert parse_trust(format_trust(trust)) == trust
 
@@ -105,53 +106,3 @@ def test_other_trust_texts_are_refused(old: str, new: str, finding: str) -> None
     assert old in text
     with pytest.raises(MalformedMessage, match=finding):
         parse_trust(text.replace(old, new, 1))
-
-
-@pytest.mark.parametrize("alg", [EDDSA, ES256])
-def test_a_key_file_is_private_and_comes_back(tmp_path: Path, alg: int) -> None:
-    path = tmp_path / "keys" / "meter.pem"
-    signer = generate(path, alg)
-
-    assert path.stat().st_mode & 0o777 == 0o600
-    again = load(path)
-    assert again.public == signer.public
-    signer.public.verify(again.sign(b"x"), b"x")
-    assert repr(signer) == f"FileSigner({signer.public.fingerprint})"
-    with pytest.raises(KeyExists, match="never overwritten"):
-        generate(path, alg)
-
-
-def test_a_key_that_others_can_read_is_refused_with_the_cure(tmp_path: Path) -> None:
-    path = tmp_path / "meter.pem"
-    generate(path)
-    path.chmod(0o640)
-    with pytest.raises(
-        KeyUnreadable, match=r"mode 0640 lets others read the key.*chmod 600 .*meter.pem"
-    ):
-        load(path)
-
-
-def test_what_is_no_key_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(KeyUnreadable, match="No such file"):
-        load(tmp_path / "none.pem")
-    path = tmp_path / "bad.pem"
-    for content, finding in (
-        (b"x", "not a PEM private key"),
-        (pem(ec.generate_private_key(ec.SECP384R1())), "neither an Ed25519 nor a P-256"),
-        (pem(rsa.generate_private_key(65537, 1024)), "neither an Ed25519 nor a P-256"),
-    ):
-        path.write_bytes(content)
-        path.chmod(0o600)
-        with pytest.raises(KeyUnreadable, match=finding):
-            load(path)
-
-
-def pem(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(KeyUnreadable, match="cannot write the key"):
-        generate(tmp_path / "file" / "key.pem")
-    assert os.listdir(tmp_path) == ["file"]

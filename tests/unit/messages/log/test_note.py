@@ -17,7 +17,7 @@ from messages.log.checkpoint import (
     parse_checkpoint,
     sign_checkpoint,
 )
-from messages.log.cosignature import cosign, open_cosignatures
+from messages.log.cosignature import cosign, cosigned_text, open_cosignatures
 from messages.log.note import (
     ED25519,
     NoteKey,
@@ -26,6 +26,7 @@ from messages.log.note import (
     parse_note,
     parse_vkey,
     sign_note,
+    signature_line,
 )
 from messages.log.policy import parse_policy, unwitnessed
 from messages.log.proof import LogProof, check_proof, format_proof, parse_proof
@@ -168,6 +169,86 @@ def test_extension_lines_are_kept() -> None:
     text = "a\n0\n" + "A" * 43 + "=\nmore\n"
     assert parse_checkpoint(text).extensions == ("more",)
     assert format_checkpoint(parse_checkpoint(text)) == text
+
+
+DIGITS = "9" * 5000  # more than int() takes from a text
+
+
+@pytest.mark.parametrize("number", ["+1", "01", "1_0", "\u00b2", "\u0663", str(2**63), DIGITS])
+def test_numbers_in_texts_are_plain_and_bounded(number: str) -> None:
+    with pytest.raises(MalformedMessage, match="is not a decimal"):
+        parse_checkpoint(f"a\n{number}\n" + "A" * 43 + "=\n")
+    with pytest.raises(MalformedMessage, match="is not a decimal"):
+        parse_proof(DEMO["tlog_proof"].replace("index 4", f"index {number}"))
+    with pytest.raises(MalformedMessage):
+        parse_policy(f"witness a {W0}\ngroup g {number} a\nquorum g")
+    largest = parse_checkpoint(f"a\n{2**63 - 1}\n" + "A" * 43 + "=\n")
+    assert largest.size == 2**63 - 1
+
+
+@pytest.mark.parametrize("ending", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_a_line_ends_at_a_newline_only(ending: str) -> None:
+    """What Python calls a line break is none to other readers of the same note."""
+    one = "\u2014 a AAAAAAAA"
+    with pytest.raises(MalformedMessage):
+        parse_note(f"x\n\n{one}{ending}{one}\n")
+
+
+@pytest.mark.parametrize("bad", ["\x00", "\x1f", "\t", "\r", "\ud800"])
+def test_no_control_characters_in_text_or_signatures(bad: str) -> None:
+    good = sign_note("text\n", LOG.name, Seeded(DEMO["log_seed"]))
+    for place in (2, len(good) - 4):
+        with pytest.raises(MalformedMessage):
+            parse_note(good[:place] + bad + good[place:])
+    with pytest.raises(MalformedMessage, match="control"):
+        sign_note(f"a{bad}b\n", LOG.name, Seeded(DEMO["log_seed"]))
+
+
+def test_limits_of_notes_and_proofs() -> None:
+    with pytest.raises(MalformedMessage, match="at most 1000000"):
+        parse_note("x" * 1_000_001)
+    with pytest.raises(MalformedMessage, match="end in a newline"):
+        sign_note("text", LOG.name, Seeded(DEMO["log_seed"]))
+    path = tuple(bytes([n]) * 32 for n in range(64))
+    proof = LogProof(2**63 - 1, path, DEMO["checkpoint"])
+    assert parse_proof(format_proof(proof)) == proof
+    with pytest.raises(MalformedMessage, match="at most 64 hashes"):
+        parse_proof(format_proof(replace(proof, path=(*path, bytes(32)))))
+    with pytest.raises(MalformedMessage, match="32 bytes"):
+        parse_proof(format_proof(replace(proof, path=(bytes(31),))))
+    line = DEMO["checkpoint"].split("\n")[4]
+    assert len(parse_note("x\n\n" + f"{line}\n" * 128).signatures) == 128
+
+
+def test_a_cosignature_is_eight_bytes_of_time_and_a_signature() -> None:
+    text = parse_note(DEMO["checkpoint"]).text
+    witness, signer = WITNESSES[0], Seeded(DEMO["witness_seeds"][0])
+    good = cosign(text, 2**63 - 1, witness.name, signer)
+    assert open_cosignatures(f"{text}\n{good}{good}", WITNESSES)[0].time_s == 2**63 - 1
+    too_late = signature_line(
+        witness, (2**63).to_bytes(8, "big") + signer.sign(cosigned_text(text, 2**63))
+    )
+    with pytest.raises(MalformedMessage, match="beyond 2\\^63"):
+        open_cosignatures(f"{text}\n{too_late}", WITNESSES)
+    with pytest.raises(MalformedMessage, match=r"has not 8 \+ 64 bytes"):
+        open_cosignatures(f"{text}\n{signature_line(witness, bytes(64))}", WITNESSES)
+    earlier = signature_line(witness, bytes(8) + signer.sign(cosigned_text(text, 1)))
+    with pytest.raises(BadSignature):
+        open_cosignatures(f"{text}\n{earlier}", WITNESSES)
+
+
+@pytest.mark.parametrize(
+    "vkey", ["a+00000000", "a+0+AA==", "a+00000000+AAAA", "a+00000000+" + "A" * 44]
+)
+def test_other_vkeys_are_refused(vkey: str) -> None:
+    with pytest.raises(MalformedMessage):
+        parse_vkey(vkey)
+
+
+def test_a_small_order_key_is_no_log_key() -> None:
+    packed = base64.b64encode(b"\x01\x01" + bytes(31)).decode()
+    with pytest.raises(MalformedMessage, match="small-order"):
+        parse_vkey(f"a+00000000+{packed}")
 
 
 @pytest.mark.parametrize(
