@@ -98,13 +98,6 @@ def read_newest(connection: Connection) -> Checkpoint | None:
     return Checkpoint(row.size, row.note) if row else None
 
 
-def read_edge(engine: Engine, nodes: StoredNodes) -> Frontier:
-    """Return the tree's right edge as a reader finds it, unchecked."""
-    with reading(engine) as connection:
-        size = read_number(connection, "size")
-    return proofs.frontier(size, nodes)
-
-
 def head_of(checkpoint: Checkpoint) -> TreeHead:
     """Return what a stored note says, its signature unchecked."""
     try:

@@ -1,0 +1,197 @@
+"""The log as anybody may read it: entries, places, checkpoints, roots, proofs.
+
+It believes the database. Who does not, runs `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Engine, Select, func, select
+
+from hub.errors import LedgerCorrupt, NoSuchEntry
+from hub.ledger import opening, proofs
+from hub.ledger.engine import reading
+from hub.ledger.nodes import StoredNodes, missing_node
+from hub.ledger.packs import Packs
+from hub.ledger.records import Checkpoint, Entry, Snapshot
+from hub.ledger.schema import checkpoint as checkpoint_table
+from hub.ledger.schema import entry as entry_table
+from hub.ledger.schema import gap as gap_table
+from hub.ledger.schema import snapshot as snapshot_table
+from messages.log import tree
+
+ENTRIES_A_READ = 1_000
+
+
+class Log:
+    """Reads one ledger in short transactions; what it returns never changes later."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.nodes = StoredNodes(engine)
+        self.packs = Packs(engine)
+
+    @property
+    def size(self) -> int:
+        """How many entries the log has now."""
+        with reading(self.engine) as connection:
+            return opening.read_number(connection, "size")
+
+    def newest_checkpoint(self) -> Checkpoint | None:
+        """Return the stored checkpoint over the most entries."""
+        with reading(self.engine) as connection:
+            return opening.read_newest(connection)
+
+    def checkpoints(self) -> Iterator[Checkpoint]:
+        """Yield every stored checkpoint by size."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(checkpoint_table).order_by(checkpoint_table.c.size))
+            stored = [Checkpoint(row.size, row.note) for row in rows]
+        yield from stored
+
+    # --- entries ---------------------------------------------------------------------------
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[Entry]:
+        """Yield entries [start, stop) in order; `stop` None means all there are now.
+
+        Raises LedgerCorrupt at the first index that is missing.
+        """
+        end = self.size if stop is None else stop
+        for at in range(start, end, ENTRIES_A_READ):
+            upto = min(at + ENTRIES_A_READ, end)
+            index = entry_table.c.index
+            wanted = select(entry_table).where(index >= at, index < upto).order_by(index)
+            expected = at
+            for found in self._entries(wanted):
+                if found.index != expected:
+                    raise LedgerCorrupt(missing_node(0, expected))
+                yield found
+                expected += 1
+            if expected != upto:
+                raise LedgerCorrupt(missing_node(0, expected))
+
+    def entry(self, index: int) -> Entry:
+        """Return one entry; NoSuchEntry says how many there are."""
+        found = self._entries(select(entry_table).where(entry_table.c.index == index))
+        if not found:
+            raise NoSuchEntry(f"there is no entry {index}: the ledger has {self.size}")
+        return found[0]
+
+    def find(self, entry_id: bytes | str) -> Entry:
+        """Return the entry with a leaf hash, or with the only one that begins with hex digits."""
+        column = entry_table.c.leaf_hash
+        wanted = select(entry_table)
+        if isinstance(entry_id, bytes):
+            wanted = wanted.where(column == entry_id)
+        else:
+            low, high = _prefix_bounds(entry_id)
+            wanted = wanted.where(column >= low, column <= high)
+        found = self._entries(wanted.limit(2))
+        name = entry_id.hex() if isinstance(entry_id, bytes) else entry_id
+        if not found:
+            raise NoSuchEntry(f"no entry has the id {name}")
+        if len(found) > 1:
+            raise NoSuchEntry(f"more than one entry id begins with {name}: give more digits")
+        return found[0]
+
+    def stored(self, kid: bytes, stream: str, sequence: int) -> Entry | None:
+        """Return the entry at one place of a key's stream, None if there is none."""
+        table = entry_table.c
+        wanted = select(entry_table).where(
+            table.kid == kid, table.stream == stream, table.sequence == sequence
+        )
+        found = self._entries(wanted)
+        return found[0] if found else None
+
+    def position(self, kid: bytes, stream: str, sequence: int) -> int | None:
+        """Return the index of the entry at one place of a key's stream, None if there is none."""
+        found = self.stored(kid, stream, sequence)
+        return found.index if found else None
+
+    def positions(self, kid: bytes, stream: str, first: int, last: int) -> dict[int, int]:
+        """Return {sequence: index} for what is stored of [first, last]."""
+        table = entry_table.c
+        wanted = select(table.sequence, table.index).where(
+            table.kid == kid, table.stream == stream, table.sequence.between(first, last)
+        )
+        with reading(self.engine) as connection:
+            rows = connection.execute(wanted.order_by(table.sequence))
+            return {row[0]: row[1] for row in rows}
+
+    def of_kind(self, kind: str, start: int = 0) -> list[Entry]:
+        """Return the entries of one kind from an index on. Reads all in between: for rare kinds."""
+        wanted = select(entry_table).where(entry_table.c.index >= start, entry_table.c.kind == kind)
+        return self._entries(wanted.order_by(entry_table.c.index))
+
+    def head(self, kid: bytes, stream: str) -> int:
+        """Return the highest sequence of a stream that is used up, by a gap too; 0 if none."""
+        entries, gaps = entry_table.c, gap_table.c
+        asked: list[Select[Any]] = [
+            select(func.max(entries.sequence)).where(entries.kid == kid, entries.stream == stream),
+            select(func.max(gaps.last_sequence)).where(gaps.kid == kid, gaps.stream == stream),
+        ]
+        with reading(self.engine) as connection:
+            highest = [int(connection.execute(wanted).scalar_one() or 0) for wanted in asked]
+            if stream == "telemetry":
+                highest.append(self.packs.head(connection, kid))
+        return max(highest)
+
+    # --- proofs ----------------------------------------------------------------------------
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root of the first `size` entries, of all by default."""
+        if size is None:
+            size = self.size
+        self._require_size(size)
+        return proofs.root(size, self.nodes)
+
+    def prove(self, index: int, size: int) -> tuple[bytes, ...]:
+        """Return the inclusion proof of one entry in the tree of `size` (RFC 6962 2.1.1)."""
+        self._require_size(size)
+        if not 0 <= index < size:
+            raise NoSuchEntry(f"entry {index} is not among the first {size}")
+        return proofs.make_proof(
+            lambda subtree: tree.prove_inclusion(index, size, subtree), self.nodes
+        )
+
+    def prove_consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        """Return the proof that the tree of `new` continues that of `old` (RFC 6962 2.1.2)."""
+        self._require_size(new)
+        if not 0 <= old <= new:
+            raise NoSuchEntry(f"a tree of {new} does not continue one of {old}")
+        return proofs.make_proof(
+            lambda subtree: tree.prove_consistency(old, new, subtree), self.nodes
+        )
+
+    def prove_many(self, indices: Iterable[int], size: int) -> tuple[bytes, ...]:
+        """Return one proof for a set of entries, as `messages.log.tree.check_many` reads it."""
+        self._require_size(size)
+        wanted = sorted(set(indices))
+        if wanted and not (wanted[0] >= 0 and wanted[-1] < size):
+            raise NoSuchEntry(f"entries {wanted[0]} to {wanted[-1]} are not among the first {size}")
+        return proofs.make_proof(lambda subtree: tree.prove_many(wanted, size, subtree), self.nodes)
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the stored snapshots, newest first."""
+        wanted = select(snapshot_table).order_by(snapshot_table.c.size.desc())
+        with reading(self.engine) as connection:
+            return [Snapshot(*row) for row in connection.execute(wanted)]
+
+    def _entries(self, wanted: Select[Any]) -> list[Entry]:
+        with reading(self.engine) as connection:
+            return [Entry(*row) for row in connection.execute(wanted)]
+
+    def _require_size(self, size: int) -> None:
+        if not 0 <= size <= self.size:
+            raise NoSuchEntry(f"there is no tree of {size} entries: the ledger has {self.size}")
+
+
+def _prefix_bounds(prefix: str) -> tuple[bytes, bytes]:
+    try:
+        if not 1 <= len(prefix) <= 64:
+            raise ValueError(prefix)
+        return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+    except ValueError:
+        raise NoSuchEntry(f"{prefix!r} is no entry id: want up to 64 hex digits") from None
