@@ -90,9 +90,10 @@ def _member(draft: Draft, relay: Relay) -> str:
     return relay.member or (meter.member if meter else "")
 
 
-def _power_mw(output: Output) -> int:
-    """Return the last signed power of a load; none signed, none wanted."""
-    return min(max(output.power_mw or 0, 0), POWER_MW_MAX)
+def _power_mw(output: Output) -> int | None:
+    """Return the last signed power of a load, within bounds; a load that feeds in wants nothing."""
+    power_mw = output.power_mw
+    return None if power_mw is None else min(max(power_mw, 0), POWER_MW_MAX)
 
 
 def _reconcile(
@@ -103,7 +104,7 @@ def _reconcile(
     if contact.shed_from_ms is None and contact.is_cut and contact.wants_cut:
         member = _member(draft, draft.state.relays[name])
         index = contact.decision_index or 0
-        shed = Shed(member, contact.power_mw, None, index, contact.rule)
+        shed = Shed(member, contact.power_mw or 0, None, index, contact.rule)
         draft.put("shed", (*name, at_ms), shed)
         contact = contact._replace(shed_from_ms=at_ms)
         effects.append(ShedOpened(event.index, *name, at_ms, shed))

@@ -152,14 +152,15 @@ class Contact(NamedTuple):
     """What is known of a relay's contact, and what the last decision wants of it.
 
     `at_ms`: when it last moved; 0 where no acknowledgement came yet and it stands safe.
-    `decision_index` None: no decision spoke of it. `shed_from_ms`: its open row in `Shed`.
+    `decision_index` None: no decision spoke of it. `power_mw`: the load's last signed power before
+    it was cut, None where there was none. `shed_from_ms`: its open row in `Shed`.
     """
 
     at_ms: int
     is_cut: bool
     decision_index: int | None = None
     wants_cut: bool = False
-    power_mw: int = 0
+    power_mw: int | None = None
     rule: str = ""
     shed_from_ms: int | None = None
 
@@ -175,5 +176,5 @@ class Shed(NamedTuple):
     power_mw: int
     until_ms: int | None
     decision_index: int
-    rule: str
+    reason: str
     carry_uj: int = 0
