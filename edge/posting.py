@@ -1,0 +1,230 @@
+"""Between the agent and the hub: store first, then send, and delete only what is proven.
+
+While the disk fails, batches wait in memory, with numbers not yet taken, and are stored together as
+soon as it works again. While the hub's ledger does not continue what this node knows of it, nothing
+is deleted: the alarm stays until a person has looked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from edge.agent import Register
+from edge.drain import Drain
+from edge.errors import HubBehind, OutboxError
+from edge.journal import Journal
+from edge.outbox import Outbox
+from edge.outbox_records import Batch, Draft, Key, Row
+from edge.receipts import TELEMETRY, LogTrust, check_receipt
+from messages import cose
+from messages.entries import content_type, parse_as
+from messages.errors import MessageError
+from messages.log.checkpoint import Checkpoint, open_checkpoint
+from messages.receipt import RECEIPT_BYTES_MAX, Receipt, Refusal
+from messages.status import StreamHead
+
+WAITING_DRAFTS_MAX: Final = 10_000
+SLACK_BYTES: Final = 2_768
+LEAF_OF_STREAM: Final[Mapping[str, str]] = {
+    "register": "register",
+    "telemetry": "telemetry",
+    "event": "ack",
+}
+
+log = logging.getLogger("edge.posting")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a message of the hub asks for.
+
+    Attributes:
+        ahead: streams of which the hub has more than ever was here.
+        hello: tell the hub anew how far this node's proofs reach.
+    """
+
+    ahead: tuple[Key, ...] = ()
+    hello: bool = False
+
+
+class Posting:
+    """Owns the way of a message from its batch to its deletion.
+
+    Args:
+        outbox: where rows are kept.
+        trust: whose word and whose proofs count.
+        node: receipts for another node are refused.
+        publish: hands (topic's last word, bytes) to the broker; False if it is away.
+        journal: for tests.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        trust: LogTrust,
+        node: str,
+        publish: Callable[[str, bytes], bool],
+        journal: Journal | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._trust = trust
+        self._node = node
+        self._publish = publish
+        self._journal = journal
+        self._drain = Drain(outbox)
+        self._waiting: list[Batch] = []
+        self._lost = 0
+        self._newest: Checkpoint | None = None
+        if outbox.checkpoint:
+            self._newest = open_checkpoint(outbox.checkpoint, trust.log_key)
+        if journal is not None:
+            journal.note(outbox.all_rows())
+
+    @property
+    def is_storing(self) -> bool:
+        """Whether all that was measured is on disk."""
+        return not self._waiting
+
+    def store(self, batch: Batch) -> bool:
+        """Store a batch and all that waits; False if the disk fails, and everything waits."""
+        whole = _joined([*self._waiting, batch])
+        try:
+            rows = self._outbox.commit(whole)
+        except OutboxError as error:
+            self._hold(whole, error)
+            return False
+        if self._waiting:
+            log.warning("the disk works again; %d drafts were lost meanwhile", self._lost)
+            self._waiting, self._lost = [], 0
+        self._note(rows)
+        return True
+
+    def send(self, now_ms: int) -> None:
+        """Hand the oldest rows to the broker, as many as may be under way."""
+        for row in self._drain.due(now_ms):
+            if not self._publish(LEAF_OF_STREAM[row.stream], row.raw):
+                self.send_again()
+                return
+
+    def send_again(self) -> None:
+        """Begin anew with the oldest row: another connection, or another hub behind it."""
+        self._drain.begin_again()
+
+    def take(self, raw: bytes) -> Reply:
+        """Take in a receipt or a refusal."""
+        try:
+            envelope = cose.parse(raw, limit=RECEIPT_BYTES_MAX + SLACK_BYTES)
+            cose.verify(envelope, self._trust.hub_key, self._trust.aad)
+            if envelope.content_type == content_type(Refusal.KIND):
+                self._take_refusal(parse_as(Refusal, envelope))
+                return Reply()
+            return self._take_receipt(parse_as(Receipt, envelope))
+        except HubBehind as error:
+            self._alarm(str(error))
+        except MessageError as error:
+            log.warning("receipt refused: %s", error)
+        except OutboxError as error:
+            log.warning("a receipt came to nothing: %s", error)
+        return Reply()
+
+    def stream_heads(self) -> tuple[StreamHead, ...]:
+        """Return where every stream stands, for the hello."""
+        return tuple(
+            StreamHead(
+                kid,
+                stream,
+                head.next_sequence,
+                head.stored_up_to,
+                head.final_up_to,
+                self._outbox.first_held(kid, stream),
+            )
+            for (kid, stream), head in sorted(self._outbox.heads().items())
+        )
+
+    def _take_receipt(self, receipt: Receipt) -> Reply:
+        if receipt.node != self._node:
+            log.warning("receipt refused: it is for node %s", receipt.node)
+            return Reply()
+        if self._outbox.alarm:
+            return Reply()
+        proven = check_receipt(receipt, self._trust, self._newest, self._outbox.leaf_of)
+        settled = self._outbox.settle(proven)
+        self._newest = proven.checkpoint
+        for kid, stream in settled.ahead:
+            log.error(
+                "the hub has %s messages of key %s that this outbox never made: an old copy of "
+                "the outbox was restored; its numbers go on behind them",
+                stream,
+                kid.hex(),
+            )
+        return Reply(settled.ahead, hello=proven.gone)
+
+    def _take_refusal(self, refusal: Refusal) -> None:
+        place = (refusal.kid, refusal.stream, refusal.sequence)
+        if refusal.node != self._node:
+            log.warning("refusal refused: it is for node %s", refusal.node)
+        elif self._outbox.bury(*place, refusal.reason, refusal.gap_index):
+            log.error(
+                "the hub will never take %s %d of key %s: %s; it is a dead letter now",
+                refusal.stream,
+                refusal.sequence,
+                refusal.kid.hex(),
+                refusal.reason,
+            )
+
+    def _alarm(self, text: str) -> None:
+        if self._outbox.alarm:
+            return
+        log.critical(
+            "ALARM: %s. Nothing is deleted any more; when you know why, run "
+            "gridtally-edge accept-hub",
+            text,
+        )
+        self._outbox.raise_alarm(text)
+
+    def _note(self, rows: list[Row]) -> None:
+        if self._journal is not None:
+            self._journal.note(rows)
+
+    def _hold(self, whole: Batch, error: OutboxError) -> None:
+        if not self._waiting:
+            log.error("%s: readings wait in memory until it works again", error)
+        kept, lost = _trimmed(whole.drafts)
+        self._lost += lost
+        self._waiting = [Batch(kept, whole.registers, whole.points, whole.packed)]
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """Return batches as one, in their order."""
+    if len(batches) == 1:
+        return batches[0]
+    registers: dict[str, Register] = {}
+    packed: dict[str, int] = {}
+    for batch in batches:
+        registers |= batch.registers
+        packed |= dict(batch.packed)
+    return Batch(
+        tuple(draft for batch in batches for draft in batch.drafts),
+        registers,
+        tuple(
+            (meter_id, point)
+            for batch in batches
+            for meter_id, point in batch.points
+            if point.at_ms > packed.get(meter_id, point.at_ms - 1)
+        ),
+        tuple(packed.items()),
+    )
+
+
+def _trimmed(drafts: tuple[Draft, ...]) -> tuple[tuple[Draft, ...], int]:
+    """Return the drafts that may wait, and how many may not: oldest telemetry goes first."""
+    excess = len(drafts) - WAITING_DRAFTS_MAX
+    if excess <= 0:
+        return drafts, 0
+    packs = [place for place, draft in enumerate(drafts) if draft.stream == TELEMETRY]
+    gone = set(packs[:excess])
+    kept = tuple(draft for place, draft in enumerate(drafts) if place not in gone)
+    return kept[-WAITING_DRAFTS_MAX:], len(drafts) - min(len(kept), WAITING_DRAFTS_MAX)
