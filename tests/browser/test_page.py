@@ -1,0 +1,149 @@
+"""The page in a real browser: it moves, verifies, fits a phone, loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from tests.support.needs import needs
+
+DEADLINE_S = 90.0
+
+
+def wait_for(what: str, find: Callable[[], object]) -> object:
+    """Return what `find` finds, as soon as it is something."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        found = find()
+        if found:
+            return found
+        time.sleep(0.2)
+    pytest.fail(f"{what}: not within {DEADLINE_S:.0f} s")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running demo, faster than in real life."""
+    needs("chromium")
+    folder = tmp_path_factory.mktemp("demo")
+    log = folder / "demo.txt"
+    with log.open("w") as out:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "testbed.cli", "demo", "--state", str(folder / "state")],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"},
+        )
+    try:
+        found = wait_for(
+            "the address of the page",
+            lambda: (
+                re.search(r"http://127\.0\.0\.1:\d+\S*", log.read_text())
+                or (demo.poll() is not None and pytest.fail(log.read_text()))
+            ),
+        )
+        assert isinstance(found, re.Match)
+        yield found.group(0).rstrip("/.")
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait(timeout=30)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A headless Chromium that keeps a log of what it asks for and what it complains about."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = needs("chromium")
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1400,1000",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(needs("chromedriver"))
+    )
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def shown(browser: webdriver.Chrome, selector: str) -> str:
+    return " ".join(
+        element.text for element in browser.find_elements(By.CSS_SELECTOR, selector) if element.text
+    )
+
+
+def test_it_shows_the_microgrid_and_moves(browser: webdriver.Chrome, url: str) -> None:
+    browser.get(url)
+    wait_for("three members", lambda: shown(browser, ".only-wide svg.map text").count("dep") >= 3)
+    first = shown(browser, "svg.map")
+    wait_for("a picture that moves", lambda: shown(browser, "svg.map") != first)
+
+    assert "SIMULATION" in shown(browser, ".simulation")
+    wait_for("a verified ledger", lambda: "verified" in shown(browser, ".ledger"))
+    wait_for(
+        "a verification that finished",
+        lambda: re.search(r"verified \d+ s ago, (\d+) of \d+ entries", shown(browser, ".ledger")),
+    )
+    assert "unwitnessed" in shown(browser, ".ledger")
+    wait_for("a closed slot with a sale", lambda: "→" in shown(browser, "table.slots"))
+    wait_for(
+        "a relay drawn as a switch",
+        lambda: browser.find_elements(By.CSS_SELECTOR, "svg.map .relay"),
+    )
+    assert browser.find_elements(By.CSS_SELECTOR, "svg.map .badge.signed")
+
+
+def test_it_loads_nothing_from_elsewhere_and_complains_of_nothing(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    for path in ("", "/docs"):
+        browser.get(url + path)
+        time.sleep(3)
+    asked = [
+        event["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if (event := json.loads(entry["message"])["message"])["method"]
+        == "Network.requestWillBeSent"
+    ]
+    assert len(asked) > 5
+    elsewhere = [each for each in asked if not each.startswith((url, "data:", "blob:", "chrome"))]
+    assert elsewhere == []
+    severe = [
+        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    assert severe == []
+
+
+def test_a_phone_needs_no_sideways_scrolling(browser: webdriver.Chrome, url: str) -> None:
+    browser.set_window_size(420, 900)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 400, "height": 860, "deviceScaleFactor": 1, "mobile": True},
+    )
+    browser.get(url)
+    wait_for("the narrow map", lambda: "dep" in shown(browser, ".only-narrow svg.map"))
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    assert width <= 400
+    assert shown(browser, ".only-wide svg.map") == ""
