@@ -278,7 +278,14 @@ Message = TypeVar("Message")
 
 
 def sign_entry(signer: Signer, entry: Any, network_id: bytes) -> bytes:
-    """Return an entry (or any dataclass with a KIND) signed for the network; genesis: b""."""
+    """Return an entry (or any dataclass with a KIND) signed for the network; genesis: b"".
+
+    COSE_Sign1 as `cose.sign1` writes it, with
+    content type  "application/x.gridtally.<kind>+cbor"
+    payload       {"<field>": value, ...}, every field of the dataclass, a tuple as a list,
+                  None as null; keys in deterministic order
+    external_aad  "gridtally/v1" || network id (32 bytes; genesis: nothing)
+    """
     return cose.sign1(
         signer, content_type(entry.KIND), schema.encode_record(entry), network_aad(network_id)
     )

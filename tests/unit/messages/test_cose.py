@@ -60,11 +60,12 @@ def low(s: bytes) -> bytes:
     return min(number, P256_ORDER - number).to_bytes(32, "big")
 
 
-def test_demo_entries_are_ours() -> None:
+def test_every_published_demo_entry_verifies() -> None:
+    assert METER.kid.hex() == DEMO["kid"]
     for text in DEMO["entries"]:
         envelope = cose.parse(bytes.fromhex(text))
-        if envelope.kid == METER.kid and envelope.content_type == 112:
-            cose.verify(envelope, METER)
+        cose.verify(envelope, METER)
+        assert envelope.content_type == 112
 
 
 def test_thumbprints_are_the_published_ones() -> None:
@@ -286,6 +287,12 @@ def test_determinism_vectors() -> None:
 def test_what_we_never_sign_is_refused(text: str) -> None:
     with pytest.raises(MalformedMessage):
         cbor.decode(bytes.fromhex(text))
+
+
+def test_a_limit_is_kept() -> None:
+    assert cbor.decode(b"\x43abc", limit=4) == b"abc"
+    with pytest.raises(MalformedMessage, match="4 bytes, at most 3"):
+        cbor.decode(b"\x43abc", limit=3)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,22 @@ def test_a_reading_is_the_documented_senml() -> None:
     assert len(sign_reading(METER, READING)) < 190
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"count\x02\x01", b"count\x02\x00"),
+        (b"\x78\x23b/" + b"m" * 32, b"\x78\x24b/" + b"m" * 33),
+        (b"\x78\x23b/" + b"m" * 32, b"\x78\x24" + b"m" * 33 + b"/b"),
+    ],
+)
+def test_the_quick_reader_leaves_refusals_to_the_strict_one(old: bytes, new: bytes) -> None:
+    """Their bytes fit the grammar; the counter from 1 on and names of 32 do not."""
+    payload = encode_reading(Reading("b", "m" * 32, 1, 0, 0, 0)).replace(old, new)
+    assert USUAL.fullmatch(payload)
+    with pytest.raises(MalformedMessage):
+        decode_reading(payload)
+
+
 @pytest.mark.parametrize("name", ["sequence", "at_ms", "import_uwh", "export_uwh", "epoch"])
 def test_what_no_database_can_hold_is_refused(name: str) -> None:
     """A 64th bit would pass the signature and break whoever stores the number."""

@@ -252,7 +252,15 @@ def test_a_small_order_key_is_no_log_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "note", ["x", "x\n\n", "x\n\n- a AAAA\n", "x\x01\n\n— a AAAAAAAA\n", "\n\n— a A A\n"]
+    "note",
+    [
+        "x",
+        "x\n\n",
+        "x\n\n- a AAAA\n",
+        "x\x01\n\n— a AAAAAAAA\n",
+        "\n\n— a A A\n",
+        "x\n\n— a AAAAAA==\n",
+    ],
 )
 def test_other_note_texts_are_refused(note: str) -> None:
     with pytest.raises(MalformedMessage):

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from messages.errors import BadProof
-from messages.log import tree
+from messages.log import tiles, tree
+from messages.log.checkpoint import open_checkpoint
+from messages.log.note import parse_vkey
 from tests.support.vectors import vectors
 
 REFERENCE = vectors("trust/rfc6962_ct_reference_tree")
+DEMO = vectors("trust/checkpoint_cosignature_demo")
 PROBES = vectors("trust/rfc6962_probes")
 LEAVES = [tree.leaf_hash(bytes.fromhex(leaf)) for leaf in REFERENCE["leaves"]]
 SUBTREE = tree.subtree_of(LEAVES)
@@ -62,6 +65,21 @@ def test_consistency_proofs_are_the_published_ones(case: dict[str, Any]) -> None
             tree.check_consistency(old, new, bad, ROOTS[old], ROOTS[new])
 
 
+def test_demo_tree_is_the_published_one() -> None:
+    leaves = [tree.leaf_hash(bytes.fromhex(entry)) for entry in DEMO["entries"]]
+    small, large = tree.root(leaves[:3]), tree.root(leaves)
+    subtree = tree.subtree_of(leaves)
+
+    assert [leaf.hex() for leaf in leaves] == DEMO["leaf_hashes"]
+    assert (small.hex(), large.hex()) == (DEMO["root3"], DEMO["root"])
+    assert DEMO["tiles"] == {tiles.tile_path(tiles.Tile(0, 0, 7)): b"".join(leaves).hex()}
+    assert tree.prove_inclusion(DEMO["index"], 7, subtree) == unhex(DEMO["inclusion"])
+    assert tree.prove_consistency(3, 7, subtree) == unhex(DEMO["consistency_3_7"])
+    key = parse_vkey(DEMO["log_vkey"])
+    heads = [open_checkpoint(DEMO[name], key) for name in ("checkpoint_3", "checkpoint")]
+    assert [(head.size, head.root) for head in heads] == [(3, small), (7, large)]
+
+
 def test_inclusion_probes_are_taken_and_refused_as_marked() -> None:
     for case in PROBES["inclusion"]:
         arguments = (
@@ -78,8 +96,6 @@ def test_inclusion_probes_are_taken_and_refused_as_marked() -> None:
 
 def test_consistency_probes_are_taken_and_refused_as_marked() -> None:
     for case in PROBES["consistency"]:
-        if case["old"] == 0:
-            continue  # RFC 9162 asks for 0 < old; implementations differ, ours refuses
         arguments = (
             case["old"],
             case["new"],
@@ -127,6 +143,11 @@ def test_a_run_of_neighbours_costs_few_hashes() -> None:
 
     assert len(proof) <= 2 * 12
     tree.check_many({i: leaves[i] for i in range(1000, 2000)}, 3000, proof, tree.root(leaves))
+
+
+def test_a_proof_for_no_leaf_is_the_root_alone() -> None:
+    assert tree.prove_many([], 8, SUBTREE) == [ROOTS[8]]
+    assert tree.prove_many([], 0, SUBTREE) == []
 
 
 @pytest.mark.parametrize("leaves", [{}, {-1: ROOTS[1]}, {8: ROOTS[1]}, {0: b"short"}])
