@@ -163,6 +163,15 @@ def shrink_wal(engine: Engine) -> None:
             driver.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
 
+def damage(engine: Engine) -> str:
+    """Return what SQLite's own check of its file found; "" if nothing, or no such check exists."""
+    if engine.dialect.name != "sqlite":
+        return ""
+    with reading(engine) as connection:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalars().all()
+    return "" if found == ["ok"] else "; ".join(found)
+
+
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
     """Insert rows given in the order of the table's columns, past SQLAlchemy's work per value."""
     if not rows:

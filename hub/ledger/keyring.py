@@ -109,7 +109,7 @@ class KeyRing:
 
     def _rotate(self, entry: KeyEntry) -> None:
         key = parse_cose_key(entry.key)
-        old_kid = _kid(entry.replaces)
+        old_kid = key_id(entry.replaces)
         old = self._keys.get(old_kid)
         if old is None or not old.is_newest or key.kid in self._keys:
             return
@@ -118,7 +118,7 @@ class KeyRing:
         self._keys[old_kid] = replace(old, last_sequences=dict(entry.last_sequences))
 
     def _revoke(self, index: int, entry: KeyEntry) -> None:
-        kids = [_kid(entry.key)] if entry.key else self._kids_of(entry.holder, entry.name)
+        kids = [key_id(entry.key)] if entry.key else self._kids_of(entry.holder, entry.name)
         kids = [kid for kid in kids if kid in self._keys]
         if self._leaves_nobody(kids):
             return
@@ -148,6 +148,6 @@ class KeyRing:
         )
 
 
-def _kid(named: bytes) -> bytes:
+def key_id(named: bytes) -> bytes:
     """Return the key id in a key id, a thumbprint or a COSE_Key. Raises BadKey."""
     return named[:KID_BYTES] if len(named) in (KID_BYTES, 32) else parse_cose_key(named).kid

@@ -6,7 +6,7 @@ It believes the database. Who does not, runs `verify`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Select, func, select
 
@@ -15,14 +15,23 @@ from hub.ledger import opening, proofs
 from hub.ledger.engine import reading
 from hub.ledger.nodes import StoredNodes, missing_node
 from hub.ledger.packs import Packs
-from hub.ledger.records import Checkpoint, Entry, Snapshot
+from hub.ledger.records import Checkpoint, Entry, Skips, Snapshot
 from hub.ledger.schema import checkpoint as checkpoint_table
 from hub.ledger.schema import entry as entry_table
 from hub.ledger.schema import gap as gap_table
+from hub.ledger.schema import node as node_table
 from hub.ledger.schema import snapshot as snapshot_table
 from messages.log import tree
 
 ENTRIES_A_READ = 1_000
+
+
+class Heads(NamedTuple):
+    """Where the tables end: the stored count, the last entry's index + 1, the newest checkpoint."""
+
+    size: int
+    held: int
+    newest: int
 
 
 class Log:
@@ -44,12 +53,38 @@ class Log:
         with reading(self.engine) as connection:
             return opening.read_newest(connection)
 
-    def checkpoints(self) -> Iterator[Checkpoint]:
-        """Yield every stored checkpoint by size."""
+    def checkpoints(self, first: int = 0, last: int | None = None) -> list[Checkpoint]:
+        """Return the stored checkpoints over `first` to `last` entries, both included, by size."""
+        size = checkpoint_table.c.size
+        wanted = select(checkpoint_table).where(size >= first).order_by(size)
+        if last is not None:
+            wanted = wanted.where(size <= last)
         with reading(self.engine) as connection:
-            rows = connection.execute(select(checkpoint_table).order_by(checkpoint_table.c.size))
-            stored = [Checkpoint(row.size, row.note) for row in rows]
-        yield from stored
+            return [Checkpoint(*row) for row in connection.execute(wanted)]
+
+    def heads(self) -> Heads:
+        """Return what the tables say of their ends, from one snapshot."""
+        with reading(self.engine) as connection:
+            last = connection.execute(select(func.max(entry_table.c.index))).scalar_one()
+            newest = connection.execute(select(func.max(checkpoint_table.c.size))).scalar_one()
+            return Heads(
+                opening.read_number(connection, "size"),
+                0 if last is None else last + 1,
+                newest or 0,
+            )
+
+    def gaps(self, first: int, stop: int) -> dict[int, Skips]:
+        """Return what is stored of the gap entries at indices [first, stop)."""
+        index = gap_table.c.entry_index
+        wanted = select(gap_table).where(index >= first, index < stop)
+        with reading(self.engine) as connection:
+            return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(wanted)}
+
+    def node_count(self) -> tuple[int, int]:
+        """Return (how many hashes of subtrees are stored, over how many entries). Slow."""
+        with reading(self.engine) as connection:
+            nodes = connection.execute(select(func.count()).select_from(node_table)).scalar_one()
+            return int(nodes), opening.read_number(connection, "size")
 
     # --- entries ---------------------------------------------------------------------------
 

@@ -42,19 +42,18 @@ class StoredNodes:
 
     def fetch(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
         """Return the hash at each place; LedgerCorrupt names the first that is missing."""
-        found: dict[Place, bytes] = {}
-        missing: dict[int, list[int]] = defaultdict(list)
-        for place in places:
-            known = self._recent.get(place)
-            if known is None:
-                missing[place[0]].append(place[1])
-            else:
-                found[place] = known
-        if missing:
-            self._read(missing, found)
+        wanted = set(places)
+        found = {place: self._recent[place] for place in wanted & self._recent.keys()}
+        if len(found) < len(wanted):
+            found.update(self.fetch_stored(wanted - found.keys()))
         return found
 
-    def _read(self, missing: Mapping[int, list[int]], found: dict[Place, bytes]) -> None:
+    def fetch_stored(self, places: Iterable[Place]) -> Mapping[Place, bytes]:
+        """Return the hash at each place as the database has it."""
+        missing: dict[int, list[int]] = defaultdict(list)
+        for level, index in places:
+            missing[level].append(index)
+        found: dict[Place, bytes] = {}
         with reading(self._engine) as connection:
             for level, indices in missing.items():
                 column = node.c.index if level else entry.c.index
@@ -69,6 +68,7 @@ class StoredNodes:
             for index in indices:
                 if (level, index) not in found:
                     raise LedgerCorrupt(missing_node(level, index))
+        return found
 
 
 def missing_node(level: int, index: int) -> str:

@@ -119,10 +119,7 @@ def inspect_log(engine: Engine, nodes: StoredNodes) -> Opened:
     if newest and newest.size > held:
         raise LedgerCorrupt(cut_tail(held, newest.size))
     if held != size:
-        raise LedgerCorrupt(
-            f"the ledger says it has {size} entries, but its last one makes {held}. "
-            "Do not sign on: run `gridtally-hub verify`."
-        )
+        raise LedgerCorrupt(wrong_size(size, held))
     frontier = proofs.frontier(size, nodes)
     _check_tail(engine, nodes, frontier)
     if newest:
@@ -138,6 +135,19 @@ def cut_tail(held: int, promised: int) -> str:
     )
 
 
+def wrong_size(size: int, held: int) -> str:
+    """Say in words that the stored count is not that of the entries."""
+    return (
+        f"the ledger says it has {size} entries, but its last one makes {held}. "
+        "Do not sign on: run `gridtally-hub verify`."
+    )
+
+
+def changed_entry(index: int) -> str:
+    """Say in words that an entry's bytes and its hash do not belong together."""
+    return f"entry {index} is not the one that was hashed into the log: it or its hash was changed"
+
+
 def _check_tail(engine: Engine, nodes: StoredNodes, edge: Frontier) -> None:
     start = max(0, edge.size - TAIL_ENTRIES)
     again = proofs.frontier(start, nodes)
@@ -149,7 +159,7 @@ def _check_tail(engine: Engine, nodes: StoredNodes, edge: Frontier) -> None:
             if index != again.size:
                 raise LedgerCorrupt(missing_node(0, again.size))
             if leaf_hash(raw) != leaf:
-                raise LedgerCorrupt(f"entry {index} is not the one that was hashed into the log")
+                raise LedgerCorrupt(changed_entry(index))
             finished += again.append(leaf)
     stored = nodes.fetch((level, index) for level, index, _ in finished)
     for level, index, digest in finished:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-EventKey = tuple[bytes, str, int]  # (kid, stream, sequence)
+Skips = tuple[bytes, str, int, int]  # (kid, stream, first sequence, last sequence)
 
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
     """One signed message to append. `sequence` is None where its kind has no counter (stream "").
 
-    `leaf_hash` is RFC 6962's of `raw`; `skips` (kid, stream, first, last) only for a gap entry.
+    `leaf_hash` is RFC 6962's of `raw`; `skips` only for a gap entry.
     """
 
     raw: bytes
@@ -21,7 +21,7 @@ class NewEntry:
     stream: str = ""
     sequence: int | None = None
     preimage: bytes | None = None
-    skips: tuple[bytes, str, int, int] | None = None
+    skips: Skips | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Store(Log):
             opening.check_schema(store.engine, migrate=not read_only)
             if not read_only:
                 store._edge()
-                store._check_handed_out()
+                store.check_handed_out()
         except BaseException:
             store.close()
             raise
@@ -102,16 +102,6 @@ class Store(Log):
             opening.create_tables(self.engine)
             if path:
                 sync_folder(path.absolute().parent)
-
-    def _check_handed_out(self) -> None:
-        if self._handed is None:
-            return
-        newest = self._handed.read()
-        if newest:
-            source = f"{self._handed.path.name} says this hub handed out"
-            opening.check_continues(newest, self.nodes, self.size, source)
-        if self._checkpoint and (newest is None or newest.size < self._checkpoint.size):
-            self._note_handed_out(self._checkpoint)
 
     def close(self) -> None:
         """Close the database and let another process write."""
@@ -206,6 +196,21 @@ class Store(Log):
         self._note_handed_out(signed)
         self._checkpoint = signed
         return signed
+
+    def check_handed_out(self) -> None:
+        """Compare with the newest checkpoint that the file outside the database remembers.
+
+        Raises:
+            LedgerBehind: this is an old copy of the ledger, or another one.
+        """
+        if self._handed is None:
+            return
+        newest = self._handed.read()
+        if newest:
+            source = f"{self._handed.path.name} says this hub handed out"
+            opening.check_continues(newest, self.nodes, self.size, source)
+        if self._checkpoint and (newest is None or newest.size < self._checkpoint.size):
+            self._note_handed_out(self._checkpoint)
 
     def check_seen(self, size: int, root: bytes, source: str) -> None:
         """Compare with a checkpoint of ours that somebody shows, its signature checked before.
