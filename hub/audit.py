@@ -1,0 +1,324 @@
+"""Is every bill right? From the entries alone: each signature, each order, each slot, each root.
+
+It believes nothing but the bytes of the log and the rules of this program. It folds the entries
+again from genesis, checks what each block header claims, and compares what it finds with the books
+that pages and bills were made from. Takes entries from anywhere: a store, or exported tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any, Final
+
+from hub.balancing.catalog import POLICIES
+from hub.balancing.policy import DispatchPolicy, View, view_root
+from hub.bookkeeping import rows_of
+from hub.core.clearing import Contracts
+from hub.core.effects import Corrected, HeaderFollows, Ignored, Line, SlotSettled
+from hub.core.events import Event, read_body
+from hub.core.state import State
+from hub.core.step import step
+from hub.ledger.books import BookRow
+from hub.market.catalog import CONTRACTS
+from messages import cose
+from messages.cose import Envelope
+from messages.entries import (
+    LABEL,
+    Ack,
+    BlockHeader,
+    Close,
+    Decision,
+    Epoch,
+    Gap,
+    Genesis,
+    network_aad,
+)
+from messages.errors import BadKey, BadSignature, MessageError
+from messages.log.tree import Frontier, leaf_hash
+from messages.publickey import PublicKey, parse_cose_key
+from messages.reading import Reading
+
+NOTES_MAX: Final = 50
+
+Policies = Mapping[str, Callable[[], DispatchPolicy]]
+Bodies = Callable[[bytes], bytes | None]
+Preimages = Callable[[int], bytes | None]
+
+
+def _nothing(_key: object) -> bytes | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What an audit uses besides the entries.
+
+    `preimages` gives a sealed reading's preimage by index; `views` the body of a decision's view by
+    its root, where it is kept: then the decision is made again.
+    """
+
+    contracts: Contracts = field(default_factory=lambda: CONTRACTS)
+    policies: Policies = field(default_factory=lambda: POLICIES)
+    preimages: Preimages = _nothing
+    views: Bodies = _nothing
+    code_id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an audit found. `difference` names the first thing that is wrong, "" if nothing is.
+
+    `root` is the log's over all entries, `state_root` the fold's after them; `bills_utok` what each
+    account holds. `notes` are worth a look and no fault, e.g. entries that had no effect.
+    """
+
+    entries: int
+    slots: int
+    failed_slots: int
+    corrections: int
+    headers: int
+    decisions_repeated: int
+    lines: int
+    settlement_sum_utok: int
+    root: bytes
+    state_root: bytes
+    bills_utok: Mapping[str, int]
+    difference: str
+    notes: tuple[str, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether everything agrees."""
+        return not self.difference
+
+
+class _Wrong(Exception):
+    """The first difference; its text says where and what."""
+
+
+def audit(
+    entries: Iterable[tuple[int, bytes]],
+    inputs: Inputs | None = None,
+    books: Iterable[BookRow] | None = None,
+) -> Report:
+    """Fold all entries again and compare.
+
+    Args:
+        entries: (index, bytes) of every entry from 0 on, in order.
+        inputs: what is needed besides; by default the shipped contracts and policies.
+        books: the rows that pages and bills were made from; None: nothing to compare with.
+    """
+    found = _Audit(inputs or Inputs(), keeps_rows=books is not None)
+    difference = ""
+    try:
+        for index, raw in entries:
+            found.take(index, raw)
+        found.finish()
+        if books is not None:
+            found.compare(books)
+    except _Wrong as wrong:
+        difference = str(wrong)
+    return found.report(difference)
+
+
+class _Audit:
+    """One audit under way."""
+
+    def __init__(self, inputs: Inputs, *, keeps_rows: bool) -> None:
+        self._inputs = inputs
+        self._state = State()
+        self._log = Frontier()
+        self._heads: dict[tuple[bytes, str], int] = {}
+        self._keys: dict[bytes, PublicKey] = {}
+        self._roots: dict[int, tuple[bytes, bytes]] = {}  # end index -> (log root, state root)
+        self._rows: dict[tuple[Any, ...], BookRow] | None = {} if keeps_rows else None
+        self._counts: dict[str, int] = {}
+        self._notes: list[str] = []
+        self._sum_utok = 0
+
+    def take(self, index: int, raw: bytes) -> None:
+        """Check one entry and fold it."""
+        if index != self._log.size:
+            raise _Wrong(f"entry {self._log.size} is missing: the next one there is {index}")
+        try:
+            envelope = cose.parse(raw)
+            body = read_body(envelope, self._inputs.preimages(index))
+            event = Event(index, leaf_hash(raw), envelope.kid, body)
+            self._check_signature(envelope, event)
+        except MessageError as error:
+            raise _Wrong(f"entry {index}: {error}") from None
+        self._check_order(event)
+        if isinstance(body, BlockHeader):
+            self._check_header(index, body)
+        if isinstance(body, Decision):
+            self._decide_again(index, body)
+        outcome = step(self._state, event, self._inputs.contracts)
+        self._state.apply(outcome.changes)
+        self._log.append(event.leaf_hash)
+        self._book(event, outcome.effects)
+        if isinstance(body, Close) and index + 1 in self._state.dues:
+            self._roots[index + 1] = (self._log.root(), self._state.root())
+
+    def finish(self) -> None:
+        """Check what only the whole log shows: money that came from nowhere."""
+        total_utok = sum(self._state.accounts.values())
+        if self._sum_utok or total_utok:
+            raise _Wrong(f"accounts sum to {total_utok} utok, settlements to {self._sum_utok}")
+
+    # --- one entry -------------------------------------------------------------------------
+
+    def _check_signature(self, envelope: Envelope, event: Event) -> None:
+        body = event.body
+        if isinstance(body, Genesis):
+            cose.verify(envelope, parse_cose_key(body.administrator), LABEL)
+            return
+        key = self._key(event.kid)
+        network = self._state.network
+        if key is None or network is None:
+            raise BadSignature(f"nobody has registered the key {event.kid.hex()}")
+        aad = b"" if isinstance(body, Reading) else network_aad(network.network_id)
+        cose.verify(envelope, key, aad)
+
+    def _key(self, kid: bytes) -> PublicKey | None:
+        if kid not in self._keys:
+            row = self._state.keys.get(kid)
+            if row is None:
+                return None
+            self._keys[kid] = parse_cose_key(row.cose_key)
+        return self._keys[kid]
+
+    def _check_order(self, event: Event) -> None:
+        """Each stream's sequences stand in the log once and without holes, but for gap entries."""
+        body = event.body
+        if isinstance(body, Gap):
+            kid = body.key[:8] if len(body.key) in (8, 32) else parse_gap_key(body.key)
+            self._follow(event.index, (kid, body.stream), body.first, body.last)
+        elif isinstance(body, Reading):
+            self._follow(event.index, (event.kid, "register"), body.sequence, body.sequence)
+        elif isinstance(body, Ack | Epoch):
+            self._follow(event.index, (event.kid, "event"), body.event, body.event)
+
+    def _follow(self, index: int, stream: tuple[bytes, str], first: int, last: int) -> None:
+        if stream[1] == "telemetry":
+            return  # packs are off the log; seals commit to them
+        row = self._state.keys.get(stream[0])
+        start = row.first_sequence if row else 1
+        expected = self._heads.get(stream, start - 1) + 1
+        if first != expected or last < first:
+            who = f"{row.holder} {row.name}" if row else stream[0].hex()
+            raise _Wrong(
+                f"entry {index}: {stream[1]} {first} of {who}, where {expected} had to come"
+            )
+        self._heads[stream] = last
+
+    def _check_header(self, index: int, header: BlockHeader) -> None:
+        roots = self._roots.pop(header.end_index, None)
+        if roots is None:
+            return  # no close there: the fold ignores it and says so
+        if header.log_root != roots[0]:
+            raise _Wrong(f"entry {index}: block header {header.height} has another log root")
+        if header.state_root != roots[1]:
+            raise _Wrong(
+                f"entry {index}: block header {header.height} says the state root after entry "
+                f"{header.end_index - 1} is {header.state_root.hex()}, it is {roots[1].hex()}"
+            )
+        if self._inputs.code_id and header.code_id not in (b"", self._inputs.code_id):
+            self._note(f"block {header.height} was settled by other rules than this program's")
+
+    def _decide_again(self, index: int, decision: Decision) -> None:
+        body = self._inputs.views(decision.view_root)
+        maker = self._inputs.policies.get(decision.policy)
+        if body is None or maker is None:
+            return
+        try:
+            view = View.loads(body)
+        except MessageError as error:
+            raise _Wrong(f"entry {index}: the decision's view is unreadable: {error}") from None
+        if view_root(view) != decision.view_root:
+            raise _Wrong(f"entry {index}: the view that is kept is not the one decided on")
+        orders = {(row.node, row.relay): row for row in maker().decide(view).orders}
+        for output in decision.outputs:
+            order = orders.get((output.node, output.relay))
+            if order is None or (order.cut, order.power_mw) != (output.cut, output.power_mw):
+                raise _Wrong(
+                    f"entry {index}: {decision.policy} orders otherwise for {output.node}/"
+                    f"{output.relay} on the view that is kept"
+                )
+        self._count("repeated")
+
+    # --- books -----------------------------------------------------------------------------
+
+    def _book(self, event: Event, effects: tuple[Any, ...]) -> None:
+        for effect in effects:
+            if isinstance(effect, Ignored):
+                self._note(f"entry {effect.index} ({effect.kind}) had no effect: {effect.reason}")
+            elif isinstance(effect, SlotSettled):
+                self._count("slots")
+                self._count("failed", 1 if effect.failure else 0)
+                self._sum(event.index, effect.lines)
+            elif isinstance(effect, Corrected):
+                self._count("corrections")
+                self._sum(event.index, effect.lines)
+            elif isinstance(effect, HeaderFollows):
+                self._count("headers")
+        if self._rows is not None:
+            self._rows.update((_row_key(row), row) for row in rows_of(event, effects))
+
+    def _sum(self, index: int, lines: tuple[Line, ...]) -> None:
+        total_utok = sum(line.amount_utok for line in lines)
+        self._count("lines", len(lines))
+        self._sum_utok += total_utok
+        if total_utok:
+            raise _Wrong(f"entry {index}: its settlement sums to {total_utok} utok")
+
+    def compare(self, books: Iterable[BookRow]) -> None:
+        """Compare the books with what the entries give, row by row."""
+        rows = dict(self._rows or {})
+        for row in books:
+            expected = rows.pop(_row_key(row), None)
+            if expected is None:
+                raise _Wrong(f"the books have a row that no entry explains: {row}")
+            if astuple(row) != astuple(expected):
+                raise _Wrong(f"the books say {row}, the entries give {expected}")
+        if rows:
+            first = next(iter(rows.values()))
+            raise _Wrong(f"the books lack {len(rows)} rows, the first one is {first}")
+
+    def report(self, difference: str) -> Report:
+        """Return what was found so far."""
+        return Report(
+            entries=self._log.size,
+            slots=self._counts.get("slots", 0),
+            failed_slots=self._counts.get("failed", 0),
+            corrections=self._counts.get("corrections", 0),
+            headers=self._counts.get("headers", 0),
+            decisions_repeated=self._counts.get("repeated", 0),
+            lines=self._counts.get("lines", 0),
+            settlement_sum_utok=self._sum_utok,
+            root=self._log.root(),
+            state_root=self._state.root(),
+            bills_utok=dict(sorted(self._state.accounts.items())),
+            difference=difference,
+            notes=tuple(self._notes),
+        )
+
+    def _count(self, what: str, by: int = 1) -> None:
+        self._counts[what] = self._counts.get(what, 0) + by
+
+    def _note(self, text: str) -> None:
+        if len(self._notes) < NOTES_MAX:
+            self._notes.append(text)
+
+
+def parse_gap_key(raw: bytes) -> bytes:
+    """Return the key id of a COSE_Key in a gap entry; b"" where it is none."""
+    try:
+        return parse_cose_key(raw).kid
+    except BadKey:
+        return b""
+
+
+def _row_key(row: BookRow) -> tuple[Any, ...]:
+    """Return a row's kind and primary key."""
+    return (type(row).__name__, *(getattr(row, column.name) for column in row.TABLE.primary_key))
