@@ -18,6 +18,7 @@ from hub.core.step import step
 from hub.errors import LedgerError, NoSuchEntry
 from hub.ledger.store import Store
 from hub.ledger.verify import Verifier
+from hub.market.catalog import CONTRACTS
 from hub.web.view import LedgerView, MatchView, PositionView, SlotView
 from messages.errors import MessageError
 from messages.log.checkpoint import open_checkpoint
@@ -81,7 +82,7 @@ class LedgerReader:
         for entry in store.entries(self._folded, stop):
             event = read_event(entry.index, entry.raw, entry.preimage)
             with self._lock:
-                outcome = step(self._state, event)
+                outcome = step(self._state, event, CONTRACTS)
                 self._state.apply(outcome.changes)
                 self._folded = entry.index + 1
                 for effect in outcome.effects:
