@@ -77,9 +77,12 @@ class Posting:
         self._drain = Drain(outbox)
         self._waiting: list[Batch] = []
         self._lost = 0
+        self._disk_failed = False
+        self.alarm = outbox.alarm
+        self.checkpoint = outbox.checkpoint
         self._newest: Checkpoint | None = None
-        if outbox.checkpoint:
-            self._newest = open_checkpoint(outbox.checkpoint, trust.log_key)
+        if self.checkpoint:
+            self._newest = open_checkpoint(self.checkpoint, trust.log_key)
         if journal is not None:
             journal.note(outbox.all_rows())
 
@@ -94,17 +97,25 @@ class Posting:
         try:
             rows = self._outbox.commit(whole)
         except OutboxError as error:
-            self._hold(whole, error)
+            self._complain(error)
+            kept, lost = _trimmed(whole.drafts)
+            self._lost += lost
+            self._waiting = [Batch(kept, whole.registers, whole.points, whole.packed)]
             return False
         if self._waiting:
-            log.warning("the disk works again; %d drafts were lost meanwhile", self._lost)
-            self._waiting, self._lost = [], 0
+            log.warning("the disk works again; %d messages were lost meanwhile", self._lost)
+        self._waiting, self._lost, self._disk_failed = [], 0, False
         self._note(rows)
         return True
 
     def send(self, now_ms: int) -> None:
         """Hand the oldest rows to the broker, as many as may be under way."""
-        for row in self._drain.due(now_ms):
+        try:
+            rows = self._drain.due(now_ms)
+        except OutboxError as error:
+            self._complain(error)
+            return
+        for row in rows:
             if not self._publish(LEAF_OF_STREAM[row.stream], row.raw):
                 self.send_again()
                 return
@@ -127,32 +138,36 @@ class Posting:
         except MessageError as error:
             log.warning("receipt refused: %s", error)
         except OutboxError as error:
-            log.warning("a receipt came to nothing: %s", error)
+            self._complain(error)
         return Reply()
 
     def stream_heads(self) -> tuple[StreamHead, ...]:
-        """Return where every stream stands, for the hello."""
-        return tuple(
-            StreamHead(
-                kid,
-                stream,
-                head.next_sequence,
-                head.stored_up_to,
-                head.final_up_to,
-                self._outbox.first_held(kid, stream),
+        """Return where every stream stands, for the hello; nothing while the disk fails."""
+        try:
+            return tuple(
+                StreamHead(
+                    kid,
+                    stream,
+                    head.next_sequence,
+                    head.stored_up_to,
+                    head.final_up_to,
+                    self._outbox.first_held(kid, stream),
+                )
+                for (kid, stream), head in sorted(self._outbox.heads().items())
             )
-            for (kid, stream), head in sorted(self._outbox.heads().items())
-        )
+        except OutboxError as error:
+            self._complain(error)
+            return ()
 
     def _take_receipt(self, receipt: Receipt) -> Reply:
         if receipt.node != self._node:
             log.warning("receipt refused: it is for node %s", receipt.node)
             return Reply()
-        if self._outbox.alarm:
+        if self.alarm:
             return Reply()
         proven = check_receipt(receipt, self._trust, self._newest, self._outbox.leaf_of)
         settled = self._outbox.settle(proven)
-        self._newest = proven.checkpoint
+        self._newest, self.checkpoint = proven.checkpoint, proven.note
         for kid, stream in settled.ahead:
             log.error(
                 "the hub has %s messages of key %s that this outbox never made: an old copy of "
@@ -176,25 +191,28 @@ class Posting:
             )
 
     def _alarm(self, text: str) -> None:
-        if self._outbox.alarm:
+        if self.alarm:
             return
+        self.alarm = text
         log.critical(
             "ALARM: %s. Nothing is deleted any more; when you know why, run "
             "gridtally-edge accept-hub",
             text,
         )
-        self._outbox.raise_alarm(text)
+        try:
+            self._outbox.raise_alarm(text)
+        except OutboxError as error:
+            self._complain(error)
 
     def _note(self, rows: list[Row]) -> None:
         if self._journal is not None:
             self._journal.note(rows)
 
-    def _hold(self, whole: Batch, error: OutboxError) -> None:
-        if not self._waiting:
+    def _complain(self, error: OutboxError) -> None:
+        """Say that the disk fails: once, until it works again."""
+        if not self._disk_failed:
             log.error("%s: readings wait in memory until it works again", error)
-        kept, lost = _trimmed(whole.drafts)
-        self._lost += lost
-        self._waiting = [Batch(kept, whole.registers, whole.points, whole.packed)]
+        self._disk_failed = True
 
 
 def _joined(batches: list[Batch]) -> Batch:

@@ -74,7 +74,7 @@ class BusThread:
         backoff_max_s: float = BACKOFF_MAX_S,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = name
+        self.name = name
         self._bus = bus
         self._devices = list(devices)
         self._put = put
@@ -118,7 +118,7 @@ class BusThread:
                 device.meter.close()
             self._bus.close()
             if ended:
-                self._put(ThreadEnded(f"bus {self._name}"))
+                self._put(ThreadEnded(f"bus {self.name}"))
 
     def _sample(self, device: Device, token: int) -> Sampled:
         if self._clock_s() < device.not_before_s:

@@ -1,0 +1,278 @@
+"""What runs: opens what the configuration names, connects it, and turns the loop.
+
+The one place besides the guard that may pick a simulated wire, loudly.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from edge import clock
+from edge.agent import Meter, Packing, Reset
+from edge.config import EdgeConfig, MeterTable
+from edge.errors import ConfigError
+from edge.guardlink import GuardLink
+from edge.inbound import Event
+from edge.instants import ClockLink
+from edge.journal import Journal
+from edge.loop import Loop, Parts
+from edge.measuring import Measuring, SigningMeter
+from edge.outbox import Outbox
+from edge.outbox_records import Draft
+from edge.posting import Posting
+from edge.receipts import log_trust
+from edge.relaying import NodeKey, Relaying
+from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device
+from edge.sweep import Devices
+from edge.uplink import BACKOFF_MAX_S as UPLINK_BACKOFF_MAX_S
+from edge.uplink import SIMULATED_BACKOFF_MAX_S as SIMULATED_UPLINK_BACKOFF_MAX_S
+from edge.uplink import Uplink
+from hardware import catalog
+from hardware.ports import EnergyMeter
+from keys import file as key_file
+from keys.errors import KeyFault
+from messages.entries import Epoch
+from messages.errors import MessageError
+from messages.publickey import Signer
+from messages.trust import Trust, parse_trust
+
+EVENTS_MAX: Final = 10_000
+
+log = logging.getLogger("edge.app")
+
+
+def software() -> str:
+    """Return the name and version that a hello tells."""
+    try:
+        return f"gridtally {version('gridtally')}"
+    except PackageNotFoundError:
+        return "gridtally"
+
+
+def load_trust(config: EdgeConfig) -> Trust:
+    """Return the trust file of a configuration.
+
+    Raises:
+        ConfigError: it is not there, has another form, or is of another kind of installation.
+    """
+    path = Path(config.trust)
+    try:
+        trust = parse_trust(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            (f"{path}: {error.strerror}; gridtally-hub init writes it on the hub: copy it here",)
+        ) from None
+    except (MessageError, UnicodeDecodeError) as error:
+        raise ConfigError((f"{path}: {error}",)) from None
+    if trust.simulation != (config.simulation is not None):
+        kinds = ("a simulated ledger", "a real one")
+        theirs, ours = kinds if trust.simulation else kinds[::-1]
+        raise ConfigError(
+            (f"{path}: is the trust of {theirs}, and this configuration is for {ours}",)
+        )
+    return trust
+
+
+def load_keys(config: EdgeConfig) -> tuple[Signer, dict[str, Signer]]:
+    """Return the node's signer, and that of each meter.
+
+    Raises:
+        ConfigError: with every key that cannot be read, or is used twice.
+    """
+    findings: list[str] = []
+    found: dict[str, Signer] = {}
+    for name, path in (("", config.key), *((each.meter_id, each.key) for each in config.meter)):
+        try:
+            found[name] = key_file.load(Path(path))
+        except KeyFault as error:
+            findings.append(f"{error} (gridtally-edge keygen makes keys)")
+    owners: dict[bytes, str] = {}
+    for name, signer in found.items():
+        other = owners.setdefault(signer.public.thumbprint, name)
+        if other != name:
+            findings.append(f"meter {name} has the same key as {other or 'the node'}")
+    if findings:
+        raise ConfigError(tuple(findings))
+    return found.pop(""), found
+
+
+class Running(Protocol):
+    """What has threads."""
+
+    def start(self) -> None:
+        """Start them."""
+
+    def stop(self) -> None:
+        """End them."""
+
+
+class Bench:
+    """The buses and meters of a configuration; no wire is touched until a meter is read."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self._config = config
+        self._wire: Any = None
+        self.buses = {each.name: self._bus(each.kind, each.name) for each in config.bus}
+
+    def meter(self, table: MeterTable) -> EnergyMeter:
+        """Return one meter."""
+        return catalog.make_meter(table.model, self.buses[table.bus], table.options)
+
+    def close(self) -> None:
+        """Close the buses."""
+        for bus in self.buses.values():
+            bus.close()
+
+    def _bus(self, kind: str, name: str) -> Any:
+        table = next(each for each in self._config.bus if each.name == name)
+        simulation = self._config.simulation
+        if kind != "i2c" or simulation is None or simulation.wire is None:
+            return catalog.open_bus(kind, table.options)
+        from hardware.buses.i2c import I2cBus
+        from hardware.mock.remote import RemoteI2c, WireLink
+
+        self._wire = self._wire or WireLink(simulation.wire)
+        wire, place = self._wire, f"{self._config.node}/{name}"
+        log.warning("SIMULATION: bus %s is simulated at %s", name, simulation.wire)
+        return I2cBus(lambda: RemoteI2c(wire, place), name)
+
+
+def run(config: EdgeConfig, trust: Trust) -> None:
+    """Be the agent of a node until the process is told to end.
+
+    Raises:
+        EdgeError: the configuration, the keys or the outbox make it impossible.
+    """
+    node_signer, signers = load_keys(config)
+    key = NodeKey(config.node, node_signer, trust.network_id)
+    with ExitStack() as closing:
+        outbox = Outbox(Path(config.state), config.outbox.rows_max, config.outbox.ballast_kb * 1024)
+        closing.callback(outbox.close)
+        loop = _connect(config, trust, key, signers, outbox, closing)
+        signal.signal(signal.SIGTERM, lambda number, frame: loop.stop())
+        signal.signal(signal.SIGINT, lambda number, frame: loop.stop())
+        log.info("node %s with %d meters is up", config.node, len(config.meter))
+        loop.run()
+    log.info("node %s ended", config.node)
+
+
+def _connect(
+    config: EdgeConfig,
+    trust: Trust,
+    key: NodeKey,
+    signers: dict[str, Signer],
+    outbox: Outbox,
+    closing: ExitStack,
+) -> Loop:
+    """Make every part, start the threads, and have them end with `closing`."""
+    events: queue.Queue[Event] = queue.Queue(EVENTS_MAX)
+    simulation = config.simulation
+    uplink = Uplink(
+        config.broker,
+        config.microgrid,
+        config.node,
+        events.put,
+        backoff_max_s=SIMULATED_UPLINK_BACKOFF_MAX_S if simulation else UPLINK_BACKOFF_MAX_S,
+    )
+    journal = None
+    if simulation is not None and simulation.journal is not None:
+        journal = Journal(Path(simulation.journal))
+        closing.callback(journal.close)
+    barrier = None
+    if simulation is not None and simulation.clock is not None:
+        log.warning("SIMULATION: instants come from %s", simulation.clock)
+        barrier = ClockLink(Path(simulation.clock), config.node, events.put)
+    guard = GuardLink(Path(config.guard.socket), events.put)
+    boot_id = clock.boot_id()
+    devices = _devices(config, events, Bench(config))
+    parts = Parts(
+        sampling=config.sampling,
+        trust=trust,
+        key=key,
+        boot_id=boot_id,
+        software=software(),
+        outbox=outbox,
+        posting=Posting(outbox, log_trust(trust), config.node, uplink.publish, journal),
+        measuring=_measuring(config, key, signers, outbox),
+        relaying=Relaying(key, boot_id, guard.send),
+        devices=devices,
+        uplink=uplink,
+        barrier=barrier,
+    )
+    threads: list[Running] = [devices, uplink]
+    threads += [guard] if config.relay else []
+    threads += [barrier] if barrier is not None else []
+    for thread in threads:
+        closing.callback(thread.stop)
+        thread.start()
+    return Loop(parts, events)
+
+
+def _devices(config: EdgeConfig, events: queue.Queue[Event], bench: Bench) -> Devices:
+    backoff_max_s = SIMULATED_BACKOFF_MAX_S if config.simulation else BACKOFF_MAX_S
+    buses = [
+        BusThread(
+            bus.name,
+            bench.buses[bus.name],
+            [
+                Device(each.meter_id, bench.meter(each))
+                for each in config.meter
+                if each.bus == bus.name
+            ],
+            events.put,
+            backoff_max_s=backoff_max_s,
+        )
+        for bus in config.bus
+    ]
+    quiet = {
+        each.meter_id for each in config.meter if catalog.METERS[each.model].is_silent_at_night
+    }
+    return Devices([bus for bus in buses if bus.meter_ids], frozenset(quiet))
+
+
+def _measuring(
+    config: EdgeConfig, key: NodeKey, signers: dict[str, Signer], outbox: Outbox
+) -> Measuring:
+    """Return the agent's state of every meter, as it was stored last."""
+
+    def sign_reset(meter_id: str, reset: Reset, at_ms: int) -> Draft:
+        epoch = Epoch(
+            event=0,
+            node=key.node,
+            meter_id=meter_id,
+            epoch=reset.epoch,
+            last_import_uwh=reset.last[0],
+            last_export_uwh=reset.last[1],
+            first_import_uwh=reset.first[0],
+            first_export_uwh=reset.first[1],
+            reason="the counters fell" if reset.first != reset.last else "an old copy was restored",
+            at_ms=at_ms,
+        )
+        return key.event(epoch)
+
+    sampling = config.sampling
+    measuring = Measuring(
+        [SigningMeter(_meter(config, each), signers[each.meter_id]) for each in config.meter],
+        Packing(sampling.sample_ms, sampling.slot_ms, sampling.pack_samples),
+        outbox.begin_boot(),
+        sign_reset,
+    )
+    measuring.recall(outbox.registers(), outbox.points())
+    return measuring
+
+
+def _meter(config: EdgeConfig, table: MeterTable) -> Meter:
+    return Meter(
+        microgrid=config.microgrid,
+        meter_id=table.meter_id,
+        has_counters=catalog.METERS[table.model].has_counters,
+        reversed=table.reversed,
+        rated_mw=table.rated_w * 1000,
+        gap_ms=config.sampling.gap_ms,
+    )

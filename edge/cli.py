@@ -1,0 +1,296 @@
+"""The command line of a node. Standard output holds what was asked for; all else goes to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from edge.config import EdgeConfig, load_config
+from edge.errors import ConfigError, EdgeError, OutboxLocked
+from hardware.errors import HardwareError
+from keys.errors import KeyFault
+from messages.errors import MessageError
+
+app = typer.Typer(
+    name="gridtally-edge",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measures, signs and forwards on one node, and holds its relays.\n\n"
+    "A new node, from the configuration to the first reading:\n\n"
+    "  gridtally-edge check-config          is everything wired as it is written?\n\n"
+    "  gridtally-edge keygen                make its keys; then enrol them on the hub\n\n"
+    "  gridtally-edge guard                 in one terminal, if it has relays\n\n"
+    "  gridtally-edge run                   in another",
+)
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The node's configuration file.", metavar="FILE")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+HERE: Final = Path("edge.toml")
+LOG_FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
+
+log = logging.getLogger("edge.cli")
+
+
+@app.command(short_help="Be the agent: sample, sign, store, forward.")
+def run(
+    config: Config = HERE,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details, too.")] = False,
+) -> None:
+    """Sample the meters, sign what they say, keep it on disk, and forward it to the hub.
+
+    It starts with every device, the broker and the hub absent, says once what is missing, and goes
+    on by itself when it is there. End it with Ctrl-C or SIGTERM.
+
+      gridtally-edge run --config /etc/gridtally/edge.toml
+    """
+    _log_to_stderr(verbose)
+    with _told():
+        from edge import app as agent
+
+        settings = _loaded(config)
+        agent.run(settings, agent.load_trust(settings))
+
+
+@app.command(short_help="Hold the relays of this node.")
+def guard(
+    config: Config = HERE,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details, too.")] = False,
+) -> None:
+    """Own the GPIO lines of the relays, and move them on the hub's signed leases only.
+
+    Relays are released (safe) when it starts, when it ends, when a lease is over, and when the
+    agent is gone or silent for two seconds.
+
+      gridtally-edge guard --config /etc/gridtally/edge.toml
+    """
+    _log_to_stderr(verbose)
+    with _told():
+        from edge import guard as program
+        from edge.app import load_trust
+
+        settings = _loaded(config)
+        program.run(settings, load_trust(settings))
+
+
+@app.command(short_help="Check the configuration and every device in it.")
+def check_config(
+    config: Config = HERE,
+    probe: Annotated[bool, typer.Option(help="Read every meter, and try the broker.")] = True,
+) -> None:
+    """Read the configuration, its keys and its trust, and then every meter once.
+
+    All findings come at once, each with file and line. Ends with 0 if all is well, 78 if the
+    configuration is wrong, 69 if a device or the broker does not answer.
+
+      gridtally-edge check-config --config edge.toml
+    """
+    _log_to_stderr(verbose=False)
+    with _told():
+        from edge import report
+        from edge.app import load_keys, load_trust
+        from edge.config import boot_warnings
+
+        settings = _loaded(config)
+        findings = [*_findings(load_keys, settings), *_findings(load_trust, settings)]
+        print(f"{config}: {len(settings.meter)} meters, {len(settings.relay)} relays")
+        for warning in boot_warnings(settings):
+            print(f"note: {warning}")
+        answers = report.read_all(settings) if probe else []
+        for answer in answers:
+            print(f"{answer.table.meter_id}: {_in_words(answer)}")
+        faults = [answer.fault for answer in answers if answer.sample is None]
+        broker = report.broker_fault(settings) if probe else ""
+        print(f"broker: {broker or 'answers'}" if probe else "nothing was probed")
+        if findings:
+            raise ConfigError(tuple(findings))
+        if faults or broker:
+            raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@app.command(short_help="Make the keys of this node.")
+def keygen(config: Config = HERE) -> None:
+    """Make the key of the node and of each meter, and write enrol-NODE.json.
+
+    Keys that are there stay. Private keys never leave this machine: take enrol-NODE.json to the
+    hub, compare the fingerprints shown here with those shown there, and enrol:
+
+      gridtally-edge keygen --config edge.toml
+
+      gridtally-hub enrol enrol-dep1.json
+    """
+    _log_to_stderr(verbose=False)
+    with _told():
+        from edge.keygen import make_keys, write_enrolment
+
+        settings = _loaded(config)
+        made = make_keys(settings)
+        for each in made:
+            name = f"meter {each.name}" if each.name else f"node {settings.node}"
+            kept = "" if each.is_new else "  (was there)"
+            print(f"{each.signer.public.fingerprint}  {name}{kept}")
+        print(write_enrolment(settings, made, config.resolve().parent))
+
+
+@app.command(short_help="Read one meter now.")
+def meter(
+    name: Annotated[str, typer.Argument(help="The meter_id of a meter.", metavar="NAME")],
+    config: Config = HERE,
+    as_json: Json = False,
+) -> None:
+    """Read one meter now, past agent, broker and hub, and show what it says.
+
+    gridtally-edge meter dep1-pv
+
+    gridtally-edge meter dep1-pv --json
+    """
+    _log_to_stderr(verbose=False)
+    with _told():
+        from dataclasses import asdict
+
+        from edge import report
+
+        answer = report.read_meter(_loaded(config), name)
+        if answer.sample is None:
+            print(answer.fault, file=sys.stderr)
+            raise typer.Exit(os.EX_UNAVAILABLE)
+        if as_json:
+            print(json.dumps({"meter_id": name, **asdict(answer.sample)}))
+            return
+        for quantity, field, unit, factor in report.QUANTITIES:
+            value = getattr(answer.sample, field)
+            if value is not None:
+                print(f"{quantity:<10} {value / factor:>14.3f} {unit}")
+        if answer.sample.quality:
+            print(f"{'quality':<10} {answer.sample.quality}")
+
+
+@app.command(short_help="How outbox, receipts and relays stand.")
+def status(config: Config = HERE, as_json: Json = False) -> None:
+    """Show what waits for the hub, what it has, what it refused, and how the relays stand.
+
+    Works while the agent runs, and while it does not.
+
+      gridtally-edge status
+
+      gridtally-edge status --json
+    """
+    _log_to_stderr(verbose=False)
+    with _told():
+        from edge import report
+
+        found = report.status(_loaded(config))
+        print(json.dumps(found) if as_json else "\n".join(_status_lines(found)))
+
+
+@app.command(short_help="End the alarm about the hub's ledger.")
+def accept_hub(config: Config = HERE) -> None:
+    """Forget the newest checkpoint, so that the hub's next one is believed, whatever it is.
+
+    Only after an alarm, and only when you know why the hub's ledger is not what it was: what the
+    hub lost and this node has deleted is gone for good. Stop the agent first.
+
+      gridtally-edge accept-hub --config edge.toml
+    """
+    _log_to_stderr(verbose=False)
+    with _told():
+        from edge.outbox import Outbox
+
+        settings = _loaded(config)
+        outbox = Outbox(Path(settings.state), settings.outbox.rows_max)
+        try:
+            print(f"was: {outbox.alarm or 'no alarm'}")
+            outbox.forget_checkpoint()
+        finally:
+            outbox.close()
+
+
+def _status_lines(found: dict[str, Any]) -> Iterator[str]:
+    yield f"node {found['node']}: {found['outbox_rows']} of {found['outbox_rows_max']} rows wait"
+    if found["alarm"]:
+        yield f"ALARM: {found['alarm']}"
+    yield "newest checkpoint: " + (" ".join(found["checkpoint"].split("\n")[:3]) or "none yet")
+    if found["streams"]:
+        yield f"{'key':<18}{'stream':<11}{'signed':>10}{'stored':>10}{'final':>10}"
+    for each in found["streams"]:
+        numbers = "".join(f"{each[name]:>10}" for name in ("signed", "stored", "final"))
+        yield f"{each['key']:<18}{each['stream']:<11}{numbers}"
+    for each in found["dead_letters"]:
+        yield f"dead letter: {each['key']} {each['stream']} {each['sequence']}: {each['reason']}"
+    yield f"guard: {found['guard']}"
+    for each in found["relays"]:
+        state = {True: "energised", False: "released", None: "unreadable"}[each["energised"]]
+        lease = f", lease {each['lease_left_ms']} ms" if each["lease_left_ms"] else ""
+        yield f"relay {each['relay']}: {state}{lease} ({each['reason']})"
+
+
+def _in_words(answer: Any) -> str:
+    from edge import report
+
+    if answer.sample is None:
+        return answer.fault
+    values = [
+        f"{getattr(answer.sample, field) / factor:.3f} {unit}"
+        for _, field, unit, factor in report.QUANTITIES
+        if getattr(answer.sample, field) is not None
+    ]
+    return f"answers: {', '.join(values)}"
+
+
+def _loaded(path: Path) -> EdgeConfig:
+    config = load_config(path)
+    if config.simulation is not None:
+        print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
+    return config
+
+
+def _findings(load: Any, config: EdgeConfig) -> tuple[str, ...]:
+    try:
+        load(config)
+    except ConfigError as error:
+        return error.findings
+    return ()
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    logging.Formatter.converter = time.gmtime
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format=LOG_FORMAT, datefmt="%FT%T")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell every foreseen failure in one sentence, and end with its exit code (sysexits.h)."""
+    try:
+        yield
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(os.EX_CONFIG) from None
+    except OutboxLocked as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(os.EX_TEMPFAIL) from None
+    except KeyFault as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(os.EX_CONFIG) from None
+    except MessageError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(os.EX_DATAERR) from None
+    except (EdgeError, HardwareError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(os.EX_UNAVAILABLE) from None
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,96 @@
+"""Makes the keys of a node and the file with which an administrator enrols them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edge.config import EdgeConfig
+from edge.errors import Unavailable
+from keys import file as key_file
+from keys.errors import KeyExists
+from messages.publickey import Signer
+
+FORMAT: Final = "gridtally-enrol-1"
+MW_PER_W: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """One key of the node; `name` is "" for the node's own. `is_new`: it was not there before."""
+
+    name: str
+    path: Path
+    signer: Signer
+    is_new: bool
+
+
+def make_keys(config: EdgeConfig) -> list[MadeKey]:
+    """Make every key of a configuration that is not there yet; none is ever overwritten.
+
+    Raises:
+        KeyFault: a key cannot be written, or one that is there cannot be read.
+    """
+    places = [("", config.key), *((each.meter_id, each.key) for each in config.meter)]
+    return [_make(name, Path(path)) for name, path in places]
+
+
+def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
+    """Return what `gridtally-hub enrol` reads: public keys, and what they are for."""
+    keys = {each.name: each.signer.public.cose_key.hex() for each in made}
+    return {
+        "format": FORMAT,
+        "microgrid": config.microgrid,
+        "node": config.node,
+        "member": config.member,
+        "node_key": keys[""],
+        "meters": [
+            {
+                "meter_id": each.meter_id,
+                "model": each.model,
+                "purpose": each.purpose,
+                "parent": each.parent,
+                "member": each.member,
+                "rated_mw": each.rated_w * MW_PER_W,
+                "key": keys[each.meter_id],
+                "first_sequence": 1,
+            }
+            for each in config.meter
+        ],
+        "relays": [
+            {
+                "relay": each.relay,
+                "deenergised": each.deenergised,
+                "load": each.load,
+                "member": each.member,
+                "rated_mw": each.rated_w * MW_PER_W,
+                "critical": each.critical,
+                "min_on_ms": each.min_on_ms,
+                "min_off_ms": each.min_off_ms,
+            }
+            for each in config.relay
+        ],
+    }
+
+
+def write_enrolment(config: EdgeConfig, made: list[MadeKey], folder: Path) -> Path:
+    """Write the enrolment file beside the configuration, and return its path.
+
+    Raises:
+        Unavailable: the folder cannot be written to.
+    """
+    path = folder / f"enrol-{config.node}.json"
+    try:
+        path.write_text(json.dumps(enrolment(config, made), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}") from None
+    return path
+
+
+def _make(name: str, path: Path) -> MadeKey:
+    try:
+        return MadeKey(name, path, key_file.generate(path), is_new=True)
+    except KeyExists:
+        return MadeKey(name, path, key_file.load(path), is_new=False)

@@ -1,0 +1,154 @@
+"""What `status`, `meter` and `check-config` find out; the command line shows it."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edge import agent
+from edge.app import Bench
+from edge.config import EdgeConfig, MeterTable
+from edge.errors import NoGuard, Unavailable
+from edge.guardlink import look
+from edge.outbox_schema import open_for_reading
+from hardware.errors import HardwareError
+from hardware.ports import Sample
+
+BROKER_S: Final = 3.0
+READS: Final = 3
+QUANTITIES: Final = (
+    ("power", "power_mw", "W", 1_000),
+    ("import", "energy_import_uwh", "Wh", 1_000_000),
+    ("export", "energy_export_uwh", "Wh", 1_000_000),
+    ("voltage", "voltage_mv", "V", 1_000),
+    ("current", "current_ma", "A", 1_000),
+    ("frequency", "frequency_mhz", "Hz", 1_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one meter answered: a sample, or why there is none."""
+
+    table: MeterTable
+    sample: Sample | None
+    fault: str = ""
+
+
+def read_meter(config: EdgeConfig, meter_id: str) -> Answer:
+    """Read one meter now, as the agent would: a reversed one is flipped.
+
+    Raises:
+        Unavailable: the configuration has no such meter.
+    """
+    table = next((each for each in config.meter if each.meter_id == meter_id), None)
+    if table is None:
+        known = ", ".join(each.meter_id for each in config.meter)
+        raise Unavailable(f"no meter is named {meter_id}; there are: {known}")
+    bench = Bench(config)
+    try:
+        return _read(bench, table)
+    finally:
+        bench.close()
+
+
+def read_all(config: EdgeConfig) -> list[Answer]:
+    """Read every meter once."""
+    bench = Bench(config)
+    try:
+        return [_read(bench, table) for table in config.meter]
+    finally:
+        bench.close()
+
+
+def broker_fault(config: EdgeConfig) -> str:
+    """Return why the broker cannot be reached, or an empty text."""
+    broker = config.broker
+    if broker.password_file is not None and not Path(broker.password_file).is_file():
+        return f"{broker.password_file}: no such file"
+    try:
+        with socket.create_connection((broker.host, broker.port), timeout=BROKER_S):
+            return ""
+    except OSError as error:
+        return f"broker {broker.host}:{broker.port}: {error}"
+
+
+def status(config: EdgeConfig) -> dict[str, Any]:
+    """Return how the outbox and the relays of a node stand; works beside a running agent.
+
+    Raises:
+        OutboxError: there is no outbox yet, or it cannot be read.
+    """
+    connection = open_for_reading(Path(config.state) / "outbox.db")
+    try:
+        facts = dict(connection.execute("SELECT name, value FROM fact"))
+        (rows,) = connection.execute("SELECT count(*) FROM row").fetchone()
+        streams = connection.execute(
+            "SELECT hex(kid), stream, next_sequence, stored_up_to, final_up_to FROM stream"
+            " ORDER BY kid, stream"
+        ).fetchall()
+        dead = connection.execute(
+            "SELECT hex(kid), stream, sequence, reason, gap_index FROM dead_letter"
+            " ORDER BY kid, stream, sequence"
+        ).fetchall()
+    finally:
+        connection.close()
+    return {
+        "node": config.node,
+        "simulation": config.simulation is not None,
+        "outbox_rows": rows,
+        "outbox_rows_max": config.outbox.rows_max,
+        "alarm": facts.get("alarm", ""),
+        "checkpoint": facts.get("checkpoint", ""),
+        "streams": [_stream(*values) for values in streams],
+        "dead_letters": [_dead_letter(*values) for values in dead],
+        **_relays(config),
+    }
+
+
+def _stream(
+    kid: str, stream: str, next_sequence: int, stored_up_to: int, final_up_to: int
+) -> dict[str, Any]:
+    return {
+        "key": kid.lower(),
+        "stream": stream,
+        "signed": next_sequence - 1,
+        "stored": stored_up_to,
+        "final": final_up_to,
+    }
+
+
+def _dead_letter(
+    kid: str, stream: str, sequence: int, reason: str, gap_index: int | None
+) -> dict[str, Any]:
+    return {
+        "key": kid.lower(),
+        "stream": stream,
+        "sequence": sequence,
+        "reason": reason,
+        "gap_index": gap_index,
+    }
+
+
+def _relays(config: EdgeConfig) -> dict[str, Any]:
+    if not config.relay:
+        return {"relays": [], "guard": "not needed"}
+    try:
+        return {"relays": look(Path(config.guard.socket)), "guard": "is here"}
+    except NoGuard as error:
+        return {"relays": [], "guard": str(error)}
+
+
+def _read(bench: Bench, table: MeterTable) -> Answer:
+    meter = bench.meter(table)
+    fault = ""
+    for _ in range(READS):
+        try:
+            sample = meter.sample()
+        except HardwareError as error:
+            fault = str(error)
+            continue
+        return Answer(table, agent.oriented(sample) if table.reversed else sample)
+    return Answer(table, None, fault)
