@@ -21,6 +21,7 @@ from hub.ledger.schema import entry as entry_table
 from hub.ledger.schema import gap as gap_table
 from hub.ledger.schema import node as node_table
 from hub.ledger.schema import snapshot as snapshot_table
+from hub.ledger.views import Views
 from messages.log import tree
 
 ENTRIES_A_READ = 1_000
@@ -41,6 +42,7 @@ class Log:
         self.engine = engine
         self.nodes = StoredNodes(engine)
         self.packs = Packs(engine)
+        self.views = Views(engine)
 
     @property
     def size(self) -> int:

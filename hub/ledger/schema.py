@@ -2,7 +2,7 @@
 
 Three kinds. The log (`entry`, `node`, `checkpoint`) is append-only: triggers stop accidents, and
 recomputation against a signed checkpoint stops the rest. Records beside the log (`pack`, `gap`,
-`snapshot`, `evidence`, `refused`) have their hash or their cause on it. The books (`slot` to
+`snapshot`, `view`, `evidence`, `refused`) have their hash or their cause on it. The books (`slot` to
 `decision`) are derived: they can be dropped and folded again from the entries.
 """
 
@@ -96,6 +96,14 @@ snapshot = Table(
     metadata,
     Column("size", Count, primary_key=True, autoincrement=False),
     Column("root", LargeBinary(32), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+view = Table(
+    "view",
+    metadata,
+    Column("root", LargeBinary(32), primary_key=True),
+    Column("at_ms", Count, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
 
