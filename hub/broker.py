@@ -89,6 +89,11 @@ class BrokerLink:
         """The link as it is now."""
         return self._state
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the broker is there."""
+        return self._state.connected
+
     def start(self) -> None:
         """Begin to connect, and return at once: a hub without a broker still runs."""
         self._thread.start()

@@ -1,15 +1,29 @@
-"""When a slot closes: all registers in, or waited long enough. Pure; the loop passes the clocks in.
+"""When a slot closes, and what is appended when it does.
 
-Waiting counts the hub's own uptime: registers that queued up on the edges while the hub was down
-get their chance before anything is estimated.
+All registers in, or waited long enough. Waiting counts the hub's own uptime: registers that queued
+up on the edges while the hub was down get their chance before anything is estimated.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
+from hub.config import SlotSettings
+from hub.core.closing import missing_registers
+from hub.core.effects import SlotSettled
+from hub.core.state import State
+from hub.ledger.records import NewEntry, PendingPack
+from hub.nodes import Newsroom
+from hub.pen import Pen
+from hub.spine import Spine
+from messages.entries import Close, Seal
+from messages.log import tree
+
 COMPLETE = "complete"
-DEADLINE = "deadline"
+TIMEOUT = "timeout"
+
+log = logging.getLogger("hub.closing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +34,11 @@ class CloseRule:
     close_after_ms: int
     backlog_wait_ms: int
 
+    @classmethod
+    def of(cls, slots: SlotSettings) -> CloseRule:
+        """Return the rule of a configuration."""
+        return cls(slots.slot_ms, slots.close_after_ms, slots.backlog_wait_ms)
+
     def reason(self, wait: Wait) -> str | None:
         """Why the slot closes now; None if it does not yet."""
         if wait.missing == 0:
@@ -28,7 +47,7 @@ class CloseRule:
         longest_ms = self.close_after_ms
         if wait.backlog:
             longest_ms = max(longest_ms, self.backlog_wait_ms)
-        return DEADLINE if waited_ms >= longest_ms else None
+        return TIMEOUT if waited_ms >= longest_ms else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +62,81 @@ class Wait:
     uptime_ms: int
     missing: int
     backlog: bool
+
+
+class Closer:
+    """Closes slots in order: seal, close, block header, each signed by the hub."""
+
+    def __init__(self, spine: Spine, pen: Pen, rule: CloseRule) -> None:
+        self._spine = spine
+        self._pen = pen
+        self._rule = rule
+
+    def close_due(self, news: Newsroom, wall_ms: int, now_ms: int, started_ms: int) -> bool:
+        """Close the next slot if it is due; True if it was, so that the caller asks again."""
+        state = self._spine.recorder.state
+        start_ms = next_slot(state)
+        if start_ms is None:
+            return False
+        missing = missing_registers(state, start_ms)
+        late = {state.meters[meter_id].node for meter_id in missing}
+        wait = Wait(
+            end_ms=start_ms + self._rule.slot_ms,
+            wall_ms=wall_ms,
+            uptime_ms=now_ms - started_ms,
+            missing=len(missing),
+            backlog=any(news.has_backlog(node, now_ms) for node in late),
+        )
+        reason = self._rule.reason(wait)
+        if reason is None:
+            return False
+        self.close(start_ms, reason, wall_ms)
+        return True
+
+    def close(self, start_ms: int, reason: str, at_ms: int) -> None:
+        """Seal the packs, close the slot, settle it, and put the state root on the ledger."""
+        recorder = self._spine.recorder
+        missing = missing_registers(recorder.state, start_ms)
+        packs = recorder.store.packs.pending()
+        entries: list[NewEntry] = []
+        if packs:
+            entries.append(self._pen.entry(seal_of(start_ms, packs)))
+        entries.append(self._pen.entry(Close(start_ms, reason, missing, at_ms)))
+        sealed = [(pack.kid, pack.sequence) for pack in packs]
+        recorded = self._spine.record(entries, sealed=sealed)
+        self._spine.receipts.note_sealed({pack.kid for pack in packs})
+        self.add_headers()
+        for effect in recorded.effects:
+            if isinstance(effect, SlotSettled):
+                _say(effect, missing)
+
+    def add_headers(self) -> None:
+        """Append the block header of every close that has none yet."""
+        while (header := self._spine.recorder.next_header()) is not None:
+            self._spine.record([self._pen.entry(header)])
+
+
+def next_slot(state: State) -> int | None:
+    """Return the start of the slot that closes next; the first begins at the first register."""
+    if state.progress.next_slot_ms is not None:
+        return state.progress.next_slot_ms
+    return min((cursor.at_ms for cursor in state.cursors.values()), default=None)
+
+
+def seal_of(start_ms: int, packs: list[PendingPack]) -> Seal:
+    """Return the seal over packs, which are in (kid, sequence) order already."""
+    return Seal(start_ms, len(packs), tree.root([pack.leaf_hash for pack in packs]))
+
+
+def _say(settled: SlotSettled, missing: tuple[str, ...]) -> None:
+    lacking = f"; estimated: {', '.join(missing)}" if missing else ""
+    failure = f"; the contract failed: {settled.failure}" if settled.failure else ""
+    log.info(
+        "slot %d closed (%s): %d uWh matched, %d uWh curtailed%s%s",
+        settled.slot_ms,
+        settled.reason,
+        settled.matched_uwh,
+        settled.curtailed_uwh,
+        lacking,
+        failure,
+    )

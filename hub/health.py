@@ -17,10 +17,10 @@ FILE_NAME = "health.json"
 
 @dataclass(frozen=True, slots=True)
 class NodeSeen:
-    """When a node was last heard, and what it says of itself. [ms, rows]"""
+    """How long ago a node was heard (None: never), and what it says of itself. [ms, rows]"""
 
     node: str
-    seen_ms: int
+    age_ms: int | None
     backlog: int
     dead_letters: int
     software: str
@@ -58,13 +58,12 @@ class Health:
     tree_size: int
     root: str
     checkpoint_size: int
-    state_root: str
     alarms: tuple[str, ...]
     accepting: bool
     broker_connected: bool
     broker_reason: str
     dropped: int
-    last_slot_ms: int | None
+    next_slot_ms: int | None
     refused: dict[str, int] = field(default_factory=dict)
     nodes: tuple[NodeSeen, ...] = ()
     meters: tuple[MeterSeen, ...] = ()

@@ -137,6 +137,10 @@ class Sequencer:
         self._live[live.kid] = live.sequence
         return True
 
+    def newest_live(self, kid: bytes) -> int:
+        """Return the sequence of a key's newest live sample, 0 if there was none."""
+        return self._live.get(kid, 0)
+
     def _judge_old(self, message: Verified | Refused) -> Duplicate | Equivocation:
         if isinstance(message, Refused):
             return Duplicate(message)

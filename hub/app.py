@@ -1,0 +1,221 @@
+"""The hub: one loop, one writer. Hear, take in, close and switch, keep time; again.
+
+Threads exist only behind `Arrivals` (the broker's) and the testbed's clock. All else happens here,
+in one order, and whatever a crash loses is asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import sdnotify
+
+from hub.arrivals import Arrivals, Batch
+from hub.balancing.catalog import installed as installed_policies
+from hub.beacons import Beacons
+from hub.broker import BACKOFF_MAX_S, BrokerLink
+from hub.closing import Closer, CloseRule
+from hub.config import HubConfig
+from hub.desk import Desk
+from hub.dispatch import Dispatcher
+from hub.errors import LedgerBehind, StorageFull
+from hub.health import HealthFile
+from hub.hearing import Hearing
+from hub.inbox import Inbox
+from hub.leases import Leases
+from hub.market.catalog import installed as installed_contracts
+from hub.nodes import Newsroom
+from hub.pace import Pace, SimulatedPace, WallPace, monotonic_ms
+from hub.post import Post
+from hub.reporting import Reporter
+from hub.room import Room
+from hub.spine import Spine
+from hub.starting import Opened, open_hub
+from hub.switchboard import Switchboard
+from messages.entries import Ack
+from messages.log.note import parse_vkey
+
+LINGER_S = 0.2  # how long a trickle of readings waits for company, to spare the disk
+SIMULATED_BACKOFF_S = 2.0
+REPORT_EVERY_MS = 1_000
+DESK_EVERY_MS = 1_000
+SIMULATED_DESK_EVERY_MS = 50
+ACK = "ack"
+
+log = logging.getLogger("hub.app")
+
+
+def run(config: HubConfig) -> None:
+    """Run until SIGTERM or SIGINT: then stop taking, commit, sign the last checkpoint, close.
+
+    Raises:
+        ConfigError, LedgerError: it cannot begin; the text says what to do.
+    """
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    opened = open_hub(config)
+    try:
+        hub = Hub(opened)
+        hub.start()
+        try:
+            while not stopping.is_set():
+                hub.turn()
+        finally:
+            hub.stop()
+    finally:
+        opened.close()
+
+
+class Hub:
+    """Wires the parts and turns them. It holds no rule of its own."""
+
+    def __init__(self, opened: Opened) -> None:
+        config, pen = opened.config, opened.pen
+        simulated = config.simulation is not None
+        self._opened = opened
+        self._arrivals = Arrivals(linger_s=0.0 if simulated else LINGER_S, clock_s=time.monotonic)
+        self._link = BrokerLink(
+            config.broker,
+            config.microgrid,
+            self._arrivals,
+            backoff_max_s=SIMULATED_BACKOFF_S if simulated else BACKOFF_MAX_S,
+        )
+        self._post = Post(self._link, pen, config.microgrid)
+        self._spine = Spine(opened.recorder, pen, self._post, opened.rules)
+        self._room = Room(opened.recorder.store)
+        self._beacons = Beacons(lambda: secrets.token_bytes(16))
+        news, leases = Newsroom(), Leases(config.dispatch.lease_ttl_ms)
+        log_key = parse_vkey(opened.trust.log_vkey)
+        self._hearing = Hearing(self._spine, news, self._beacons, log_key)
+        policies = installed_policies()
+        dispatcher = Dispatcher(news, leases, policies, monotonic_ms())
+        self._switchboard = Switchboard(self._spine, dispatcher, leases, news, pen, self._post)
+        self._closer = Closer(self._spine, pen, CloseRule.of(config.slots))
+        self._pace = self._make_pace(config, news)
+        inbox = Inbox(Path(config.state))
+        inbox.open()
+        self._desk = Desk(inbox, self._spine, installed_contracts(), policies)
+        file = HealthFile(Path(config.state))
+        self._reporter = Reporter(file, self._spine, news, leases, dispatcher)
+        self._systemd = sdnotify.SystemdNotifier()
+        self._halted = ""
+        self._desk_ms = self._reported_ms = 0
+        self._desk_every_ms = SIMULATED_DESK_EVERY_MS if simulated else DESK_EVERY_MS
+
+    def _make_pace(self, config: HubConfig, news: Newsroom) -> Pace:
+        if config.simulation is None:
+            return WallPace(self._closer, self._switchboard, news)
+        log.warning("SIMULATION: instants come from %s", config.simulation.clock)
+        return SimulatedPace(
+            Path(config.simulation.clock),
+            self._spine,
+            self._closer,
+            self._switchboard,
+            self._hearing,
+            self._arrivals.wake,
+        )
+
+    def start(self) -> None:
+        """Finish what a crash cut short, then open the doors."""
+        self._guarded(self._closer.add_headers)
+        self._link.start()
+        self._pace.start()
+        store = self._opened.recorder.store
+        log.info(
+            "ledger of %d entries, replayed from %d",
+            store.size,
+            self._opened.recorder.replayed_from,
+        )
+        self._systemd.notify("READY=1")
+
+    def stop(self) -> None:
+        """Close the doors, then sign for all that was taken in."""
+        self._systemd.notify("STOPPING=1")
+        self._pace.stop()
+        self._guarded(self._spine.publish)
+        self._link.stop()
+        self._guarded(self._spine.count_refused)
+        self._guarded(self._spine.sign_checkpoint)
+        log.info("stopped with %d entries", self._opened.recorder.store.size)
+
+    # --- the loop --------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """Take what came and follow it all the way; sleep if nothing did."""
+        wait_s = self._pace.wait_ms(monotonic_ms()) / 1000
+        batch = self._arrivals.take(wait_s, at_once=self._pace.is_awaited)
+        now_ms = monotonic_ms()
+        self._guarded(lambda: self._hear(batch, now_ms))
+        if self._is_open(now_ms):
+            self._guarded(lambda: self._take_in(batch, now_ms))
+            self._guarded(lambda: self._pace.drive(now_ms))
+            self._guarded(self._spine.publish)
+        if not self._halted:
+            self._switchboard.renew(now_ms)
+        self._keep_time(now_ms)
+
+    def _hear(self, batch: Batch, now_ms: int) -> None:
+        """Hear live samples, hellos and status: nothing of it is stored."""
+        if self._hearing.take(batch.urgent, now_ms, self._pace.utc_ms()):
+            self._switchboard.note_change(now_ms)
+
+    def _take_in(self, batch: Batch, now_ms: int) -> None:
+        """Take in what belongs on the ledger: acknowledgements before the rest."""
+        acks = (arrival for arrival in batch.urgent if arrival.channel == ACK)
+        for message in self._spine.take_in((*acks, *batch.bulk), now_ms, self._pace.utc_ms()):
+            if isinstance(message.body, Ack) and self._hearing.take_ack(message.body, now_ms):
+                self._switchboard.note_change(now_ms)
+
+    def _keep_time(self, now_ms: int) -> None:
+        """Do what is due about once a second: beacon, inbox, health."""
+        beacon = self._beacons.next(now_ms)
+        if beacon is not None:
+            self._post.beacon(beacon, self._spine.roster.nodes)
+        if now_ms - self._desk_ms >= self._desk_every_ms and self._is_open(now_ms):
+            self._desk_ms = now_ms
+            self._guarded(lambda: self._serve_desk(now_ms))
+        if now_ms - self._reported_ms >= REPORT_EVERY_MS:
+            self._reported_ms = now_ms
+            self._report(now_ms)
+
+    def _serve_desk(self, now_ms: int) -> None:
+        if self._desk.take():
+            self._switchboard.note_enrolment(now_ms)
+
+    def _report(self, now_ms: int) -> None:
+        if self._is_open(now_ms):
+            self._guarded(self._spine.count_refused)
+        complaints = tuple(text for text in (self._halted, self._room.complaint) if text)
+        utc_ms, dropped = self._pace.utc_ms(), self._arrivals.dropped
+        self._reporter.write(now_ms, utc_ms, self._link.state, dropped, complaints)
+        self._systemd.notify("WATCHDOG=1")
+
+    # --- when it must not go on ------------------------------------------------------------
+
+    def _is_open(self, now_ms: int) -> bool:
+        """Whether entries may be appended now."""
+        return not self._halted and self._room.look(now_ms)
+
+    def _guarded(self, work: Callable[[], object]) -> None:
+        """Do work that may append or sign: a full disk pauses it, a ledger behind ends it."""
+        if self._halted:
+            return
+        try:
+            work()
+        except StorageFull as error:
+            self._room.note_full(error, monotonic_ms())
+        except LedgerBehind as error:
+            self._halted = str(error)
+            log.critical("%s", error)

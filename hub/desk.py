@@ -1,0 +1,94 @@
+"""What people sign with commands: taken from the inbox, checked, appended or refused with a reason.
+
+The role check is the fold's; here stand signature, form, and parameters that no contract or policy
+could use. The same code serves a running hub and a command that finds none running.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from hub.balancing.errors import BalancingError
+from hub.core.clearing import Contracts
+from hub.dispatch import Policies
+from hub.inbox import Inbox
+from hub.ledger.records import NewEntry
+from hub.market.errors import MarketError
+from hub.spine import Spine
+from messages import cose
+from messages.entries import KeyEntry, LedgerEntry, PolicyEntry, network_aad, parse_entry
+from messages.errors import MessageError
+from messages.log.tree import leaf_hash
+from messages.publickey import parse_cose_key
+
+log = logging.getLogger("hub.desk")
+
+
+class Desk:
+    """Takes what waits in the inbox."""
+
+    def __init__(
+        self, inbox: Inbox, spine: Spine, contracts: Contracts, policies: Policies
+    ) -> None:
+        self._inbox = inbox
+        self._spine = spine
+        self._contracts = contracts
+        self._policies = policies
+
+    def take(self) -> int:
+        """Take all that waits, in order; return how many entries were appended.
+
+        Raises:
+            StorageFull, LedgerBehind: what was not appended keeps waiting.
+        """
+        taken = 0
+        for spooled in self._inbox.waiting():
+            reason = self.append(spooled.raw)
+            if reason:
+                log.warning("inbox %s was refused: %s", spooled.path.name, reason)
+                self._inbox.refuse(spooled, reason)
+                continue
+            self._inbox.done(spooled)
+            taken += 1
+        return taken
+
+    def append(self, raw: bytes) -> str:
+        """Append one entry, once; return why not, or an empty text."""
+        recorder = self._spine.recorder
+        if recorder.holds(leaf_hash(raw)):
+            return ""
+        try:
+            envelope = cose.parse(raw)
+            key = recorder.state.keys.get(envelope.kid)
+            if key is None:
+                return f"signed by {envelope.kid.hex()}, which no entry has enrolled"
+            aad = network_aad(self._spine.rules.network_id)
+            cose.verify(envelope, parse_cose_key(key.cose_key), aad)
+            body = parse_entry(envelope)
+        except MessageError as error:
+            return str(error)
+        reason = self._unusable(body) or recorder.objection(raw)
+        if reason:
+            return reason
+        self._spine.record([NewEntry(raw, leaf_hash(raw), envelope.kid, body.KIND)])
+        return ""
+
+    def _unusable(self, body: LedgerEntry) -> str:
+        if isinstance(body, KeyEntry):
+            return ""
+        if not isinstance(body, PolicyEntry):
+            return f"a {body.KIND} entry does not come through the inbox"
+        if body.contract not in self._contracts:
+            return f"contract {body.contract!r} is not installed here: {_listed(self._contracts)}"
+        if body.dispatch not in self._policies:
+            return f"dispatch {body.dispatch!r} is not installed here: {_listed(self._policies)}"
+        try:
+            self._contracts[body.contract]().check(body.parameters)
+            self._policies[body.dispatch]().check(body.dispatch_parameters)
+        except (MarketError, BalancingError) as error:
+            return str(error)
+        return ""
+
+
+def _listed(names: Contracts | Policies) -> str:
+    return "there are " + ", ".join(sorted(names))

@@ -1,0 +1,263 @@
+"""From live samples to orders for relays: builds the view, asks the policy, says what changed.
+
+Decides and remembers; it appends, signs and publishes nothing. A view is complete or the policy is
+told what is missing: a meter that was not heard, or whose age nobody can tell, is stale, and stale
+means danger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hub.balancing.policy import (
+    DispatchPolicy,
+    Limits,
+    MeterPower,
+    Order,
+    RelayState,
+    Verdict,
+    View,
+    view_root,
+)
+from hub.core.pricing import policy_at
+from hub.core.records import Contact, Policy, Relay
+from hub.core.state import State
+from hub.leases import Leases, RelayName, Standing
+from hub.nodes import Newsroom
+from messages.entries import Decision, Output
+
+START_GRACE_MS = 5_000  # after a start or an enrolment, before silence counts as danger
+GATHER_MS = 50  # how long the first sample of an instant waits for the others
+SPACING_MS = 20  # least time between two looks, however many samples come
+
+Policies = Mapping[str, Callable[[], DispatchPolicy]]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A decision that changes something: append it, then let its orders stand.
+
+    `body` is the view, kept beside the telemetry, so that an audit can decide again.
+    """
+
+    decision: Decision
+    body: bytes
+    orders: tuple[Order, ...]
+
+
+class Dispatcher:
+    """Owns when to look, what was wanted last, and since when each contact stands as it does."""
+
+    def __init__(self, news: Newsroom, leases: Leases, policies: Policies, started_ms: int) -> None:
+        self._news = news
+        self._leases = leases
+        self._policies = policies
+        self._grace_ends_ms = started_ms + START_GRACE_MS
+        self._looked_ms = started_ms - SPACING_MS
+        self._newest_at_ms = 0
+        self._first_unseen_ms: int | None = None
+        self._verdict: Verdict | None = None
+        self._fault = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the policy said last, None before its first word."""
+        return self._verdict
+
+    @property
+    def fault(self) -> str:
+        """Why no policy can be asked, empty if one can."""
+        return self._fault
+
+    def note_enrolment(self, now_ms: int) -> None:
+        """Give a new meter time to be heard before its silence counts."""
+        self._grace_ends_ms = max(self._grace_ends_ms, now_ms + START_GRACE_MS)
+
+    def note_change(self, now_ms: int) -> None:
+        """Note that a sample, a contact or the policy is new: a look is due soon."""
+        if self._first_unseen_ms is None:
+            self._first_unseen_ms = now_ms
+
+    def wait_ms(self, state: State, now_ms: int) -> int:
+        """How long until the next look is due: at once when an instant is complete. [ms]"""
+        idle_ms = self._looked_ms + 1_000 - now_ms
+        if self._first_unseen_ms is None:
+            return max(idle_ms, 0)
+        gather_ms = 0 if self._is_complete(state) else self._first_unseen_ms + GATHER_MS - now_ms
+        return max(min(idle_ms, gather_ms), self._looked_ms + SPACING_MS - now_ms, 0)
+
+    def _is_complete(self, state: State) -> bool:
+        """Whether every meter that speaks at all has its sample of the newest instant in."""
+        instants = {
+            sample.live.at_ms
+            for meter_id, sample in self._news.samples.items()
+            if meter_id in state.meters
+        }
+        return len(instants) == 1
+
+    def look(self, state: State, now_ms: int, at_ms: int) -> Proposal | None:
+        """Ask the policy; return a proposal if it wants anything else than what stands.
+
+        Args:
+            state: the fold's, for meters, relays and the policy in force.
+            now_ms: the hub's monotonic clock.
+            at_ms: the time to write into the decision. [ms UTC]
+        """
+        self._looked_ms, self._first_unseen_ms = now_ms, None
+        if not state.relays:
+            self._leases.keep_only(())
+        policy = policy_at(state, at_ms)
+        rule = self._find(policy)
+        if policy is None or rule is None:
+            return None
+        view = build_view(state, policy, self._news, now_ms, at_ms)
+        if now_ms < self._grace_ends_ms and _has_silent_meter(view):
+            return None
+        self._leases.keep_only(relay.name for relay in view.relays)
+        verdict = self._verdict = rule.decide(view)
+        changed = self._changed(view, verdict)
+        if not changed:
+            return None
+        decision = Decision(
+            at_ms=at_ms,
+            policy=rule.name,
+            code_id=policy.code_id,
+            view_root=view_root(view),
+            limit=verdict.limit,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            outputs=tuple(_output(order) for order in changed),
+        )
+        return Proposal(decision, view.dumps(), changed)
+
+    def accept(self, proposal: Proposal, index: int) -> None:
+        """Let the orders of an appended decision stand."""
+        for order in proposal.orders:
+            self._leases.order(
+                Standing(
+                    node=order.node,
+                    relay=order.relay,
+                    energised=order.energised,
+                    cut=order.cut,
+                    decision=index,
+                    reason=order.reason,
+                )
+            )
+
+    def _find(self, policy: Policy | None) -> DispatchPolicy | None:
+        if policy is None:
+            self._fault = "no policy is in force: sign one with `gridtally-hub policy`"
+            return None
+        make = self._policies.get(policy.dispatch)
+        if make is None:
+            self._fault = (
+                f"dispatch policy {policy.dispatch!r} is not installed here; there are "
+                f"{', '.join(sorted(self._policies))}. Relays stay safe until it is."
+            )
+            return None
+        self._fault = ""
+        return make()
+
+    def _changed(self, view: View, verdict: Verdict) -> tuple[Order, ...]:
+        """Orders that differ from what stands; after a start, those that move or need a lease."""
+        moved = {(order.node, order.relay) for order in verdict.changed(view)}
+        changed = []
+        for order in verdict.orders:
+            name = (order.node, order.relay)
+            standing = self._leases.order_of(name)
+            if standing is None:
+                if name in moved or order.energised:
+                    changed.append(order)
+            elif standing.cut != order.cut:
+                changed.append(order)
+        return tuple(changed)
+
+
+def build_view(state: State, policy: Policy, news: Newsroom, now_ms: int, at_ms: int) -> View:
+    """Return what a policy may look at now, in the order of names."""
+    network = state.network
+    parameters = {
+        key: value
+        for key, value in sorted(policy.dispatch_parameters.items())
+        if isinstance(value, int | str)
+    }
+    return View(
+        microgrid="" if network is None else network.microgrid,
+        at_ms=at_ms,
+        meters=tuple(
+            _meter(state, news, meter_id, now_ms)
+            for meter_id in sorted(state.meters)
+            if not state.meters[meter_id].is_retired
+        ),
+        relays=tuple(_relay(state, news, name, now_ms) for name in sorted(state.relays)),
+        limits=limits_of(parameters),
+        parameters=parameters,
+    )
+
+
+def limits_of(parameters: Mapping[str, int | str]) -> Limits:
+    """Return the limits that a policy entry sets among its dispatch parameters."""
+    usual = Limits()
+    import_mw = parameters.get("import_mw_max", usual.import_mw_max)
+    stale_ms = parameters.get("stale_after_ms", usual.stale_after_ms)
+    return Limits(
+        import_mw_max=import_mw if isinstance(import_mw, int) else usual.import_mw_max,
+        stale_after_ms=stale_ms if isinstance(stale_ms, int) else usual.stale_after_ms,
+    )
+
+
+def _meter(state: State, news: Newsroom, meter_id: str, now_ms: int) -> MeterPower:
+    meter = state.meters[meter_id]
+    sample = news.samples.get(meter_id)
+    return MeterPower(
+        meter_id=meter_id,
+        member=meter.member,
+        purpose=meter.purpose,
+        parent=meter.parent,
+        rated_mw=meter.rated_mw,
+        power_mw=None if sample is None else sample.live.power_mw,
+        age_ms=None if sample is None else sample.age_ms(now_ms),
+        quality="" if sample is None else sample.live.quality,
+    )
+
+
+def _relay(state: State, news: Newsroom, name: RelayName, now_ms: int) -> RelayState:
+    relay, contact = state.relays[name], state.contacts.get(name)
+    seen = news.contacts.get(name)
+    return RelayState(
+        node=name[0],
+        relay=name[1],
+        member=relay.member,
+        load=relay.load,
+        deenergised=relay.deenergised,
+        rated_mw=relay.rated_mw,
+        is_critical=relay.is_critical,
+        is_cut=_is_cut(relay, contact, None if seen is None else seen.energised),
+        since_ms=None if seen is None or seen.since_ms is None else now_ms - seen.since_ms,
+        held_power_mw=contact.power_mw if contact is not None and contact.wants_cut else None,
+        min_on_ms=relay.min_on_ms,
+        min_off_ms=relay.min_off_ms,
+    )
+
+
+def _is_cut(relay: Relay, contact: Contact | None, energised: bool | None) -> bool | None:
+    if energised is not None:
+        return relay.is_cut(energised=energised)
+    return None if contact is None else contact.is_cut
+
+
+def _has_silent_meter(view: View) -> bool:
+    return any(meter.is_stale(view.limits.stale_after_ms) for meter in view.meters)
+
+
+def _output(order: Order) -> Output:
+    return Output(
+        node=order.node,
+        relay=order.relay,
+        member=order.member,
+        load=order.load,
+        energised=order.energised,
+        cut=order.cut,
+        power_mw=order.power_mw,
+    )

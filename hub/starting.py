@@ -1,0 +1,123 @@
+"""Open an installation for writing: keys, trust, ledger, state; refuse what does not fit together.
+
+`gridtally-hub run` and every command that appends begin here. Each refusal is one sentence that
+says what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.config import HubConfig
+from hub.core.records import Network
+from hub.errors import ConfigError
+from hub.intake import FUTURE_MS_MAX, Rules
+from hub.ledger.store import Store
+from hub.market.catalog import installed as installed_contracts
+from hub.pen import Pen
+from hub.recorder import Recorder
+from keys import file as key_files
+from keys.errors import KeyFault
+from messages.errors import MalformedMessage
+from messages.log.note import parse_vkey
+from messages.publickey import Signer
+from messages.trust import Trust, parse_trust
+
+SIMULATED_FUTURE_MS_MAX = 86_400_000  # instants come from the testbed, readings just before them
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An installation that is open for writing."""
+
+    config: HubConfig
+    trust: Trust
+    pen: Pen
+    recorder: Recorder
+    network: Network
+
+    @property
+    def rules(self) -> Rules:
+        """What intake needs to know of this microgrid."""
+        future_ms = SIMULATED_FUTURE_MS_MAX if self.config.simulation else FUTURE_MS_MAX
+        network = self.network
+        return Rules(network.network_id, network.microgrid, network.slot_ms, future_ms)
+
+    def close(self) -> None:
+        """Close the ledger, so that another process may write."""
+        self.recorder.store.close()
+
+
+def open_hub(config: HubConfig) -> Opened:
+    """Open everything.
+
+    Raises:
+        ConfigError: a file is missing or does not belong to this ledger.
+        LedgerError: the ledger is locked, damaged, or behind what was handed out.
+    """
+    trust = read_trust(Path(config.trust))
+    hub, log_signer = _load_key(config.keys.hub), _load_key(config.keys.log)
+    _check_keys(config, trust, hub, log_signer)
+    store = Store.open(config.database)
+    try:
+        recorder = Recorder(store, installed_contracts())
+        network = _check_ledger(config, trust, recorder)
+    except BaseException:
+        store.close()
+        raise
+    pen = Pen(trust.network_id, trust.origin, hub, log_signer)
+    return Opened(config, trust, pen, recorder, network)
+
+
+def read_trust(path: Path) -> Trust:
+    """Return what `trust.toml` says; ConfigError if it cannot be read."""
+    try:
+        return parse_trust(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            (f"{path}: cannot be read: {error.strerror}; `gridtally-hub init` writes it",)
+        ) from None
+    except (MalformedMessage, UnicodeDecodeError) as error:
+        raise ConfigError((f"{path}: {error}",)) from None
+
+
+def _load_key(path: str) -> Signer:
+    try:
+        return key_files.load(Path(path))
+    except KeyFault as error:
+        raise ConfigError((str(error),)) from None
+
+
+def _check_keys(config: HubConfig, trust: Trust, hub: Signer, log_signer: Signer) -> None:
+    findings = []
+    if hub.public != trust.hub_key:
+        findings.append(f"{config.keys.hub}: not the hub key that {config.trust} names")
+    if log_signer.public != parse_vkey(trust.log_vkey).public:
+        findings.append(f"{config.keys.log}: not the log key that {config.trust} names")
+    if findings:
+        raise ConfigError(tuple(findings))
+
+
+def _check_ledger(config: HubConfig, trust: Trust, recorder: Recorder) -> Network:
+    """Compare ledger, trust and configuration; return what genesis fixed."""
+    network = recorder.state.network
+    if network is None:
+        raise ConfigError(
+            (f"{config.database}: the ledger has no genesis; `gridtally-hub init` makes one",)
+        )
+    findings = []
+    if network.network_id != trust.network_id or network.origin != trust.origin:
+        findings.append(f"{config.trust}: of another network than the ledger {config.database}")
+    if network.microgrid != config.microgrid:
+        findings.append(f'microgrid = "{config.microgrid}": the ledger is of {network.microgrid}')
+    if network.slot_ms != config.slots.slot_ms:
+        findings.append(
+            f"slot_ms = {config.slots.slot_ms}: the ledger was founded with {network.slot_ms}"
+        )
+    if network.is_simulation != (config.simulation is not None):
+        kind = "a simulation" if network.is_simulation else "real"
+        findings.append(f"the ledger is {kind}, the configuration says otherwise: see [simulation]")
+    if findings:
+        raise ConfigError(tuple(findings))
+    return network
