@@ -13,7 +13,6 @@ from pathlib import Path
 from testbed.broker import Users
 from testbed.devices import is_reversed
 from testbed.layout import Layout, MeterPlace, NodePlace, RelayPlace, current_max_ma
-from testbed.scenario import MarketTable
 
 SOCKET_BYTES_MAX = 90  # a Unix socket's path may have 107; the file name comes on top
 CLOSE_AFTER_MS = 10_000
@@ -199,11 +198,6 @@ member = "{relay.member}"
 rated_w = {relay.rated_w}
 critical = {str(relay.critical).lower()}
 """
-
-
-def market_parameters(market: MarketTable) -> dict[str, str]:
-    """Return the contract's parameters as the policy entry takes them."""
-    return {"deficit": market.deficit, "surplus": market.surplus}
 
 
 def _relative(installation: Installation, path: Path) -> str:

@@ -1,6 +1,4 @@
-"""What a run came to, for a person: who sold to whom, what each pays, what was curtailed, and why
-it can be believed.
-"""
+"""What a run came to, for a person: sales, bills, curtailment, and why to believe it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
