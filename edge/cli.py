@@ -240,7 +240,7 @@ def _in_words(answer: Any) -> str:
     from edge import report
 
     if answer.sample is None:
-        return answer.fault
+        return str(answer.fault)
     values = [
         f"{getattr(answer.sample, field) / factor:.3f} {unit}"
         for _, field, unit, factor in report.QUANTITIES

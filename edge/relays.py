@@ -113,7 +113,10 @@ class Relays:
 
     def _obey(self, lease: Lease, answer: Obey) -> None:
         if answer.moves and not self._drive(lease.relay, energised=lease.energised):
-            self._make_safe(lease.relay, "safe", "the pin does not hold what is written to it")
+            self._drive(lease.relay, energised=False)
+            reason = "the pin does not hold what is written to it"
+            self._contacts[lease.relay] = safe(self._contacts[lease.relay], reason, self.clock_ms())
+            self._refuse(lease, reason)
             return
         self._contacts[lease.relay] = answer.contact
         self._refused.pop(lease.relay, None)

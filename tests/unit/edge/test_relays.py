@@ -1,0 +1,229 @@
+from dataclasses import replace
+
+import pytest
+
+from edge.clock import boot_id
+from edge.lease import Rules
+from edge.relays import Relays
+from hardware.errors import SwitchFailed
+from messages.entries import sign_entry
+from messages.publickey import PublicKey
+from tests.support.edge_hub import FakeHub
+from tests.support.signers import ed25519
+
+
+class Coil:
+    """A relay that records how it was switched."""
+
+    def __init__(self):
+        self.history = []
+        self.stuck = False
+        self.is_unreadable = False
+        self._energised = False
+
+    @property
+    def is_energised(self):
+        if self.is_unreadable:
+            raise SwitchFailed("cannot be read")
+        return self._energised
+
+    def switch(self, energised):
+        self.history.append(energised)
+        if self.stuck:
+            raise SwitchFailed("GPIO17: wrote high, reads low")
+        self._energised = energised
+
+    def close(self):
+        self._energised = False
+
+
+class Bench:
+    def __init__(self, rules=None):
+        self.hub = FakeHub()
+        self.now_ms = 50_000
+        self.coils = {"heater": Coil(), "pump": Coil()}
+        self.made = 0
+        self.relays = Relays(
+            "dep1",
+            self.hub.trust,
+            self.coils,
+            rules or {name: Rules() for name in self.coils},
+            clock_ms=lambda: self.now_ms,
+            random=self.random,
+        )
+
+    def random(self, count):
+        self.made += 1
+        return self.made.to_bytes(count, "big")
+
+    def nonce(self):
+        self.relays.make_nonce()
+        return next(f["nonce"] for f in reversed(self.relays.unsent) if "nonce" in f)
+
+    def take(self, lease, signer=None):
+        raw = sign_entry(signer or self.hub.hub, lease, self.hub.trust.network_id)
+        self.relays.take({"lease": raw})
+
+    def acks(self):
+        found = [frame["ack"] for frame in self.relays.unsent if "ack" in frame]
+        self.relays.unsent.clear()
+        return found
+
+    def stands(self, relay="heater"):
+        return next(r for r in self.relays.state()["relays"] if r["relay"] == relay)
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def test_a_nonce_names_the_boot_and_is_never_the_same(bench):
+    first, second = bench.nonce(), bench.nonce()
+    assert len(first) == 16
+    assert first != second
+    assert first[:4] == boot_id()[:4]
+
+
+def test_a_lease_moves_a_contact_and_is_acknowledged(bench):
+    bench.take(bench.hub.lease(bench.nonce()))
+    assert bench.coils["heater"].history == [True]
+    assert bench.coils["pump"].history == []
+    assert bench.acks() == [
+        {
+            "relay": "heater",
+            "sequence": 1,
+            "energised": True,
+            "outcome": "applied",
+            "reason": "deficit",
+            "boottime_ms": 50_000,
+        }
+    ]
+    assert bench.stands() == {
+        "relay": "heater",
+        "energised": True,
+        "lease_left_ms": 5000,
+        "reason": "deficit",
+    }
+    assert bench.stands("pump")["lease_left_ms"] == 0
+
+
+def test_a_renewal_is_not_acknowledged_and_the_lease_ends_later(bench):
+    bench.take(bench.hub.lease(bench.nonce()))
+    bench.acks()
+    bench.now_ms += 1000
+    bench.take(bench.hub.lease(bench.nonce()))
+    assert bench.acks() == []
+    bench.now_ms += 4999
+    bench.relays.end_leases()
+    assert bench.stands()["energised"]
+    assert bench.relays.left_ms() == 1
+    bench.now_ms += 1
+    bench.relays.end_leases()
+    assert bench.coils["heater"].history == [True, False]
+    assert [(a["outcome"], a["energised"], a["sequence"]) for a in bench.acks()] == [
+        ("expired", False, 2)
+    ]
+    assert bench.stands()["reason"] == "its lease is over"
+
+
+def test_a_lease_to_stay_released_ends_without_a_word(bench):
+    bench.take(bench.hub.lease(bench.nonce(), energised=False))
+    assert [a["outcome"] for a in bench.acks()] == ["applied"]
+    bench.now_ms += 6000
+    bench.relays.end_leases()
+    assert bench.acks() == []
+    assert bench.coils["heater"].history == []
+
+
+def test_all_safe_releases_everything_and_says_so(bench):
+    nonce = bench.nonce()
+    bench.take(bench.hub.lease(nonce))
+    bench.acks()
+    bench.relays.all_safe("the agent is gone")
+    assert bench.coils["heater"].history == [True, False]
+    assert bench.coils["pump"].history == []
+    assert [(a["relay"], a["outcome"], a["reason"]) for a in bench.acks()] == [
+        ("heater", "safe", "the agent is gone")
+    ]
+    bench.take(bench.hub.lease(nonce, sequence=1))
+    assert bench.coils["heater"].history == [True, False], "the old lease does not come back"
+
+
+def test_hostile_leases_move_nothing(bench):
+    nonce = bench.nonce()
+    good = bench.hub.lease(nonce)
+    bench.take(good, signer=ed25519("stranger"))
+    bench.take(replace(good, node="dep2"))
+    other = FakeHub()
+    raw = sign_entry(bench.hub.hub, good, b"m" * 32)
+    bench.relays.take({"lease": raw})
+    bench.relays.take({"lease": other.beacon(b"b" * 16)})
+    bench.relays.take({"lease": b""})
+    bench.relays.take({"lease": 7})
+    bench.relays.take({"lease": bench.hub.sign(good)[:-1]})
+    bench.relays.take({"alive": True})
+    assert bench.coils["heater"].history == []
+    assert bench.acks() == []
+
+
+def test_every_bit_of_a_lease_is_signed(bench):
+    raw = bench.hub.sign(bench.hub.lease(bench.nonce()))
+    for place in range(len(raw)):
+        changed = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
+        bench.relays.take({"lease": changed})
+    assert bench.coils["heater"].history == []
+    bench.relays.take({"lease": raw})
+    assert bench.coils["heater"].history == [True]
+    bench.relays.take({"lease": raw})
+    assert bench.coils["heater"].history == [True], "a replay moves nothing"
+
+
+def test_only_the_newest_nonces_count(bench):
+    nonces = [bench.nonce() for _ in range(17)]
+    bench.take(bench.hub.lease(nonces[0]))
+    assert bench.coils["heater"].history == []
+    bench.take(bench.hub.lease(nonces[1]))
+    assert bench.coils["heater"].history == [True]
+
+
+def test_a_refusal_is_told_once_for_each_decision():
+    rules = {"heater": Rules(min_off_ms=60_000), "pump": Rules()}
+    bench = Bench(rules)
+    for decision in (40, 40, 41):
+        bench.take(bench.hub.lease(bench.nonce(), decision=decision))
+    told = [(a["sequence"], a["outcome"], a["energised"], a["reason"]) for a in bench.acks()]
+    assert told == [
+        (1, "refused", False, "released for 0 ms of at least 60000"),
+        (3, "refused", False, "released for 0 ms of at least 60000"),
+    ]
+    bench.take(bench.hub.lease(bench.nonce(), relay="fan"))
+    assert bench.acks() == [], "no relay of ours, so nothing to acknowledge"
+
+
+def test_a_pin_that_does_not_follow_is_safe_and_told(bench):
+    bench.coils["heater"].stuck = True
+    bench.take(bench.hub.lease(bench.nonce()))
+    assert bench.stands()["reason"] == "the pin does not hold what is written to it"
+    assert [(a["outcome"], a["energised"]) for a in bench.acks()] == [("refused", False)]
+    assert bench.coils["heater"].history == [True, False]
+
+
+def test_a_contact_that_should_be_released_is_released_again(bench):
+    bench.coils["heater"].switch(True)
+    bench.nonce()
+    assert bench.coils["heater"].history == [True, False]
+
+
+def test_a_pin_that_cannot_be_read_is_told_as_unknown(bench):
+    bench.coils["heater"].is_unreadable = True
+    bench.nonce()
+    assert bench.stands()["energised"] is None
+
+
+def test_without_a_lease_nothing_is_due(bench):
+    assert bench.relays.left_ms() == 10_000
+
+
+def test_the_hubs_key_is_that_of_the_trust_file(bench):
+    assert isinstance(bench.hub.trust.hub_key, PublicKey)
