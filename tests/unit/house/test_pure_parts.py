@@ -60,6 +60,7 @@ def test_sorted_sets_are_fine():
     assert impurities(ast.parse("for a in sorted({1, 2}): b = a // 2")) == []
 
 
-@pytest.mark.parametrize("source", pure(), ids=lambda source: source.name)
-def test_pure(source):
-    assert impurities(source.tree) == []
+def test_the_pure_parts_are_pure():
+    parts = pure()
+    assert len(parts) > 30
+    assert {s.name: found for s in parts if (found := impurities(s.tree))} == {}
