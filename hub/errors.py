@@ -38,6 +38,10 @@ class LedgerBehind(LedgerError):
     """A checkpoint was handed out that this ledger does not continue: old copy or fork."""
 
 
+class ExportRefused(HubError):
+    """Files cannot be written where they were asked for; the text says why."""
+
+
 class WebRefused(HubError):
     """The page may not listen where it was asked to; the text says where it may."""
 
@@ -60,3 +64,7 @@ class BadEnrolment(HubError):
     def __init__(self, findings: tuple[str, ...]) -> None:
         super().__init__("\n".join(findings))
         self.findings = findings
+
+
+class NoAnswer(HubError):
+    """A running hub did not take what was handed to it in time; it is kept for it."""

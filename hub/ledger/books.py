@@ -110,7 +110,7 @@ class DecisionRow:
 
 
 BookRow = SlotRow | SlotEnergyRow | MatchRow | LineRow | ShedRow | DecisionRow
-Row = TypeVar("Row", SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow)
+Row = TypeVar("Row", bound=BookRow)
 
 
 class Books:

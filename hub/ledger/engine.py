@@ -112,7 +112,7 @@ def named_errors(engine: Engine) -> Iterator[None]:
                 f"{where}: the disk is full, so nothing was stored. Free some space; "
                 "the edges keep their readings and send them again."
             ) from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "decode" in str(error.orig):
             raise LedgerCorrupt(
                 f"{where}: the database file is damaged ({error.orig}). "
                 "Do not sign on: run `gridtally-hub verify`."

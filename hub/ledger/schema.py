@@ -2,7 +2,7 @@
 
 Three kinds. The log (`entry`, `node`, `checkpoint`) is append-only: triggers stop accidents, and
 recomputation against a signed checkpoint stops the rest. Records beside the log (`pack`, `gap`,
-`snapshot`, `view`, `evidence`, `refused`) have their hash or their cause on it. The books (`slot` to
+`snapshot`, `view`, `evidence`, `refused`) have their hash or cause on it. The books (`slot` to
 `decision`) are derived: they can be dropped and folded again from the entries.
 """
 
