@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 
-from hub.balancing.errors import BalancingError
 from hub.core.clearing import Contracts
 from hub.dispatch import Policies
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
-from hub.market.errors import MarketError
+from hub.policyfile import policy_fault
 from hub.spine import Spine
 from messages import cose
 from messages.entries import KeyEntry, LedgerEntry, PolicyEntry, network_aad, parse_entry
@@ -78,17 +77,4 @@ class Desk:
             return ""
         if not isinstance(body, PolicyEntry):
             return f"a {body.KIND} entry does not come through the inbox"
-        if body.contract not in self._contracts:
-            return f"contract {body.contract!r} is not installed here: {_listed(self._contracts)}"
-        if body.dispatch not in self._policies:
-            return f"dispatch {body.dispatch!r} is not installed here: {_listed(self._policies)}"
-        try:
-            self._contracts[body.contract]().check(body.parameters)
-            self._policies[body.dispatch]().check(body.dispatch_parameters)
-        except (MarketError, BalancingError) as error:
-            return str(error)
-        return ""
-
-
-def _listed(names: Contracts | Policies) -> str:
-    return "there are " + ", ".join(sorted(names))
+        return policy_fault(body, self._contracts, self._policies)

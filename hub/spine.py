@@ -226,7 +226,8 @@ class Spine:
         if not self._gaps.take(refused.kid, now_ms):
             return
         place, sequence = (refused.kid, refused.stream), refused.sequence
-        gap = Gap(refused.kid, refused.stream, sequence, sequence, refused.reason.value)
+        key = self.roster.keys[refused.kid].key.cose_key
+        gap = Gap(key, refused.stream, sequence, sequence, refused.reason.value)
         batch.gaps[len(batch.entries)] = refused
         batch.entries.append(self._pen.entry(gap, skips=(*place, sequence, sequence)))
         for following in self.sequencer.skip(place, sequence):

@@ -82,10 +82,10 @@ class ShedRow:
     """One time that a relay held a load open; `until_ms` is None while it does."""
 
     TABLE: ClassVar[Table] = schema.shed
+    node: str
     relay: str
     from_ms: int
     until_ms: int | None
-    node: str
     member: str
     wanted_mw: int
     wanted_uwh: int

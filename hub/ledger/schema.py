@@ -169,7 +169,7 @@ line = Table(
     "line",
     metadata,
     Column("slot_ms", Count, primary_key=True),
-    Column("number", Integer, primary_key=True),
+    Column("number", Count, primary_key=True),  # a correction's begins with its entry's index
     Column("member", String(64), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("counterparty", String(64), nullable=False),
@@ -183,10 +183,10 @@ line = Table(
 shed = Table(
     "shed",
     metadata,
+    Column("node", String(32), primary_key=True),
     Column("relay", String(32), primary_key=True),
     Column("from_ms", Count, primary_key=True),
     Column("until_ms", Count),
-    Column("node", String(32), nullable=False),
     Column("member", String(64), nullable=False),
     Column("wanted_mw", Count, nullable=False),
     Column("wanted_uwh", Count, nullable=False),

@@ -1,0 +1,117 @@
+"""What the reading commands find out: proofs, audits, status. Opens the ledger for reading only.
+
+Nothing here believes what the database says of itself: `trust.toml` and the entries decide.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hub.audit import Inputs, Report, audit
+from hub.balancing.catalog import installed as installed_policies
+from hub.code_id import code_id
+from hub.config import HubConfig
+from hub.errors import LedgerError
+from hub.health import read_health
+from hub.ledger import export
+from hub.ledger.books import (
+    BookRow,
+    DecisionRow,
+    LineRow,
+    MatchRow,
+    ShedRow,
+    SlotEnergyRow,
+    SlotRow,
+)
+from hub.ledger.records import Entry
+from hub.ledger.store import Store
+from hub.market.catalog import installed as installed_contracts
+from hub.starting import read_trust
+from messages.log.note import parse_vkey
+from messages.log.proof import check_proof, parse_proof
+
+BOOK_KINDS = (SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow)
+TELL_EVERY = 1_000
+TRIES_MAX = 100
+SETTLE_S = 0.05
+
+Progress = Callable[[int, int], None]
+
+
+def prove(config: HubConfig, wanted: str) -> tuple[Entry, str]:
+    """Return an entry, by index or by the beginning of its id, and its `.tlog-proof`, checked.
+
+    Raises:
+        NoSuchEntry: there is none, or no checkpoint covers it yet.
+        BadProof: the ledger cannot prove it.
+    """
+    trust = read_trust(Path(config.trust))
+    with Store.open(config.database, read_only=True) as store:
+        entry = store.entry(int(wanted)) if wanted.isdecimal() else store.find(wanted.lower())
+        text = export.prove(store, entry.index)
+    check_proof(parse_proof(text), entry.leaf_hash, parse_vkey(trust.log_vkey))
+    return entry, text
+
+
+def audit_ledger(config: HubConfig, progress: Progress) -> Report:
+    """Fold every entry again, and compare with block headers and books.
+
+    Raises:
+        LedgerError: there is no ledger, or entries are missing.
+    """
+    with Store.open(config.database, read_only=True) as store:
+        contracts, policies = installed_contracts(), installed_policies()
+        inputs = Inputs(
+            contracts=contracts,
+            policies=policies,
+            views=store.views.body,
+            code_id=code_id(contracts, policies),
+        )
+        size, rows = _settled_rows(store)
+
+        def told() -> Iterator[tuple[int, bytes]]:
+            for entry in store.entries(0, size):
+                if entry.index % TELL_EVERY == 0:
+                    progress(entry.index, size)
+                yield entry.index, entry.raw
+            progress(size, size)
+
+        return audit(told(), inputs, rows)
+
+
+def _settled_rows(store: Store) -> tuple[int, list[BookRow]]:
+    """Return a size and the books as they were at it, though a hub may be writing on."""
+    for _ in range(TRIES_MAX):
+        size = store.size
+        time.sleep(SETTLE_S)  # books follow their entries within this
+        rows = list(book_rows(store))
+        if store.size == size:
+            return size, rows
+    raise LedgerError(
+        "the hub writes faster than its books can be read: stop it, or ask when it is quieter"
+    )
+
+
+def book_rows(store: Store) -> Iterator[BookRow]:
+    """Yield every row of the books, kind by kind."""
+    for kind in BOOK_KINDS:
+        yield from store.books.all(kind)
+
+
+def status(config: HubConfig) -> dict[str, Any]:
+    """Return what is known of the hub without asking it: its health file and its ledger's head."""
+    found: dict[str, Any] = {"hub": read_health(Path(config.state))}
+    try:
+        with Store.open(config.database, read_only=True) as store:
+            newest = store.newest_checkpoint()
+            found["ledger"] = {
+                "entries": store.size,
+                "checkpoint": None if newest is None else newest.size,
+                "evidence": len(store.strangers.evidence()),
+            }
+    except LedgerError as error:
+        found["ledger"] = {"fault": str(error)}
+    return found

@@ -1,0 +1,170 @@
+"""A policy as a person writes it, TOML, and as an administrator signs it: a policy entry.
+
+`EXAMPLE` is a whole file. What the named contract and dispatch policy cannot use is found before
+anything is signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.balancing.errors import BalancingError
+from hub.code_id import code_id
+from hub.core.clearing import Contracts
+from hub.core.pricing import schedule_fault
+from hub.dispatch import Policies
+from hub.errors import ConfigError
+from hub.market.errors import MarketError
+from messages.config import Document, Finding, read, rest, setting
+from messages.entries import PolicyEntry
+
+EXAMPLE = """\
+contract = "dep_balance"       # who trades with whom
+dispatch = "dep"               # which relays open when there is not enough; "none": no relay moves
+disclosure = "open"            # who sees whose energy: bills are never shown to others
+
+[parameters]                   # of the contract
+deficit = "curtail"            # or "supplier": the rest is bought from the base-load supplier
+surplus = "grid"               # or "storage", "curtail"
+
+[dispatch_parameters]          # of the dispatch policy
+import_mw_max = 0              # what the grid tie may bring in; 0 on an island
+
+[[price]]                      # by time of day, UTC; the first begins at 00:00
+at = "00:00"
+utok_per_kwh = 220_000
+
+[[feed_in]]
+at = "00:00"
+utok_per_kwh = 80_000
+"""
+
+DISCLOSURES = ("open", "pseudonymous_offers", "totals")
+
+
+def _minute(text: str) -> int | None:
+    hour, colon, minute = text.partition(":")
+    if not (colon and len(hour) == len(minute) == 2 and (hour + minute).isdecimal()):
+        return None
+    return int(hour) * 60 + int(minute) if int(hour) < 24 and int(minute) < 60 else None
+
+
+def _time_complaint(text: str) -> str:
+    return "" if _minute(text) is not None else f'"{text}" is no time of day like "17:30"'
+
+
+def _all_keys(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceTable:
+    """A price from a time of day on."""
+
+    at: str = setting(check=_time_complaint)
+    utok_per_kwh: int = setting(low=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterTable:
+    """Parameters as they stand: whoever uses them checks them."""
+
+    values: Mapping[str, object] = rest(_all_keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFile:
+    """All of a policy file."""
+
+    contract: str
+    dispatch: str
+    price: tuple[PriceTable, ...]
+    feed_in: tuple[PriceTable, ...]
+    disclosure: str = setting(default="open", choices=DISCLOSURES)
+    parameters: ParameterTable = ParameterTable()
+    dispatch_parameters: ParameterTable = ParameterTable()
+
+
+def load_policy(
+    path: Path, from_slot_ms: int, contracts: Contracts, policies: Policies
+) -> PolicyEntry:
+    """Return the entry to sign; ConfigError holds every finding with file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError((f"{path}: cannot be read: {reason}",)) from None
+    return read_policy(text, str(path), from_slot_ms, contracts, policies)
+
+
+def read_policy(
+    text: str, name: str, from_slot_ms: int, contracts: Contracts, policies: Policies
+) -> PolicyEntry:
+    """Return the entry that a policy file's text asks for; ConfigError holds every finding."""
+    document = read(text, PolicyFile)
+    document = document.with_findings(_odd_values(document))
+    if document.value is None:
+        raise ConfigError(tuple(finding.text(name) for finding in document.findings))
+    entry = _entry(document.value, from_slot_ms, contracts, policies)
+    fault = policy_fault(entry, contracts, policies)
+    if fault:
+        raise ConfigError((f"{name}: {fault}",))
+    return entry
+
+
+def policy_fault(entry: PolicyEntry, contracts: Contracts, policies: Policies) -> str:
+    """Say what no contract or dispatch policy could use; empty if nothing."""
+    if entry.contract not in contracts:
+        return f"contract {entry.contract!r} is not installed here: {_listed(contracts)}"
+    if entry.dispatch not in policies:
+        return f"dispatch {entry.dispatch!r} is not installed here: {_listed(policies)}"
+    try:
+        contracts[entry.contract]().check(entry.parameters)
+        policies[entry.dispatch]().check(entry.dispatch_parameters)
+    except (MarketError, BalancingError) as error:
+        return str(error)
+    return schedule_fault("price", entry.prices) or schedule_fault("feed_in", entry.feed_in) or ""
+
+
+def _odd_values(document: Document[PolicyFile]) -> list[Finding]:
+    found = []
+    for table in ("parameters", "dispatch_parameters"):
+        for path, values in document.values(table):
+            if not isinstance(values, dict):
+                continue
+            for key, value in values.items():
+                if type(value) not in (int, str):
+                    text = f"{key} must be a whole number or text, got {value}"
+                    found.append(document.finding((*path, key), text))
+    return found
+
+
+def _entry(
+    file: PolicyFile, from_slot_ms: int, contracts: Contracts, policies: Policies
+) -> PolicyEntry:
+    return PolicyEntry(
+        from_slot_ms=from_slot_ms,
+        contract=file.contract,
+        parameters=_plain(file.parameters),
+        prices=_schedule(file.price),
+        feed_in=_schedule(file.feed_in),
+        dispatch=file.dispatch,
+        dispatch_parameters=_plain(file.dispatch_parameters),
+        disclosure=file.disclosure,
+        code_id=code_id(contracts, policies),
+    )
+
+
+def _plain(table: ParameterTable) -> dict[str, int | str]:
+    return {key: value for key, value in table.values.items() if isinstance(value, int | str)}
+
+
+def _schedule(prices: tuple[PriceTable, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple((_minute(price.at) or 0, price.utok_per_kwh) for price in prices)
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    return "there are " + ", ".join(sorted(names))

@@ -1,0 +1,54 @@
+"""A policy file becomes an entry that the fold takes, or every finding at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from hub.balancing.catalog import POLICIES
+from hub.errors import ConfigError
+from hub.market.catalog import CONTRACTS
+from hub.policyfile import EXAMPLE, read_policy
+
+
+def findings(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        read_policy(text, "policy.toml", 0, CONTRACTS, POLICIES)
+    return [finding.removeprefix("policy.toml:") for finding in raised.value.findings]
+
+
+def test_the_example_is_a_policy() -> None:
+    entry = read_policy(EXAMPLE, "policy.toml", 900_000, CONTRACTS, POLICIES)
+    assert entry.from_slot_ms == 900_000
+    assert entry.parameters == {"deficit": "curtail", "surplus": "grid"}
+    assert entry.dispatch_parameters == {"import_mw_max": 0}
+    assert entry.prices == ((0, 220_000),)
+    assert entry.feed_in == ((0, 80_000),)
+    assert len(entry.code_id) == 32
+
+
+def test_prices_follow_the_time_of_day() -> None:
+    text = EXAMPLE + '\n[[price]]\nat = "17:30"\nutok_per_kwh = 300_000\n'
+    entry = read_policy(text, "policy.toml", 0, CONTRACTS, POLICIES)
+    assert entry.prices == ((0, 220_000), (1_050, 300_000))
+
+
+def test_everything_wrong_with_the_form_is_said_at_once() -> None:
+    text = EXAMPLE.replace('"00:00"', '"24:00"', 1).replace("= 0 ", "= 0.5 ")
+    text = text.replace('disclosure = "open"', 'disclosure = "all"')
+    found = findings(text)
+    assert [line.split(":")[0] for line in found] == ["3", "10", "13"]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (('contract = "dep_balance"', 'contract = "auction"'), "there are dep_balance"),
+        (('dispatch = "dep"', 'dispatch = "magic"'), "there are dep, none"),
+        (('deficit = "curtail"', 'deficit = "ignore"'), "deficit"),
+        (("import_mw_max = 0", "colour = 7"), "colour"),
+        (('at = "00:00"', 'at = "00:15"'), "minute 0"),
+    ],
+)
+def test_what_nobody_could_use_is_refused(change: tuple[str, str], what: str) -> None:
+    (finding,) = findings(EXAMPLE.replace(*change, 1))
+    assert what in finding
