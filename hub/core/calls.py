@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hub.core.clearing import Contracts, check_memory, check_transfer
+from hub.core.clearing import Contracts, check_memory, check_transfer, own_copy
 from hub.core.draft import Draft
 from hub.core.effects import CallFailed, CallServed, Line
 from hub.core.events import Event
@@ -67,9 +67,9 @@ def _run(
         member=member,
         call_id=call.call_id,
         method=call.method,
-        arguments=call.arguments,
+        arguments=own_copy(call.arguments),
         slot_ms=next_slot_ms,
-        memory=state.memory.get(call.contract, {}),
+        memory=own_copy(state.memory.get(call.contract, {})),
     )
     return contracts[call.contract]().call(request, StepBudget())
 
@@ -83,10 +83,10 @@ def _serve(draft: Draft, index: int, member: str, call: Call, result: CallResult
     check_memory(result.answer)
     if result.memory is not None:
         check_memory(result.memory)
-        draft.put("memory", call.contract, dict(result.memory))
+        draft.put("memory", call.contract, own_copy(result.memory))
     draft.book(lines)
     return CallServed(
-        index, call.call_id, member, call.contract, call.method, dict(result.answer), tuple(lines)
+        index, call.call_id, member, call.contract, call.method, own_copy(result.answer), tuple(lines)
     )
 
 

@@ -116,6 +116,17 @@ def check_memory(memory: Mapping[str, Value]) -> None:
         raise ImpossibleClearing(f"a memory of {size} bytes, at most {MEMORY_BYTES_MAX} are kept")
 
 
+def own_copy(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a copy all the way down: what a contract does to its own changes no state."""
+    return {key: _copied(value) for key, value in values.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return own_copy(value)
+    return tuple(_copied(item) for item in value) if isinstance(value, tuple) else value
+
+
 def _contract(name: str, contracts: Contracts) -> Contract:
     if name not in contracts:
         raise UnknownContract(f"no contract {name!r} is installed here")

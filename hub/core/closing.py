@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from hub.core.clearing import Contracts, clear
+from hub.core.clearing import Contracts, clear, own_copy
 from hub.core.draft import Draft
 from hub.core.effects import (
     ESTIMATED,
@@ -161,7 +161,7 @@ def _settle(
     if policy is None:
         failure = "no policy is in force"
     if clearing.memory is not None:
-        draft.put("memory", name, dict(clearing.memory))
+        draft.put("memory", name, own_copy(clearing.memory))
     lines = tuple(lines_of(book.positions, clearing))
     draft.book(lines)
     return SlotSettled(
@@ -194,8 +194,8 @@ def _book(
         length_ms=slot.length_ms,
         positions=positions,
         tariff=tariff_at(policy, slot.start_ms),
-        parameters=policy.parameters if policy else {},
-        memory=draft.state.memory.get(policy.contract, {}) if policy else {},
+        parameters=own_copy(policy.parameters) if policy else {},
+        memory=own_copy(draft.state.memory.get(policy.contract, {})) if policy else {},
     )
 
 

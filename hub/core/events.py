@@ -69,7 +69,8 @@ def read_event(index: int, raw: bytes, preimage: bytes | None = None) -> Event:
 def read_body(envelope: Envelope, preimage: bytes | None = None) -> Body:
     """Return what an entry says; a sealed reading says what its preimage does.
 
-    The preimage's bond to the commitment in the envelope is the caller's to check.
+    Raises:
+        MessageError: no entry of ours, or a preimage that the entry does not commit to.
     """
     if envelope.content_type != CONTENT_TYPE:
         return parse_entry(envelope)
@@ -77,4 +78,4 @@ def read_body(envelope: Envelope, preimage: bytes | None = None) -> Body:
         return parse_reading(envelope)
     if preimage is None:
         raise MalformedMessage("a sealed reading without its preimage cannot be folded")
-    return decode_reading(preimage)
+    return decode_reading(cose.open_sealed(envelope, preimage))
