@@ -37,6 +37,7 @@ from messages.log.tree import Frontier, leaf_hash
 from messages.reading import Reading, decode_reading, parse_reading
 
 TILE_HEIGHT = 8  # 256 hashes a tile
+INDEX_DIGITS_MAX = 12  # digits alone: an index up to here, an entry id from there on
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Progress = Callable[[int, int], None]
 
@@ -46,12 +47,14 @@ def prove(log: Log, wanted: int | str) -> str:
 
     Args:
         log: a ledger.
-        wanted: an index, or hex digits that an entry id begins with.
+        wanted: an index (also as text), or hex digits that an entry id begins with.
 
     Raises:
         NoSuchEntry: there is none, or no checkpoint covers it yet.
     """
-    index = wanted if isinstance(wanted, int) else log.find(wanted).index
+    if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= INDEX_DIGITS_MAX:
+        wanted = int(wanted)
+    index = (log.entry(wanted) if isinstance(wanted, int) else log.find(wanted)).index
     newest = _newest(log)
     if index >= newest.size:
         raise NoSuchEntry(
