@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from sdnotify import SystemdNotifier
+
 from edge import clock
 from edge.agent import Meter, Packing, Reset
 from edge.config import EdgeConfig, MeterTable
@@ -158,7 +160,7 @@ def run(config: EdgeConfig, trust: Trust) -> None:
         signal.signal(signal.SIGTERM, lambda number, frame: loop.stop())
         signal.signal(signal.SIGINT, lambda number, frame: loop.stop())
         log.info("node %s with %d meters is up", config.node, len(config.meter))
-        loop.run()
+        loop.run(SystemdNotifier().notify)
     log.info("node %s ended", config.node)
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from sdnotify import SystemdNotifier
-
 from edge import clock
 from edge.agent import Reset
 from edge.config import SamplingSettings
@@ -136,6 +134,7 @@ class Loop:
         self._sweep: Sweep | None = None
         self._next_ms = slots.next_instant(utc_ms(), parts.sampling.sample_ms)
         self._clock_offset_ms = utc_ms() - boottime_ms()
+        self._instant_ms = parts.measuring.newest_ms  # simulated now
         self._is_dated = True if parts.barrier is not None else None
         self._is_connected = False
         self._was_told = False
@@ -148,17 +147,16 @@ class Loop:
         """Let `run` return soon; may be called by a signal handler."""
         self._is_stopping = True
 
-    def run(self) -> None:
-        """Turn until stopped.
+    def run(self, notify: Callable[[str], object]) -> None:
+        """Turn until stopped, and tell the service manager that it turns.
 
         Raises:
             EdgeError: a thread of ours died.
         """
-        notifier = SystemdNotifier()
-        notifier.notify("READY=1")
+        notify("READY=1")
         while not self._is_stopping:
             self.turn()
-            notifier.notify("WATCHDOG=1")
+            notify("WATCHDOG=1")
         self._parts.uplink.publish("status", b"", retain=True)
 
     def turn(self) -> None:
@@ -179,6 +177,7 @@ class Loop:
                 self._parts.devices.take(event, self._sweep)
                 self._go_on()
             case Instant():
+                self._instant_ms = event.at_ms
                 self._begin(event.at_ms, SIMULATED_BUDGET_MS)
                 self._go_on()
             case FromHub():
@@ -198,7 +197,7 @@ class Loop:
         elif event.leaf == "receipt":
             reply = self._parts.posting.take(event.raw)
             for kid in {kid for kid, _ in reply.ahead}:
-                self._parts.posting.store(self._parts.measuring.begin_epoch(kid, self._utc_ms()))
+                self._parts.posting.store(self._parts.measuring.begin_epoch(kid, self._now_ms()))
             if reply.hello and self._timers.hello_again.is_due(self._boottime_ms()):
                 self._say_hello()
             self._send()
@@ -232,7 +231,7 @@ class Loop:
         self._beacon, self._beacon_ms = beacon, now_ms
 
     def _take_from_guard(self, event: FromGuard) -> None:
-        drafts = self._parts.relaying.take(event, self._utc_ms())
+        drafts = self._parts.relaying.take(event, self._now_ms())
         if drafts:
             self._parts.posting.store(Batch(drafts))
             self._send()
@@ -297,6 +296,10 @@ class Loop:
             if live:
                 heads.setdefault(kid.hex(), {})["live"] = live
         return heads
+
+    def _now_ms(self) -> int:
+        """Return the time to sign: UTC, or the newest instant where time is simulated. [ms]"""
+        return self._utc_ms() if self._parts.barrier is None else self._instant_ms
 
     # What is due
 
@@ -373,7 +376,7 @@ class Loop:
             relays=parts.relaying.relays,
             outbox_rows=parts.outbox.rows,
             dead_letters=parts.outbox.dead_letters,
-            at_ms=self._utc_ms(),
+            at_ms=self._now_ms(),
             alarm=parts.posting.alarm,
         )
         parts.uplink.publish("status", parts.key.sign(status), retain=True)

@@ -80,6 +80,11 @@ class Measuring:
             state.register = registers.get(meter_id, state.register)
             state.points = list(points.get(meter_id, state.points))
 
+    @property
+    def newest_ms(self) -> int:
+        """The instant of the newest sample of any meter, 0 if there is none. [ms UTC]"""
+        return max((each.register.at_ms or 0 for each in self._states.values()), default=0)
+
     def take(self, at_ms: int, samples: Mapping[str, Sample], *, dated: bool) -> Taken:
         """Take in samples of one instant; `dated` says whether the clock may be signed."""
         drafts: list[Draft] = []
