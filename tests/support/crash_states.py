@@ -17,11 +17,12 @@ from pathlib import Path
 HEAD = struct.Struct("<cHHqI")
 SECTOR = 512
 NOT_DURABLE = ("-shm", ".lock", ".sock")  # rebuilt by their owner at every start
+SOCKET = "NIC"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One call that succeeded: `op` is W T S U R O or N, as the shim's head comment has them."""
+    """One call that succeeded: `op` is one letter, as the shim's head comment has them."""
 
     op: str
     path: str
@@ -93,8 +94,8 @@ class Disk:
     renames: list[Record] = field(default_factory=list)
 
     def play(self, record: Record) -> None:
-        """Take one record in; a send (`N`) leaves the disk as it is."""
-        if record.op == "N" or record.path.endswith(NOT_DURABLE):
+        """Take one record in; what happens on a socket leaves the disk as it is."""
+        if record.op in SOCKET or record.path.endswith(NOT_DURABLE):
             return
         if record.op in "URO":
             self._rename(self.names, record)

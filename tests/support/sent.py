@@ -1,4 +1,4 @@
-"""What a recorded process handed to the broker, read back from the sends of its record."""
+"""What a recorded process handed to the broker and got from it, read back from its record."""
 
 from __future__ import annotations
 
@@ -8,33 +8,55 @@ from dataclasses import dataclass
 from tests.support.crash_states import Record
 
 PUBLISH = 3
+SENT, RECEIVED, CLOSED = "N", "I", "C"
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One MQTT PUBLISH whose last byte was handed to the kernel by record number `at`."""
+class Packet:
+    """One MQTT PUBLISH whose last byte passed the kernel with record number `at`, counted from 1.
+
+    In the folder that `crash_states` yields for `played` records, it had passed if at <= played.
+    """
 
     at: int
     topic: str
     payload: bytes
 
+    @property
+    def leaf(self) -> str:
+        """The last word of the topic."""
+        return self.topic.rsplit("/", 1)[-1]
 
-def published(records: list[Record]) -> Iterator[Sent]:
-    """Yield every PUBLISH of the record, in order (MQTT 3.1.1, section 3.3)."""
+
+def published(records: list[Record]) -> Iterator[Packet]:
+    """Yield every PUBLISH that the process sent, in order (MQTT 3.1.1, section 3.3)."""
+    return _packets(records, SENT)
+
+
+def received(records: list[Record]) -> Iterator[Packet]:
+    """Yield every PUBLISH that the process received, in order."""
+    return _packets(records, RECEIVED)
+
+
+def _packets(records: list[Record], way: str) -> Iterator[Packet]:
+    """Follow the sockets on which the process said CONNECT; others speak other languages."""
     streams: dict[int, bytearray] = {}
     for at, record in enumerate(records, 1):
-        if record.op != "N":
+        if record.op == CLOSED:
+            streams.pop(record.offset, None)
+        if record.op == SENT and record.content[:1] == b"\x10" and b"MQTT" in record.content[:12]:
+            streams[record.offset] = bytearray()
+        if record.op != way or record.offset not in streams:
             continue
-        stream = streams.setdefault(record.offset, bytearray())
-        if record.content[:1] == b"\x10" and b"MQTT" in record.content[:12]:
-            stream.clear()  # a CONNECT: the number names a new socket
+        stream = streams[record.offset]
         stream += record.content
         while (packet := _take_packet(stream)) is not None:
             if packet[0] >> 4 == PUBLISH:
-                yield _parse(at, packet[0], packet[1:])
+                yield _parse(at, packet)
 
 
 def _take_packet(stream: bytearray) -> bytes | None:
+    """Take the first whole packet off: its first byte and its body."""
     length, shift, at = 0, 0, 1
     while True:
         if at >= len(stream) or at > 4:
@@ -51,7 +73,7 @@ def _take_packet(stream: bytearray) -> bytes | None:
     return packet
 
 
-def _parse(at: int, flags: int, body: bytes) -> Sent:
-    end = 2 + int.from_bytes(body[:2], "big")
-    start = end + 2 if flags & 0x06 else end
-    return Sent(at, body[2:end].decode(), body[start:])
+def _parse(at: int, packet: bytes) -> Packet:
+    end = 3 + int.from_bytes(packet[1:3], "big")
+    start = end + 2 if packet[0] & 0x06 else end
+    return Packet(at, packet[3:end].decode(), packet[start:])

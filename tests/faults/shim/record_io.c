@@ -1,19 +1,23 @@
 /* Records what a process asks of the disk and of the network, in order.
  *
  * Preloaded into a real hub or edge: every write, truncate, sync, unlink and rename below the folder
- * GRIDTALLY_RECORD_DIR and every send on a socket is appended to the file GRIDTALLY_RECORD_LOG.<pid>,
- * after the real call has succeeded (a send: before). tests/support/crash_states.py replays a prefix of that record into the
- * files a power cut at that moment could have left behind.
+ * GRIDTALLY_RECORD_DIR, and every send, receive and close of a socket, is appended to the file
+ * GRIDTALLY_RECORD_LOG.<pid> after the real call succeeded, in the order of the calls: one lock is
+ * held over both. tests/support/crash_states.py replays a prefix of that record into the files that a
+ * power cut at that moment could have left behind.
  *
  * One record: op (1 byte), path length (2), second path length (2), offset (8), data length (4), then
  * path, second path and data; all integers little-endian.
  *   W pwrite/write   T ftruncate (offset = new size)   S fsync/fdatasync   U unlink
- *   R rename (second path = new name)   O open that creates   N send on a socket (offset = its number)
+ *   R rename (second path = new name)   O open that creates
+ *   N send, I receive, C close of a socket (offset = its number)
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -30,6 +34,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *paths[FDS_MAX];
+static char sockets[FDS_MAX];
 static char root[PATH_MAX];
 static int log_fd = -1;
 
@@ -38,7 +43,7 @@ static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 __attribute__((constructor)) static void start(void) {
     const char *dir = getenv("GRIDTALLY_RECORD_DIR"), *file = getenv("GRIDTALLY_RECORD_LOG");
     if (!dir || !file || !realpath(dir, root)) return;
-    char name[PATH_MAX];
+    char name[PATH_MAX + 16];
     snprintf(name, sizeof name, "%s.%d", file, (int)getpid());
     log_fd = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
@@ -62,7 +67,11 @@ static int below_root(const char *path, char *out) {
     if (!realpath(slash ? (folder[0] ? folder : "/") : ".", resolved)) return 0;
     size_t n = strlen(root);
     if (strncmp(resolved, root, n) || (resolved[n] && resolved[n] != '/')) return 0;
-    snprintf(out, PATH_MAX, "%s%s%s", resolved + n + (resolved[n] == '/'), resolved[n] ? "/" : "", name);
+    const char *inner = resolved + n + (resolved[n] == '/');
+    if (strlen(inner) + 1 + strlen(name) >= PATH_MAX) return 0;
+    strcpy(out, inner);
+    if (resolved[n]) strcat(out, "/");
+    strcat(out, name);
     return 1;
 }
 
@@ -110,6 +119,8 @@ int close(int fd) {
         pthread_mutex_lock(&lock);
         free(paths[fd]);
         paths[fd] = NULL;
+        if (sockets[fd]) put('C', "", "", fd, "", 0);
+        sockets[fd] = 0;
         pthread_mutex_unlock(&lock);
     }
     return ((int (*)(int))real("close"))(fd);
@@ -179,10 +190,32 @@ int rename(const char *old, const char *new) {
     return done;
 }
 
+/* What the peer has seen, it has seen by now, and nothing this process did later came before. */
 ssize_t send(int fd, const void *bytes, size_t n, int flags) {
-    /* Recorded before the call: what the peer may have seen was decided by now. */
+    ssize_t (*call)(int, const void *, size_t, int) = real("send");
+    if (log_fd < 0) return call(fd, bytes, n, flags);
     pthread_mutex_lock(&lock);
-    put('N', "", "", fd, bytes, (uint32_t)n);
+    ssize_t done = call(fd, bytes, n, flags | MSG_DONTWAIT);
+    if (done > 0) put('N', "", "", fd, bytes, (uint32_t)done);
+    if (done > 0 && fd < FDS_MAX) sockets[fd] = 1;
+    int wait = done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && !(flags & MSG_DONTWAIT)
+        && !(fcntl(fd, F_GETFL) & O_NONBLOCK);
     pthread_mutex_unlock(&lock);
-    return ((ssize_t (*)(int, const void *, size_t, int))real("send"))(fd, bytes, n, flags);
+    if (!wait) return done;
+    struct pollfd ready = {.fd = fd, .events = POLLOUT};
+    poll(&ready, 1, -1);
+    return send(fd, bytes, n, flags);
+}
+
+/* Received first, recorded second, without the lock: a receive may wait for long. What follows from
+ * the bytes can only be done after this returned. */
+ssize_t recv(int fd, void *bytes, size_t n, int flags) {
+    ssize_t done = ((ssize_t (*)(int, void *, size_t, int))real("recv"))(fd, bytes, n, flags);
+    if (done > 0 && log_fd >= 0 && !(flags & MSG_PEEK)) {
+        pthread_mutex_lock(&lock);
+        put('I', "", "", fd, bytes, (uint32_t)done);
+        if (fd < FDS_MAX) sockets[fd] = 1;
+        pthread_mutex_unlock(&lock);
+    }
+    return done;
 }
