@@ -50,8 +50,12 @@ class RelayLease:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """All of it at one moment; `at_ms` is UTC. Alarms are sentences that say what to do."""
+    """All of it at one moment. Alarms are sentences that say what to do.
 
+    `written_ms` is the machine's clock, `at_ms` the microgrid's, which a simulation sets. [ms UTC]
+    """
+
+    written_ms: int
     at_ms: int
     pid: int
     uptime_ms: int

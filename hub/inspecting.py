@@ -28,6 +28,8 @@ from hub.ledger.books import (
 )
 from hub.ledger.records import Entry
 from hub.ledger.store import Store
+from hub.ledger.verify import Report as VerifyReport
+from hub.ledger.verify import verify
 from hub.market.catalog import installed as installed_contracts
 from hub.starting import read_trust
 from messages.log.note import parse_vkey
@@ -37,6 +39,7 @@ BOOK_KINDS = (SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow)
 TELL_EVERY = 1_000
 TRIES_MAX = 100
 SETTLE_S = 0.05
+FRESH_S = 5
 
 Progress = Callable[[int, int], None]
 
@@ -54,6 +57,26 @@ def prove(config: HubConfig, wanted: str) -> tuple[Entry, str]:
         text = export.prove(store, entry.index)
     check_proof(parse_proof(text), entry.leaf_hash, parse_vkey(trust.log_vkey))
     return entry, text
+
+
+def verify_ledger(config: HubConfig, progress: Progress) -> VerifyReport:
+    """Check the whole ledger from its bytes and `trust.toml`."""
+    return verify(config.database, read_trust(Path(config.trust)), progress)
+
+
+def export_tiles(config: HubConfig, folder: Path, progress: Progress) -> str:
+    """Write static tiles; return what was written, for people."""
+    trust = read_trust(Path(config.trust))
+    with Store.open(config.database, read_only=True) as store:
+        written = export.export_tiles(store, folder, trust.log_vkey, progress)
+    return f"{folder}: checkpoint over {written.size} entries, with its tiles"
+
+
+def export_csv(config: HubConfig, folder: Path) -> str:
+    """Write the books as tables; return what was written, for people."""
+    with Store.open(config.database, read_only=True) as store:
+        counts = export.export_csv(store, folder)
+    return f"{folder}: " + ", ".join(f"{name} {rows}" for name, rows in counts.items())
 
 
 def audit_ledger(config: HubConfig, progress: Progress) -> Report:
@@ -103,7 +126,12 @@ def book_rows(store: Store) -> Iterator[BookRow]:
 
 def status(config: HubConfig) -> dict[str, Any]:
     """Return what is known of the hub without asking it: its health file and its ledger's head."""
-    found: dict[str, Any] = {"hub": read_health(Path(config.state))}
+    hub = read_health(Path(config.state))
+    found: dict[str, Any] = {"hub": hub, "running": "never ran here"}
+    if hub is not None:
+        age_s = max(time.time() - int(str(hub["written_ms"])) / 1000, 0)
+        alive = age_s < FRESH_S
+        found["running"] = "running" if alive else f"not running; last seen {age_s:.0f} s ago"
     try:
         with Store.open(config.database, read_only=True) as store:
             newest = store.newest_checkpoint()

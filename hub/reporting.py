@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from hub.alarms import RelayWatch
 from hub.broker import LinkState
@@ -39,6 +40,7 @@ class Reporter:
         newest = store.newest_checkpoint()
         next_ms = next_slot(state)
         health = Health(
+            written_ms=time.time_ns() // 1_000_000,
             at_ms=at_ms,
             pid=os.getpid(),
             uptime_ms=now_ms - self._started_ms,

@@ -57,8 +57,7 @@ def open_hub(config: HubConfig) -> Opened:
         LedgerError: the ledger is locked, damaged, or behind what was handed out.
     """
     trust = read_trust(Path(config.trust))
-    hub, log_signer = _load_key(config.keys.hub), _load_key(config.keys.log)
-    _check_keys(config, trust, hub, log_signer)
+    hub, log_signer = check_keys(config, trust)
     store = Store.open(config.database)
     try:
         recorder = Recorder(store, installed_contracts())
@@ -89,7 +88,9 @@ def _load_key(path: str) -> Signer:
         raise ConfigError((str(error),)) from None
 
 
-def _check_keys(config: HubConfig, trust: Trust, hub: Signer, log_signer: Signer) -> None:
+def check_keys(config: HubConfig, trust: Trust) -> tuple[Signer, Signer]:
+    """Return the signers of hub and log; ConfigError unless they are those that trust names."""
+    hub, log_signer = _load_key(config.keys.hub), _load_key(config.keys.log)
     findings = []
     if hub.public != trust.hub_key:
         findings.append(f"{config.keys.hub}: not the hub key that {config.trust} names")
@@ -97,6 +98,7 @@ def _check_keys(config: HubConfig, trust: Trust, hub: Signer, log_signer: Signer
         findings.append(f"{config.keys.log}: not the log key that {config.trust} names")
     if findings:
         raise ConfigError(tuple(findings))
+    return hub, log_signer
 
 
 def _check_ledger(config: HubConfig, trust: Trust, recorder: Recorder) -> Network:

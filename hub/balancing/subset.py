@@ -28,14 +28,18 @@ def fit(loads: Sequence[Load], room_mw: int) -> frozenset[tuple[str, str]]:
 
     Equal sums: the fewest contacts move; then the fewest loads are cut; then those are cut that
     come first by name. Beyond sixteen loads the sixteen largest are chosen exactly and the smaller
-    ones fill what room is left, largest first. A load of no power always fits.
+    ones fill what room is left, largest first. A load of no power stays on, or is fed again: how
+    else would anybody learn that it wants some?
     """
-    order = sorted(loads, key=lambda load: (-load.power_mw, load.name))
+    order = sorted(
+        (load for load in loads if load.power_mw > 0), key=lambda load: (-load.power_mw, load.name)
+    )
     large, small = order[:LOADS_EXACT_MAX], order[LOADS_EXACT_MAX:]
-    kept = _fit_exactly(sorted(large, key=lambda load: load.name), room_mw)
+    kept = {load.name for load in loads if load.power_mw <= 0}
+    kept |= _fit_exactly(sorted(large, key=lambda load: load.name), room_mw)
     left_mw = room_mw - sum(load.power_mw for load in large if load.name in kept)
     for load in small:
-        if load.power_mw <= max(left_mw, 0):
+        if load.power_mw <= left_mw:
             kept.add(load.name)
             left_mw -= load.power_mw
     return frozenset(kept)

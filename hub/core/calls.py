@@ -85,9 +85,8 @@ def _serve(draft: Draft, index: int, member: str, call: Call, result: CallResult
         check_memory(result.memory)
         draft.put("memory", call.contract, own_copy(result.memory))
     draft.book(lines)
-    return CallServed(
-        index, call.call_id, member, call.contract, call.method, own_copy(result.answer), tuple(lines)
-    )
+    answer = own_copy(result.answer)
+    return CallServed(index, call.call_id, member, call.contract, call.method, answer, tuple(lines))
 
 
 def _failure(index: int, member: str, call: Call, reason: str) -> CallFailed:

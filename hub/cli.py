@@ -1,0 +1,424 @@
+"""The command line of the hub. Standard output holds what was asked for, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from hub.config import HubConfig, load_config
+from hub.terminal import fail, log_to_stderr, progress, told
+from messages.slots import is_edge, next_slot
+
+app = typer.Typer(
+    name="gridtally-hub",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Keeps a microgrid's books: takes signed readings, appends them to a ledger, settles "
+    "slots, and opens relays by lease.\n\n"
+    "A new microgrid, from nothing to the first settled slot:\n\n"
+    "  gridtally-hub init --microgrid bench --dir .     keys, ledger, hub.toml, trust.toml\n\n"
+    "  gridtally-hub enrol enrol-dep1.json              what a node's keygen wrote\n\n"
+    "  gridtally-hub run                                in one terminal\n\n"
+    "  gridtally-hub web                                the page, in another\n\n"
+    "Is it all true? These need no database access but reading, and believe nothing:\n\n"
+    "  gridtally-hub verify                             every signature, hash and checkpoint\n\n"
+    "  gridtally-hub audit                              every bill, recomputed",
+)
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: I have compared.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log details, too.")]
+HERE: Final = Path("hub.toml")
+
+
+def _readings(value: str) -> str:
+    if value != "open":
+        raise typer.BadParameter("this version takes open readings only; sealed ones come later")
+    return value
+
+
+def _print_example(wanted: bool) -> None:
+    if wanted:
+        from hub.policyfile import EXAMPLE
+
+        print(EXAMPLE, end="")
+        raise typer.Exit
+
+
+# --- beginning -----------------------------------------------------------------------------------
+
+
+@app.command(short_help="Found a microgrid: keys, ledger, configuration.")
+def init(
+    *,
+    microgrid: Annotated[str, typer.Option(help="Its name: a-z, 0-9 and -.", metavar="NAME")],
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where everything goes.", metavar="DIR")
+    ] = Path(),
+    slot_ms: Annotated[int, typer.Option(help="Length of a slot: fixed for good.")] = 900_000,
+    close_after_ms: Annotated[
+        int, typer.Option(help="How long a slot waits for missing registers after its end.")
+    ] = 30_000,
+    readings: Annotated[
+        str,
+        typer.Option(help="open: readings stand in the ledger as they are.", callback=_readings),
+    ] = "open",
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="The first policy; without it a balancing market on an island.", metavar="FILE"
+        ),
+    ] = None,
+    domain: Annotated[
+        str, typer.Option(help="Before the microgrid in the ledger's name.")
+    ] = "gridtally.local",
+    simulation: Annotated[
+        bool, typer.Option("--simulation", help="For the testbed: marked in the ledger's name.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the keys of log, hub and administrator, the ledger, hub.toml and trust.toml.
+
+    The ledger begins with the genesis entry and the first policy, both signed by the administrator.
+    Nothing is ever overwritten. Copy trust.toml to every node: it says whom to believe.
+
+      gridtally-hub init --microgrid bench --dir . --slot-ms 60000
+
+      gridtally-hub init --microgrid north --dir north --policy policy.toml
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub import enrolling, policyfile
+        from hub.balancing.catalog import installed as policies
+        from hub.founding import Plan
+        from hub.market.catalog import installed as contracts
+
+        text, name = policyfile.EXAMPLE, "the example"
+        if policy is not None:
+            text, name = _read(policy), str(policy)
+        entry = policyfile.read_policy(text, name, 0, contracts(), policies())
+        plan = Plan(
+            microgrid=microgrid,
+            slot_ms=slot_ms,
+            close_after_ms=close_after_ms,
+            readings=readings,
+            simulation=simulation,
+            policy=entry,
+            domain=domain,
+        )
+        founded = enrolling.found_installation(directory, plan, time.time_ns() // 1_000_000)
+        found = {
+            "network_id": founded.trust.network_id.hex(),
+            "origin": founded.trust.origin,
+            "log_vkey": founded.trust.log_vkey,
+            "hub_key": founded.trust.hub_key.fingerprint,
+            "administrator_key": founded.administrator.fingerprint,
+            "config": str(directory / "hub.toml"),
+        }
+        print(json.dumps(found) if as_json else "\n".join(f"{k}: {v}" for k, v in found.items()))
+
+
+@app.command(short_help="Enrol a node with its meters and relays.")
+def enrol(
+    file: Annotated[
+        Path, typer.Argument(help="What `gridtally-edge keygen` wrote.", metavar="FILE")
+    ],
+    config: Config = HERE,
+    yes: Yes = False,
+) -> None:
+    """Show a node's keys, ask, sign an entry for each, and put them on the ledger.
+
+    Compare the fingerprints with those that keygen printed on the node: that is the moment in which
+    nobody can slip in another key. Works while the hub runs, and when it does not.
+
+      gridtally-hub enrol enrol-dep1.json
+
+      gridtally-hub enrol enrol-dep1.json --yes --config /etc/gridtally/hub.toml
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.enrolling import hand_over, sign_as_administrator
+        from hub.enrolment import read_enrolment
+        from hub.words import enrolment_lines
+
+        settings = _loaded(config)
+        enrolment = read_enrolment(_read(file), settings.microgrid)
+        for line in enrolment_lines(enrolment):
+            print(line, file=sys.stderr)
+        if not yes and not typer.confirm("Does the node show these fingerprints?", err=True):
+            raise typer.Exit(1)
+        entries = enrolment.entries
+        reasons = hand_over(settings, sign_as_administrator(settings, entries))
+        for entry, reason in zip(entries, reasons, strict=True):
+            print(f"{entry.holder} {entry.name}: {reason or 'enrolled'}")
+        if any(reasons):
+            raise typer.Exit(os.EX_DATAERR)
+
+
+@app.command(short_help="Sign a policy: contract, prices, dispatch.")
+def policy(
+    file: Annotated[Path, typer.Argument(help="A policy file.", metavar="FILE")],
+    config: Config = HERE,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="First slot it binds, as 2026-11-21T12:00Z; default: the next one."
+        ),
+    ] = None,
+    example: Annotated[
+        bool,
+        typer.Option(
+            "--example", help="Print a file to begin with.", is_eager=True, callback=_print_example
+        ),
+    ] = False,
+) -> None:
+    """Put a policy into force: market contract and parameters, prices by time of day, dispatch.
+
+    It binds from a slot on; what is settled stays settled. Contract and dispatch policy check their
+    parameters before anything is signed.
+
+      gridtally-hub policy --example > policy.toml
+
+      gridtally-hub policy policy.toml --from 2026-11-21T12:00Z
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.balancing.catalog import installed as policies
+        from hub.enrolling import hand_over, sign_as_administrator
+        from hub.market.catalog import installed as contracts
+        from hub.policyfile import load_policy
+
+        settings = _loaded(config)
+        from_ms = _slot_of(start, settings.slots.slot_ms)
+        entry = load_policy(file, from_ms, contracts(), policies())
+        (reason,) = hand_over(settings, sign_as_administrator(settings, [entry]))
+        if reason:
+            fail(reason)
+        when = datetime.fromtimestamp(from_ms / 1000, UTC).isoformat()
+        print(f"in force from {when}: {entry.contract}, dispatch {entry.dispatch}")
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+@app.command(short_help="Be the hub: take readings in, settle, switch.")
+def run(config: Config = HERE, verbose: Verbose = False) -> None:
+    """Take signed readings in, append them, settle slots, send receipts and relay leases.
+
+    One hub writes a ledger. It starts with the broker absent and goes on by itself when it is
+    there. SIGTERM or Ctrl-C: it commits, signs a last checkpoint, and ends with 0.
+
+      gridtally-hub run --config /etc/gridtally/hub.toml
+    """
+    log_to_stderr(verbose=verbose)
+    with told():
+        from hub.app import run as run_hub
+
+        run_hub(_loaded(config))
+
+
+@app.command(short_help="Serve the page, REST and metrics.")
+def web(config: Config = HERE, verbose: Verbose = False) -> None:
+    """Serve the page, /api/v1, /metrics and /healthz from the ledger, which it only reads.
+
+    A process of its own, beside `run`; for this machine only.
+
+      gridtally-hub web --config hub.toml
+    """
+    log_to_stderr(verbose=verbose)
+    with told():
+        from hub.web.app import run_web
+
+        run_web(_loaded(config))
+
+
+@app.command(short_help="Check configuration, keys, ledger and broker.")
+def check_config(config: Config = HERE) -> None:
+    """Read the configuration and everything that it names, and try the broker.
+
+    All findings come at once. Ends with 0 if all is well, 78 if the configuration or a file that it
+    names is wrong, 69 if the broker does not answer, 65 if the ledger is damaged.
+
+      gridtally-hub check-config --config hub.toml
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.checking import broker_fault, check_installation
+
+        settings = _loaded(config)
+        for line in check_installation(settings):
+            print(line)
+        fault = broker_fault(settings.broker)
+        print(f"broker {settings.broker.host}:{settings.broker.port}: {fault or 'answers'}")
+        if fault:
+            raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@app.command(short_help="How the hub stands.")
+def status(config: Config = HERE, as_json: Json = False) -> None:
+    """Show ledger, alarms, broker, nodes and relays, from the hub's own file and the ledger's head.
+
+    Works while the hub runs, and when it does not.
+
+      gridtally-hub status --json
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub import inspecting, words
+
+        found = inspecting.status(_loaded(config))
+        print(words.as_json(found) if as_json else "\n".join(words.status_lines(found)))
+
+
+# --- believing nothing ---------------------------------------------------------------------------
+
+
+@app.command(short_help="Check every hash, signature and checkpoint.")
+def verify(config: Config = HERE, as_json: Json = False) -> None:
+    """Check the whole ledger from its bytes and trust.toml; name the first wrong place.
+
+    Ends with 0 if all is well, 65 if not. Works while the hub runs.
+
+      gridtally-hub verify --config demo-state/hub.toml
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.inspecting import verify_ledger
+        from hub.words import as_json as in_json
+        from hub.words import verify_lines
+
+        with progress("verifying") as tell:
+            report = verify_ledger(_loaded(config), tell)
+        print(in_json(asdict(report)) if as_json else "\n".join(verify_lines(report)))
+        if report.findings:
+            raise typer.Exit(os.EX_DATAERR)
+
+
+@app.command(short_help="Recompute every bill from the signatures.")
+def audit(config: Config = HERE, as_json: Json = False) -> None:
+    """Fold every entry again and compare: matches, bills, state roots, decisions, the books.
+
+    Ends with 0 if every bill is right, 65 if not. Works while the hub runs.
+
+      gridtally-hub audit --config demo-state/hub.toml
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.inspecting import audit_ledger
+        from hub.words import as_json as in_json
+        from hub.words import audit_lines
+
+        with progress("auditing") as tell:
+            report = audit_ledger(_loaded(config), tell)
+        print(in_json(asdict(report)) if as_json else "\n".join(audit_lines(report)))
+        if not report.is_right:
+            raise typer.Exit(os.EX_DATAERR)
+
+
+@app.command(short_help="Prove that an entry is on the ledger.")
+def prove(
+    entry: Annotated[
+        str, typer.Argument(help="Its index, or the first hex digits of its id.", metavar="ENTRY")
+    ],
+    config: Config = HERE,
+    as_json: Json = False,
+) -> None:
+    """Print the .tlog-proof of an entry under the newest checkpoint, for any C2SP verifier.
+
+    gridtally-hub prove 1042 > entry.tlog-proof
+
+    gridtally-hub prove 3fa9c1
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.inspecting import prove as prove_entry
+        from hub.words import entry_line
+
+        found, proof = prove_entry(_loaded(config), entry)
+        print(entry_line(found), file=sys.stderr)
+        body = {"index": found.index, "entry_id": found.leaf_hash.hex(), "proof": proof}
+        print(json.dumps(body) if as_json else proof, end="\n" if as_json else "")
+
+
+@app.command(short_help="Write the ledger as tiles, or the books as tables.")
+def export(
+    config: Config = HERE,
+    tiles: Annotated[
+        Path | None, typer.Option(help="Static tlog-tiles: checkpoint and tree.", metavar="DIR")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Readings, slots, matches, bills as CSV.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Write what the newest checkpoint covers as static files, or the books as tables.
+
+    Tiles are a complete copy that programs written by others can check; tables are for a sheet and
+    prove nothing. Works while the hub runs.
+
+      gridtally-hub export --tiles tiles
+
+      gridtally-hub export --csv tables
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub import inspecting
+
+        if (tiles is None) == (csv is None):
+            fail("say what to export: --tiles DIR or --csv DIR", os.EX_USAGE)
+        settings = _loaded(config)
+        with progress("exporting") as tell:
+            if tiles is not None:
+                line = inspecting.export_tiles(settings, tiles, tell)
+            elif csv is not None:
+                line = inspecting.export_csv(settings, csv)
+        print(line)
+
+
+# --- shared --------------------------------------------------------------------------------------
+
+
+def _loaded(path: Path) -> HubConfig:
+    config = load_config(path)
+    if config.simulation is not None:
+        print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
+    return config
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", os.EX_NOINPUT)
+
+
+def _slot_of(start: str | None, slot_ms: int) -> int:
+    """Return the start of the slot at a time, or of the next slot from now."""
+    if start is None:
+        return next_slot(time.time_ns() // 1_000_000, slot_ms)
+    try:
+        moment = datetime.fromisoformat(start)
+    except ValueError:
+        fail(f"--from {start}: no time like 2026-11-21T12:00Z", os.EX_USAGE)
+    if moment.utcoffset() is None:
+        fail(f"--from {start}: lacks its zone: append Z for UTC", os.EX_USAGE)
+    at_ms = int(moment.timestamp()) * 1000
+    if not is_edge(at_ms, slot_ms):
+        fail(f"--from {start}: slots of {slot_ms} ms do not begin then", os.EX_USAGE)
+    return at_ms
+
+
+if __name__ == "__main__":
+    app()

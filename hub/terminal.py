@@ -1,0 +1,74 @@
+"""How commands speak: sentences and exit codes, progress and logs, all on standard error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+import typer
+
+from hub import errors
+from keys.errors import KeyFault
+from messages.errors import MessageError
+
+LOG_FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
+BUSY: Final = os.EX_TEMPFAIL  # the same command may work in a moment
+
+EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (errors.ConfigError, os.EX_CONFIG),
+    (errors.BadEnrolment, os.EX_DATAERR),
+    (errors.FoundingRefused, os.EX_CANTCREAT),
+    (errors.ExportRefused, os.EX_CANTCREAT),
+    (errors.StorageFull, os.EX_IOERR),
+    (errors.LedgerLocked, os.EX_UNAVAILABLE),
+    (errors.WebRefused, os.EX_UNAVAILABLE),
+    (errors.NoAnswer, BUSY),
+    (errors.NoSuchEntry, os.EX_DATAERR),
+    (errors.LedgerCorrupt, os.EX_DATAERR),
+    (errors.LedgerBehind, os.EX_DATAERR),
+    (errors.SchemaMismatch, os.EX_DATAERR),
+    (errors.LedgerError, os.EX_IOERR),
+    (KeyFault, os.EX_CONFIG),
+    (MessageError, os.EX_DATAERR),
+)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell every foreseen failure in one sentence, and end with its exit code (sysexits.h)."""
+    try:
+        yield
+    except (errors.HubError, KeyFault, MessageError, OSError) as error:
+        print(error, file=sys.stderr)
+        code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), os.EX_OSERR)
+        raise typer.Exit(code) from None
+
+
+def fail(sentence: str, code: int = os.EX_DATAERR) -> NoReturn:
+    """Say why, and end."""
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on standard error while something long runs, if a person looks at it."""
+    from rich.console import Console  # noqa: PLC0415 - only long commands show a bar
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def log_to_stderr(*, verbose: bool) -> None:
+    """Send logs to standard error, times in UTC."""
+    logging.Formatter.converter = time.gmtime
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format=LOG_FORMAT, datefmt="%FT%T")

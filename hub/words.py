@@ -1,0 +1,119 @@
+"""What the commands show to people, line by line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hub.audit import Report as AuditReport
+from hub.enrolment import Enrolment
+from hub.ledger.records import Entry
+from hub.ledger.verify import Report as VerifyReport
+from messages.publickey import parse_cose_key
+
+TOKEN_UTOK = 1_000_000
+
+
+def enrolment_lines(enrolment: Enrolment) -> Iterator[str]:
+    """Yield what a node wants to enrol, each key with the fingerprint to compare."""
+    node = enrolment.node
+    yield f"{parse_cose_key(node.key).fingerprint}  node {node.name} of {node.member}"
+    for meter in enrolment.entries[1:]:
+        of = f" under {meter.parent}" if meter.parent else ""
+        yield (
+            f"{parse_cose_key(meter.key).fingerprint}  meter {meter.name}: {meter.purpose}{of} "
+            f"of {meter.member}, {meter.model}, {meter.rated_mw / 1000:g} W"
+        )
+    for relay in node.relays:
+        kind = "critical" if relay.critical else "switchable"
+        yield (
+            f"{'':19}  relay {relay.relay}: {kind} load {relay.load or '(unmetered)'}, "
+            f"{relay.deenergised} when de-energised"
+        )
+
+
+def verify_lines(report: VerifyReport) -> Iterator[str]:
+    """Yield what a verification found; the first line says it all."""
+    if report.findings:
+        yield f"NOT verified: {report.findings[0]}"
+        yield from report.findings[1:]
+    else:
+        yield f"ledger verified, {report.size} entries, root {report.root.hex()}"
+    yield f"signatures checked: {report.signatures}"
+    covered = report.checkpoint_size
+    yield f"newest checkpoint covers {covered} entries; unwitnessed: nobody but this hub signed it"
+
+
+def audit_lines(report: AuditReport) -> Iterator[str]:
+    """Yield what an audit found: the verdict, the counts, what each account holds."""
+    if report.is_right:
+        yield f"every bill is right: {report.slots} slots from {report.entries} entries"
+    else:
+        yield f"WRONG: {report.difference}"
+    yield (
+        f"lines {report.lines}, corrections {report.corrections}, block headers {report.headers}, "
+        f"decisions made again {report.decisions_repeated}"
+    )
+    if report.failed_slots:
+        yield f"slots settled by the fallback rule: {report.failed_slots}"
+    yield f"settlement sums to {report.settlement_sum_utok} utok"
+    yield f"log root {report.root.hex()}"
+    yield f"state root {report.state_root.hex()}"
+    for account, amount_utok in report.bills_utok.items():
+        verb = "receives" if amount_utok >= 0 else "pays"
+        yield f"{account:<34}{verb:<9}{money_text(abs(amount_utok)):>20}"
+    for note in report.notes:
+        yield f"note: {note}"
+
+
+def entry_line(entry: Entry) -> str:
+    """Return one entry in a line."""
+    place = f" {entry.stream} {entry.sequence}" if entry.sequence is not None else ""
+    return f"entry {entry.index} ({entry.kind}{place}), id {entry.leaf_hash.hex()}"
+
+
+def status_lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield how the hub stands, from its own file and the ledger's head."""
+    ledger, hub = found["ledger"], found["hub"]
+    if "fault" in ledger:
+        yield f"ledger: {ledger['fault']}"
+    else:
+        covered = (
+            "no checkpoint yet"
+            if ledger["checkpoint"] is None
+            else (f"checkpoint over {ledger['checkpoint']}")
+        )
+        yield f"ledger: {ledger['entries']} entries, {covered}"
+        if ledger["evidence"]:
+            yield f"EVIDENCE: {ledger['evidence']} places with two contents under one key"
+    if hub is None:
+        yield "hub: never ran here"
+        return
+    yield f"hub: {found['running']}"
+    for alarm in hub["alarms"]:
+        yield f"ALARM: {alarm}"
+    broker = "connected" if hub["broker_connected"] else f"away ({hub['broker_reason']})"
+    yield f"broker: {broker}"
+    for reason, count in sorted(hub["refused"].items()):
+        yield f"refused: {reason} {count}"
+    for node in hub["nodes"]:
+        heard = "never heard" if node["age_ms"] is None else f"heard {node['age_ms']} ms ago"
+        yield f"node {node['node']}: {heard}, backlog {node['backlog']}"
+    for relay in hub["relays"]:
+        state = {True: "energised", False: "released", None: "unknown"}[relay["energised"]]
+        yield f"relay {relay['node']}/{relay['relay']}: {state}, lease {relay['lease_left_ms']} ms"
+
+
+def money_text(amount_utok: int) -> str:
+    """Return an amount in tokens with all six decimals.
+
+    >>> money_text(1_234_560)
+    '1.234560'
+    """
+    return f"{amount_utok // TOKEN_UTOK}.{amount_utok % TOKEN_UTOK:06d}"
+
+
+def as_json(found: Any) -> str:
+    """Return one line of JSON; bytes in hex."""
+    return json.dumps(found, default=lambda value: value.hex())
