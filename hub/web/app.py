@@ -6,6 +6,7 @@ Wiring only. It verifies live samples and the ledger itself, and believes nothin
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from pathlib import Path
@@ -78,7 +79,7 @@ async def _serve(app: StrictHeaders, listener: socket.socket) -> None:
     server.bind = [f"fd://{listener.fileno()}"]
     server.read_timeout = READ_TIMEOUT_S
     server.accesslog = None
-    server.errorlog = "-"
+    server.errorlog = logging.getLogger("hub.web")
     server.graceful_timeout = 2
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
