@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from hub.core.effects import Line
@@ -63,7 +65,7 @@ def test_corrections_one_after_the_other_end_where_one_would() -> None:
     tariff = Tariff(333_333, 77_777)
     one_by_one = sum(
         line.amount_utok
-        for old, new in zip(steps, steps[1:], strict=False)
+        for old, new in pairwise(steps)
         for line in correction("ann", old, new, tariff)
         if line.account == "ann"
     )

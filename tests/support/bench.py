@@ -1,0 +1,79 @@
+"""Views of a bench for tests of dispatch policies: members, their powers, their relays. [W]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub.balancing.policy import Limits, MeterPower, RelayState, Verdict, View
+
+FRESH_MS = 200
+
+
+def meter(
+    meter_id: str,
+    member: str,
+    purpose: str,
+    power_w: float | None,
+    parent: str = "",
+    *,
+    rated_w: int = 100,
+    age_ms: int | None = FRESH_MS,
+) -> MeterPower:
+    """A meter as it was last seen."""
+    power_mw = None if power_w is None else round(power_w * 1000)
+    return MeterPower(meter_id, member, purpose, parent, rated_w * 1000, power_mw, age_ms)
+
+
+def relay(name: str, member: str, load: str = "", **changes: Any) -> RelayState:
+    """A relay that feeds its load, wired so that de-energised is fed."""
+    fields: dict[str, Any] = {
+        "deenergised": "fed",
+        "rated_mw": 100_000,
+        "is_critical": False,
+        "is_cut": False,
+        "since_ms": None,
+        "held_power_mw": None,
+    }
+    return RelayState("pi", name, member, load, **(fields | changes))
+
+
+def house(
+    member: str, supply_w: float, loads_w: dict[str, float], base_w: float = 0
+) -> tuple[tuple[MeterPower, ...], tuple[RelayState, ...]]:
+    """A member with a roof, a consumption meter, and a relay with a meter for each load.
+
+    A load of negative power is cut now and drew that much before.
+    """
+    total_w = base_w + sum(max(power, 0) for power in loads_w.values())
+    pv, whole = f"{member}-pv", f"{member}-load"
+    meters = [
+        meter(pv, member, "generation", -supply_w),
+        meter(whole, member, "consumption", total_w),
+    ]
+    relays = []
+    for name, power_w in loads_w.items():
+        meters.append(meter(f"{name}-m", member, "appliance", max(power_w, 0), whole))
+        held_mw = round(-power_w * 1000) if power_w < 0 else None
+        relays.append(relay(name, member, f"{name}-m", is_cut=power_w < 0, held_power_mw=held_mw))
+    return tuple(meters), tuple(relays)
+
+
+def view(
+    *houses: tuple[tuple[MeterPower, ...], tuple[RelayState, ...]],
+    import_w: float = 0,
+    **parameters: int,
+) -> View:
+    """A view of some houses."""
+    return View(
+        microgrid="bench",
+        at_ms=0,
+        meters=tuple(sorted((m for meters, _ in houses for m in meters), key=lambda m: m.meter_id)),
+        relays=tuple(sorted((r for _, relays in houses for r in relays), key=lambda r: r.name)),
+        limits=Limits(import_mw_max=round(import_w * 1000)),
+        parameters=parameters,
+    )
+
+
+def kept(verdict: Verdict) -> set[str]:
+    """Return the relays whose loads are fed."""
+    return {order.relay for order in verdict.orders if not order.cut}
