@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import sdnotify
 
 from hub.arrivals import Arrivals, Batch
 from hub.balancing.catalog import installed as installed_policies
 from hub.beacons import Beacons
-from hub.broker import BACKOFF_MAX_S, BrokerLink
+from hub.broker import BACKOFF_MAX_S, BrokerLink, LinkState
 from hub.closing import Closer, CloseRule
 from hub.config import HubConfig
 from hub.desk import Desk
@@ -78,20 +79,44 @@ def run(config: HubConfig) -> None:
         opened.close()
 
 
+class Link(Protocol):
+    """The way to the nodes, as the loop needs it."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody is there to take a message."""
+
+    @property
+    def state(self) -> LinkState:
+        """How it stands, for people."""
+
+    def start(self) -> None:
+        """Begin to connect."""
+
+    def stop(self) -> None:
+        """Send what is queued, and hang up."""
+
+    def publish(self, topic: str, raw: bytes, *, qos: int = 1) -> bool:
+        """Hand over one message; False if nobody is there to take it."""
+
+
+def _broker_of(config: HubConfig) -> Callable[[Arrivals], Link]:
+    backoff_s = BACKOFF_MAX_S if config.simulation is None else SIMULATED_BACKOFF_S
+    return lambda arrivals: BrokerLink(
+        config.broker, config.microgrid, arrivals, backoff_max_s=backoff_s
+    )
+
+
 class Hub:
     """Wires the parts and turns them. It holds no rule of its own."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, connect: Callable[[Arrivals], Link] | None = None) -> None:
+        """Wire everything; `connect` makes the link to the nodes, by default the broker's."""
         config, pen = opened.config, opened.pen
         simulated = config.simulation is not None
         self._opened = opened
         self._arrivals = Arrivals(linger_s=0.0 if simulated else LINGER_S, clock_s=time.monotonic)
-        self._link = BrokerLink(
-            config.broker,
-            config.microgrid,
-            self._arrivals,
-            backoff_max_s=SIMULATED_BACKOFF_S if simulated else BACKOFF_MAX_S,
-        )
+        self._link = (connect or _broker_of(config))(self._arrivals)
         self._post = Post(self._link, pen, config.microgrid)
         self._spine = Spine(opened.recorder, pen, self._post, opened.rules)
         self._room = Room(opened.recorder.store)

@@ -7,6 +7,7 @@ entries is the caller's business.
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from messages.topics import check_name
 from messages.trust import Trust, format_trust
 
 SIMULATION_PREFIX = "simulation."
+BROKER_USERS = ("hub", "web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,12 @@ def found(directory: Path, plan: Plan, now_ms: int) -> Founded:
 
 
 def write_config(directory: Path, plan: Plan) -> Path:
-    """Write `hub.toml`, last of all: its presence says that the founding was finished."""
+    """Write `hub.toml`, last of all: its presence says that the founding was finished.
+
+    Random passwords towards the broker are made beside it, for its administrator to enter there.
+    """
+    for user in BROKER_USERS:
+        _write_private(directory / f"{user}.password", secrets.token_urlsafe(24) + "\n")
     path = directory / "hub.toml"
     _write(path, hub_toml(plan))
     return path
@@ -143,6 +150,12 @@ def _sign_genesis(
         at_ms=now_ms,
     )
     return sign_entry(administrator, genesis, b"")
+
+
+def _write_private(path: Path, text: str) -> None:
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8")
 
 
 def _write(path: Path, text: str) -> None:
