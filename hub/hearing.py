@@ -94,6 +94,7 @@ class Hearing:
         if hello.checkpoint:
             self._compare(hello)
         self._spine.receipts.note_hello(hello, self._spine.roster.owned_by(hello.node))
+        self._spine.note_dropped(hello)
 
     def _compare(self, hello: Hello) -> None:
         try:

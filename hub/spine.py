@@ -35,14 +35,25 @@ from hub.sequencer import (
 from messages.entries import Gap
 from messages.live import STREAM as LIVE
 from messages.receipt import Refusal
+from messages.status import Hello
 from messages.telemetry import STREAM as TELEMETRY
 
 EQUIVOCATION: Final = "equivocation"
+DROPPED: Final = "dropped by a full outbox"
 GAPS_BURST: Final = 20
 GAP_EVERY_MS: Final = 1_000
 REASON_EVERY_MS: Final = 10_000  # how often a node hears of one reason that has no row
 
 log = logging.getLogger("hub.spine")
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Telemetry up to `last` that a node's full outbox dropped: it will never come."""
+
+    node: str
+    kid: bytes
+    last: int
 
 
 @dataclass(slots=True)
@@ -53,6 +64,7 @@ class _Batch:
     messages: dict[int, Verified] = field(default_factory=dict)  # by place among the entries
     packs: list[Verified] = field(default_factory=list)
     gaps: dict[int, Refused] = field(default_factory=dict)  # by place among the entries
+    dropped: list[Dropped] = field(default_factory=list)
     again: list[Verified | Refused] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
@@ -79,6 +91,7 @@ class Spine:
         self.sequencer = Sequencer(recorder.store.head, self._stored)
         self._gaps = Buckets(GAPS_BURST, GAP_EVERY_MS)
         self._reasons = Buckets(1, REASON_EVERY_MS)
+        self._dropped: dict[bytes, Dropped] = {}
 
     # --- the hops --------------------------------------------------------------------------
 
@@ -96,6 +109,8 @@ class Spine:
             StorageFull, LedgerBehind: nothing of the batch was stored; the edges still have it.
         """
         batch = _Batch()
+        while self._dropped:
+            self._pass_over(self._dropped.popitem()[1], batch)
         for arrival in arrivals:
             self.admit(self.verify(arrival, utc_ms), batch, now_ms)
         self.append_and_step(batch)
@@ -143,6 +158,8 @@ class Spine:
                 refused = batch.gaps[place]
                 self.receipts.note_gap(refused.node, refused.kid, refused.stream, refused.sequence)
                 batch.refusals.append(_refusal(refused, index))
+        for dropped in batch.dropped:
+            self.receipts.note_gap(dropped.node, dropped.kid, TELEMETRY, dropped.last)
         for pack in batch.packs:
             self.receipts.note_stored(pack, None)
         for message in batch.again:
@@ -220,6 +237,31 @@ class Spine:
             batch.add(message)
         else:
             log.info("a call of %s was not taken: %s", message.name, objection)
+
+    def note_dropped(self, hello: Hello) -> None:
+        """Note what a node's full outbox dropped; the next batch puts a gap in its place."""
+        for head in hello.heads:
+            known = self.roster.keys.get(head.kid)
+            last = min(head.first_held, head.next_sequence) - 1
+            if known is None or known.node != hello.node or head.stream != TELEMETRY:
+                continue
+            if self.reached(head.kid, TELEMETRY) < last:
+                self._dropped[head.kid] = Dropped(hello.node, head.kid, last)
+
+    def _pass_over(self, dropped: Dropped, batch: _Batch) -> None:
+        known = self.roster.keys.get(dropped.kid)
+        if known is None:
+            return
+        place = (dropped.kid, TELEMETRY)
+        first = self.sequencer.expected(place, known.first_sequence)
+        if first > dropped.last:
+            return
+        log.warning("%s: telemetry %d to %d was dropped", known.name, first, dropped.last)
+        gap = Gap(known.key.cose_key, TELEMETRY, first, dropped.last, DROPPED)
+        batch.dropped.append(dropped)
+        batch.entries.append(self._pen.entry(gap, skips=(*place, first, dropped.last)))
+        for following in self.sequencer.skip(place, dropped.last):
+            batch.add(following)
 
     def _declare_gap(self, refused: Refused, batch: _Batch, now_ms: int) -> None:
         """Let a gap entry stand where nothing can ever stand, so that the stream goes on."""
