@@ -233,7 +233,7 @@ def _place(body: Body) -> tuple[int, int]:
 
 def _refuse_signer(message: Verified, known: KnownKey, kind: _Kind) -> Refused | None:
     if known.holder != kind.holder:
-        sentence = f"a {kind.word} is signed by a {kind.holder}'s key, not by a {known.holder}'s"
+        sentence = f"{kind.word} is for a {kind.holder}'s key to sign, this is a {known.holder}'s"
         return Refused(Reason.WRONG_SIGNER, sentence, message.node)
     if known.node and known.node != message.node:
         sentence = f"{known.holder} {known.name} belongs to node {known.node}, not {message.node}"

@@ -86,7 +86,8 @@ class Receipts:
     def note_again(self, node: str, kid: bytes, stream: str, sequence: int) -> None:
         """Note that a node sent what is stored: it lacks the receipt, so prove from there again."""
         known = self._touch(node, kid, stream, sequence)
-        _prove_from(known, sequence)
+        if sequence <= known.proven_up_to:
+            _prove_from(known, sequence)
 
     def note_gap(self, node: str, kid: bytes, stream: str, last: int) -> None:
         """Note that a gap entry used up the sequences to `last`."""
@@ -94,14 +95,19 @@ class Receipts:
         known.stored_up_to = max(known.stored_up_to, last)
 
     def note_hello(self, hello: Hello, owned: Container[bytes]) -> None:
-        """Note how far a node's own proofs reach. `owned`: the kids that the registry gives it."""
+        """Note how far a node's own proofs reach: it knows, whatever was sent to it.
+
+        To prove what it no longer holds would be as useless as not to prove what it does.
+        `owned`: the kids that the registry gives this node.
+        """
         for head in hello.heads:
             if head.kid not in owned:
                 continue
             known = self._known(hello.node, head.kid, head.stream, head.final_up_to + 1)
-            _prove_from(known, head.final_up_to + 1)
+            _prove_from(known, min(head.final_up_to, known.stored_up_to) + 1)
             if min(head.stored_up_to, head.final_up_to) < known.stored_up_to:
-                self._touch(hello.node, head.kid, head.stream, head.final_up_to + 1)
+                known.has_news = True
+                self._due[hello.node] = None
 
     def note_sealed(self, kids: Iterable[bytes]) -> None:
         """Note that packs of these keys became final."""
@@ -151,7 +157,10 @@ class Receipts:
         known = streams.get((kid, stream))
         if known is None:
             stored = self._store.head(kid, stream)
-            known = _Stream(kid, stream, stored, min(stored, sequence - 1))
+            proven = min(stored, sequence - 1)
+            if stream == "telemetry":
+                proven = min(proven, self._store.packs.sealed_up_to(kid))
+            known = _Stream(kid, stream, stored, proven)
             streams[kid, stream] = known
             self._node_of[kid] = node
         return known
@@ -274,7 +283,9 @@ class _Seal:
 
 
 def _prove_from(stream: _Stream, sequence: int) -> None:
-    stream.proven_up_to = min(stream.proven_up_to, sequence - 1)
+    for told in [place for place in stream.indices if place < sequence]:
+        del stream.indices[told]
+    stream.proven_up_to = sequence - 1
     stream.waits_for_seal = False
 
 

@@ -73,6 +73,13 @@ class Packs:
             for row in connection.execution_options(yield_per=1000).execute(wanted):
                 yield Pack(*row)
 
+    def sealed_up_to(self, kid: bytes) -> int:
+        """Return the sequence before a key's oldest pending pack; before its next one if none."""
+        mine = select(func.min(pack.c.sequence)).where(pack.c.kid == kid)
+        with reading(self._engine) as connection:
+            first = connection.execute(mine.where(pack.c.seal_index.is_(None))).scalar_one()
+            return self.head(connection, kid) if first is None else first - 1
+
     def count(self) -> int:
         """Return how many packs are stored."""
         with reading(self._engine) as connection:
