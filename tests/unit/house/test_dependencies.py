@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,27 @@ def test_locks_hold_everything_that_is_declared():
     wanted = set().union(*(names(extras[extra]) for extra in ("edge", "hub", "testbed")))
     assert {name.lower() for name in wanted - {"gridtally"}} <= run.keys()
     assert names(extras["dev"]) - {"gridtally"} <= dev.keys()
+
+
+def test_every_folder_with_code_is_a_package_that_is_installed():
+    folders = {(ROOT / source.name).parent for source in shipped()}
+    assert [str(f.relative_to(ROOT)) for f in folders if not (f / "__init__.py").exists()] == []
+
+
+def test_every_file_that_is_no_code_is_installed_too():
+    patterns = CONFIG["options.package_data"]["*"].replace(",", " ").split()
+    others = [
+        path
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    ]
+    missed = [p for p in others if not any(in_package(p, pattern) for pattern in patterns)]
+    assert [str(p.relative_to(ROOT)) for p in missed] == []
+
+
+def in_package(path: Path, pattern: str) -> bool:
+    """Whether a pattern of package_data, which starts at the nearest package, takes a file."""
+    package = next(folder for folder in path.parents if (folder / "__init__.py").exists())
+    inside = path.relative_to(package)
+    return len(inside.parts) == pattern.count("/") + 1 and inside.match(pattern)
