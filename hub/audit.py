@@ -36,7 +36,7 @@ from messages.entries import (
 )
 from messages.errors import BadKey, BadSignature, MessageError
 from messages.log.tree import Frontier, leaf_hash
-from messages.publickey import PublicKey, parse_cose_key
+from messages.publickey import KID_BYTES, PublicKey, parse_cose_key
 from messages.reading import Reading
 
 NOTES_MAX: Final = 50
@@ -192,8 +192,7 @@ class _Audit:
         """Each stream's sequences stand in the log once and without holes, but for gap entries."""
         body = event.body
         if isinstance(body, Gap):
-            kid = body.key[:8] if len(body.key) in (8, 32) else parse_gap_key(body.key)
-            self._follow(event.index, (kid, body.stream), body.first, body.last)
+            self._follow(event.index, (_gap_kid(body.key), body.stream), body.first, body.last)
         elif isinstance(body, Reading):
             self._follow(event.index, (event.kid, "register"), body.sequence, body.sequence)
         elif isinstance(body, Ack | Epoch):
@@ -311,10 +310,10 @@ class _Audit:
             self._notes.append(text)
 
 
-def parse_gap_key(raw: bytes) -> bytes:
-    """Return the key id of a COSE_Key in a gap entry; b"" where it is none."""
+def _gap_kid(raw: bytes) -> bytes:
+    """Return the key id that a gap entry names: as such, as a thumbprint, or in a COSE_Key."""
     try:
-        return parse_cose_key(raw).kid
+        return raw[:KID_BYTES] if len(raw) in (KID_BYTES, 32) else parse_cose_key(raw).kid
     except BadKey:
         return b""
 

@@ -29,18 +29,21 @@ from hub.ledger.books import (
 from hub.market.contract import GRID, SUPPLIER
 from messages.entries import Decision
 
-LINES_AN_ENTRY_MAX = 1_000  # corrections of one entry to one slot; numbers stay unique and stable
+LINES_AN_ENTRY_MAX = 100_000  # corrections of one entry to one slot; numbers stay unique and stable
 
 
 def rows_of(event: Event, effects: tuple[Effect, ...]) -> Iterator[BookRow]:
     """Yield the rows that one entry adds to the books or changes in them."""
     if isinstance(event.body, Decision):
         yield _decision_row(event.index, event.body)
+    corrected: dict[int, int] = {}  # slot -> lines this entry has written to it
     for effect in effects:
         if isinstance(effect, SlotSettled):
             yield from _slot_rows(effect)
         elif isinstance(effect, Corrected):
-            yield from _correction_rows(effect)
+            written = corrected.get(effect.slot_ms, 0)
+            yield from _correction_rows(effect, written)
+            corrected[effect.slot_ms] = written + len(effect.lines)
         elif isinstance(effect, ShedOpened):
             yield _shed_row(effect, held_uwh=0)
         elif isinstance(effect, ShedClosed):
@@ -87,9 +90,9 @@ def _traded(slot: SlotSettled, kind: str, counterparties: tuple[str, ...]) -> in
     )
 
 
-def _correction_rows(correction: Corrected) -> Iterator[BookRow]:
+def _correction_rows(correction: Corrected, written: int) -> Iterator[BookRow]:
     yield _energy_row(correction.slot_ms, correction.energy)
-    first = correction.index * LINES_AN_ENTRY_MAX
+    first = correction.index * LINES_AN_ENTRY_MAX + written
     for number, line in enumerate(correction.lines, first):
         yield _line_row(correction.slot_ms, number, line, correction.index)
 

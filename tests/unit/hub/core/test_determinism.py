@@ -1,0 +1,59 @@
+"""The same entries give the same root in any process, whatever its hash seed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[4]
+
+PLAY = """
+from hub.balancing.dep import Dep
+from hub.balancing.policy import view_root
+from tests.support.bench import house, view
+from tests.support.village import KWH, Village, cut, relay
+
+village = Village(parameters={"deficit": "supplier", "surplus": "storage"})
+names = [f"m{n}" for n in range(12)]
+for n, name in enumerate(names):
+    village.meter(name, f"who{n // 2}", "net")
+    village.read(name, 0, 0, 0)
+village.node("pi", tuple(relay(f"r{n}", f"who{n}") for n in range(6)))
+for slot in range(5):
+    village.decide(slot * 3_600_000, *(cut(f"r{n}", f"who{n}", 1_000 + n) for n in range(6)))
+    for n in range(6):
+        village.ack(f"r{n}", slot * 3_600_000 + n, energised=slot % 2 == 0)
+    for n, name in enumerate(names):
+        if (n + slot) % 5:
+            total = (slot + 1) * KWH
+            village.read(name, slot + 1, total * (n % 3), total * ((n + 1) % 2))
+    village.close(slot, "timeout")
+    village.header()
+bench = view(*(house(f"m{n}", 7 * n, {f"a{n}": 20, f"b{n}": -30}) for n in range(9)))
+verdict = Dep().decide(bench)
+print(village.state.root().hex(), village.log.root().hex(), view_root(bench).hex())
+print(verdict)
+print(village.state.progress, village.state.accounts)
+"""
+
+
+def play(seed: str) -> str:
+    """Play in a process of its own."""
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAY],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        cwd=ROOT,
+    )
+    return done.stdout
+
+
+def test_hash_seeds_do_not_matter() -> None:
+    found = {play(seed) for seed in ("0", "1", "4242")}
+    assert len(found) == 1
+    assert len(found.pop().split()[0]) == 64

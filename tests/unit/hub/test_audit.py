@@ -1,0 +1,352 @@
+"""An audit believes the signatures and the rules, and names the first thing that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from hub.audit import Inputs, Report, audit
+from hub.balancing.dep import Dep
+from hub.balancing.policy import View, view_root
+from hub.bookkeeping import rows_of
+from hub.core.state import State
+from hub.core.step import step
+from hub.ledger.books import BookRow, LineRow, SlotRow
+from hub.market.contract import SUPPLIER
+from messages.entries import Close, Decision, Gap, KeyEntry, Output
+from messages.log.tree import leaf_hash, root
+from messages.reading import Reading
+from tests.support.bench import house, view
+from tests.support.signers import ed25519
+from tests.support.village import HOUR, KWH, Village, relay
+
+
+def books_of(village: Village) -> list[BookRow]:
+    """The books as the hub keeps them: the newest row of each key."""
+    state = State()
+    rows: dict[tuple[Any, ...], BookRow] = {}
+    for entry in village.entries:
+        outcome = step(state, entry.event, village.contracts)
+        state.apply(outcome.changes)
+        for row in rows_of(entry.event, outcome.effects):
+            names = [column.name for column in row.TABLE.primary_key]
+            rows[type(row), *(getattr(row, name) for name in names)] = row
+    return list(rows.values())
+
+
+VIEW = view(house("bob", 20, {"heater": 60}))
+
+
+def decision(shown: View, **changes: Any) -> Decision:
+    verdict = Dep().decide(shown)
+    outputs = tuple(
+        Output(o.node, o.relay, o.member, o.load, o.energised, o.cut, o.power_mw)
+        for o in verdict.orders
+    )
+    made = Decision(0, "dep", b"", view_root(shown), "supply", "dep", verdict.reason, outputs)
+    return replace(made, **changes)
+
+
+def begin() -> Village:
+    village = Village(signed=True, parameters={"deficit": "supplier"}, code_id=b"rules")
+    village.meter("ann-pv", "ann", "generation")
+    village.meter("bob-load", "bob", "consumption")
+    village.node("pi", (relay("heater", "bob"),))
+    village.read("ann-pv", 0, exported=0)
+    village.read("bob-load", 0, imported=0)
+    return village
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """A ledger with everything in it, and its books."""
+
+    village: Village
+    books: tuple[BookRow, ...]
+
+    @property
+    def raws(self) -> list[bytes]:
+        return [entry.raw for entry in self.village.entries]
+
+
+def write() -> Village:
+    village = begin()
+    village.put(village.hub, decision(VIEW))
+    village.ack("heater", 5, energised=True)
+    for slot in range(3):
+        village.read("ann-pv", slot + 1, exported=(slot + 1) * 4 * KWH)
+        if slot != 1:
+            village.read("bob-load", slot + 1, imported=(slot + 1) * 6 * KWH)
+        village.close(slot, "timeout")
+        village.header()
+    village.ack("heater", 3 * HOUR, energised=False)
+    village.put(village.hub, Gap(ed25519("ann-pv").public.kid, "register", 5, 6, "dead letter"))
+    village.sequences["ann-pv"] = 6
+    village.read("ann-pv", 4, exported=17 * KWH)
+    village.put(village.hub, Gap(ed25519("pi").public.cose_key, "event", 3, 3, "dead letter"))
+    village.put(village.hub, Gap(b"?", "telemetry", 9, 8, "packs are off the log"))
+    return village
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Ledger:
+    village = write()
+    return Ledger(village, tuple(books_of(village)))
+
+
+def numbered(raws: Iterable[bytes]) -> list[tuple[int, bytes]]:
+    return list(enumerate(raws))
+
+
+def test_a_right_ledger(ledger: Ledger) -> None:
+    report = audit(numbered(ledger.raws), books=ledger.books)
+    assert report.difference == ""
+    assert report.is_right
+    state = ledger.village.state
+    assert report == Report(
+        entries=len(ledger.raws),
+        slots=3,
+        failed_slots=0,
+        corrections=1,
+        headers=3,
+        decisions_repeated=0,
+        lines=report.lines,
+        settlement_sum_utok=0,
+        root=root([leaf_hash(raw) for raw in ledger.raws]),
+        state_root=state.root(),
+        bills_utok=dict(sorted(state.accounts.items())),
+        difference="",
+        notes=(),
+    )
+    assert report.lines > 0
+    assert report.bills_utok["ann"] > 0 > report.bills_utok["bob"]
+
+
+def test_an_audit_needs_no_books(ledger: Ledger) -> None:
+    assert audit(numbered(ledger.raws)).is_right
+    assert audit([]).difference == ""
+
+
+def test_decisions_are_made_again_where_their_views_are_kept(ledger: Ledger) -> None:
+    inputs = Inputs(views={view_root(VIEW): VIEW.dumps()}.get)
+    report = audit(numbered(ledger.raws), inputs, ledger.books)
+    assert (report.difference, report.decisions_repeated) == ("", 1)
+
+
+def test_other_rules_are_noted(ledger: Ledger) -> None:
+    village = begin()
+    village.close(0)
+    village.header(code_id=b"older")
+    report = audit(numbered(e.raw for e in village.entries), Inputs(code_id=b"newer"))
+    assert report.is_right
+    assert report.notes == ("block 0 was settled by other rules than this program's",)
+
+
+def test_entries_without_effect_are_noted(ledger: Ledger) -> None:
+    village = begin()
+    for _ in range(60):
+        village.put(village.hub, Close(1, "complete", (), 0))
+    report = audit(numbered(entry.raw for entry in village.entries))
+    assert report.is_right
+    assert report.notes[0] == (
+        f"entry {len(village.entries) - 60} (close) had no effect: 1 is no slot's start"
+    )
+    assert len(report.notes) == 50
+
+
+# --- what is wrong --------------------------------------------------------------------------
+
+
+def test_every_flipped_byte_is_found(ledger: Ledger) -> None:
+    for index, raw in enumerate(ledger.raws):
+        for place in range(index % 11, len(raw), 61):
+            broken = bytearray(raw)
+            broken[place] ^= 0x10
+            raws = [*ledger.raws[:index], bytes(broken), *ledger.raws[index + 1 :]]
+            report = audit(numbered(raws))
+            assert not report.is_right
+            assert report.difference.startswith("entry")
+
+
+def test_a_missing_entry_is_found(ledger: Ledger) -> None:
+    for index in range(len(ledger.raws) - 1):
+        entries = numbered(ledger.raws)
+        del entries[index]
+        assert audit(entries).difference == (
+            f"entry {index} is missing: the next one there is {index + 1}"
+        )
+
+
+def wrong(village: Village, **inputs: Any) -> str:
+    return audit(numbered(entry.raw for entry in village.entries), Inputs(**inputs)).difference
+
+
+def test_a_stranger_and_a_forger() -> None:
+    village = begin()
+    at = len(village.entries)
+    village.put(ed25519("stranger"), Close(0, "complete", (), 0))
+    kid = ed25519("stranger").public.kid.hex()
+    assert wrong(village) == f"entry {at}: nobody has registered the key {kid}"
+    assert "nobody has registered" in audit([(0, village.entries[1].raw)]).difference
+
+
+def test_an_entry_of_another_network() -> None:
+    village = begin()
+    at = len(village.entries)
+    village.network_id = b"x" * 32
+    village.close(0)
+    assert wrong(village) == (f"entry {at}: the signature does not verify under the registered key")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda v: v.put(ed25519("ann-pv"), Reading("village", "ann-pv", 1, HOUR, None, 5)),
+            "register 1 of meter ann-pv, where 2 had to come",
+        ),
+        (
+            lambda v: v.put(ed25519("ann-pv"), Reading("village", "ann-pv", 3, HOUR, None, 5)),
+            "register 3 of meter ann-pv, where 2 had to come",
+        ),
+        (
+            lambda v: v.put(v.hub, Gap(ed25519("ann-pv").public.kid, "register", 3, 4, "")),
+            "register 3 of meter ann-pv, where 2 had to come",
+        ),
+        (
+            lambda v: v.put(v.hub, Gap(ed25519("ann-pv").public.thumbprint, "register", 2, 1, "")),
+            "register 2 of meter ann-pv, where 2 had to come",
+        ),
+        (
+            lambda v: v.put(v.hub, Gap(b"?", "event", 2, 2, "")),
+            "event 2 of , where 1 had to come",
+        ),
+    ],
+)
+def test_streams_stand_in_order_and_once(spoil: Callable[[Village], Any], sentence: str) -> None:
+    village = begin()
+    spoil(village)
+    assert wrong(village) == f"entry {len(village.entries) - 1}: {sentence}"
+
+
+def test_first_sequences_and_new_keys_are_heeded() -> None:
+    village = begin()
+    key = ed25519("new").public.cose_key
+    entry = KeyEntry("enrol", "meter", "new", key, "pi", "ann", "generation", first_sequence=41)
+    village.put(village.administrator, entry)
+    village.put(ed25519("new"), Reading("village", "new", 41, HOUR, None, 5))
+    assert wrong(village) == ""
+    village.put(ed25519("new"), Reading("village", "new", 41, 2 * HOUR, None, 5))
+    assert wrong(village).endswith("register 41 of meter new, where 42 had to come")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"log_root": b"x" * 32}, "block header 0 has another log root"),
+        ({"state_root": b"x" * 32}, "block header 0 says the state root after entry 7 is 7878"),
+    ],
+)
+def test_headers_that_lie(changes: dict[str, bytes], sentence: str) -> None:
+    village = begin()
+    village.close(0)
+    assert len(village.entries) == 8
+    village.header(**changes)
+    assert wrong(village).startswith(f"entry 8: {sentence}")
+
+
+def test_a_header_that_covers_no_close_is_only_noted() -> None:
+    village = begin()
+    village.close(0)
+    village.header(end_index=3)
+    report = audit(numbered(entry.raw for entry in village.entries))
+    assert report.is_right
+    assert "the header covers entries up to 3" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept", "sentence"),
+    [
+        ({}, b"\xf6", "the decision's view is unreadable"),
+        ({}, replace(VIEW, at_ms=9).dumps(), "the view that is kept is not the one decided on"),
+        (
+            {"outputs": (Output("pi", "heater", "bob", "", False, False, 60_000),)},
+            VIEW.dumps(),
+            "dep orders otherwise for pi/heater on the view that is kept",
+        ),
+        (
+            {"outputs": (Output("pi", "oven", "bob", "", True, True, 60_000),)},
+            VIEW.dumps(),
+            "dep orders otherwise for pi/oven on the view that is kept",
+        ),
+    ],
+)
+def test_decisions_that_do_not_follow(changes: dict[str, Any], kept: bytes, sentence: str) -> None:
+    village = begin()
+    at = len(village.entries)
+    village.put(village.hub, decision(VIEW, **changes))
+    found = wrong(village, views={view_root(VIEW): kept}.get)
+    assert found.startswith(f"entry {at}: {sentence}")
+    assert wrong(village) == ""
+
+
+def test_a_policy_that_is_not_installed_cannot_be_repeated() -> None:
+    village = begin()
+    village.put(village.hub, decision(VIEW, policy="gone"))
+    assert wrong(village, views={view_root(VIEW): VIEW.dumps()}.get) == ""
+
+
+# --- the books ------------------------------------------------------------------------------
+
+
+def spoiled(ledger: Ledger, kind: type[BookRow], **changes: Any) -> str:
+    books = list(ledger.books)
+    place = next(n for n, row in enumerate(books) if isinstance(row, kind))
+    books[place] = replace(books[place], **changes)
+    return audit(numbered(ledger.raws), books=books).difference
+
+
+def test_a_wrong_bill_is_named(ledger: Ledger) -> None:
+    difference = spoiled(ledger, LineRow, amount_utok=-1)
+    assert difference.startswith("the books say LineRow(slot_ms=0, number=0, member='ann'")
+    assert "amount_utok=-1" in difference
+    assert "the entries give LineRow(slot_ms=0, number=0, member='ann', kind='sale'" in difference
+    assert spoiled(ledger, SlotRow, matched_uwh=1).startswith("the books say SlotRow(")
+
+
+def test_a_row_too_many_and_one_too_few(ledger: Ledger) -> None:
+    extra = LineRow(0, 999, "eve", "sale", SUPPLIER, 1, 1, 1, "metered", 0)
+    report = audit(numbered(ledger.raws), books=[*ledger.books, extra])
+    assert report.difference.startswith("the books have a row that no entry explains: LineRow(")
+    report = audit(numbered(ledger.raws), books=ledger.books[1:])
+    assert report.difference.startswith("the books lack 1 rows, the first one is ")
+
+
+def test_rows_of_one_entry_never_share_a_key() -> None:
+    """A close that corrects two meters of one slot writes all its lines."""
+    village = begin()
+    village.close(0, "timeout")
+    for meter_id, total in (("ann-pv", {"exported": 8 * KWH}), ("bob-load", {"imported": 6 * KWH})):
+        village.read(meter_id, 2, **total)
+    village.close(1)
+    lines = [row for row in books_of(village) if isinstance(row, LineRow)]
+    corrected = [row for row in lines if row.kind == "correction"]
+    assert len(corrected) == 4
+    assert sum(row.amount_utok for row in lines) == 0
+    assert audit(numbered(e.raw for e in village.entries), books=books_of(village)).is_right
+
+
+def _mapping(rows: Iterable[BookRow]) -> Mapping[str, int]:
+    totals: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row, LineRow):
+            totals[row.member] = totals.get(row.member, 0) + row.amount_utok
+    return totals
+
+
+def test_bills_are_the_sums_of_the_books(ledger: Ledger) -> None:
+    bills = audit(numbered(ledger.raws)).bills_utok
+    assert _mapping(ledger.books) == dict(bills)
