@@ -41,7 +41,7 @@ from tests.support.signers import ed25519
 MICROGRID = "bench"
 NODE = "dep1"
 SLOT_MS = 60_000
-START_MS = 1_800_000_000_000
+START_MS = 1_760_000_040_000
 METERS = {"pv": "generation", "load": "consumption", "heater": "appliance"}
 KINDS = (Receipt, Refusal, Lease, Beacon, Request)
 Kind = TypeVar("Kind")
