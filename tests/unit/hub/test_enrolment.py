@@ -133,9 +133,7 @@ def test_a_name_stands_once() -> None:
     assert "meters: 'dep1-heater' stands there twice" in findings(changed)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "7", "{", '{"format": 1, "format": 1}', "[" * 5_000]
-)
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", '{"format": 1, "format": 1}', "[" * 5_000])
 def test_what_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(BadEnrolment):
         read_enrolment(text, "bench")
