@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,8 @@ class Source:
                 yield node.module
 
 
-def sources(*below: str) -> list[Source]:
+@cache
+def sources(*below: str) -> tuple[Source, ...]:
     """Return every Python file below these folders (or these files), in order of name."""
     found = []
     for part in below:
@@ -55,14 +57,14 @@ def sources(*below: str) -> list[Source]:
             if file.exists():
                 text = file.read_text()
                 found.append(Source(str(file.relative_to(ROOT)), text, ast.parse(text)))
-    return found
+    return tuple(found)
 
 
-def shipped() -> list[Source]:
+def shipped() -> tuple[Source, ...]:
     """Return every file that is installed."""
     return sources(*PACKAGES)
 
 
-def pure() -> list[Source]:
+def pure() -> tuple[Source, ...]:
     """Return every file of the pure parts."""
     return sources(*PURE)
