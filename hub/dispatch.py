@@ -235,7 +235,7 @@ def _relay(state: State, news: Newsroom, name: RelayName, now_ms: int) -> RelayS
         is_critical=relay.is_critical,
         is_cut=_is_cut(relay, contact, None if seen is None else seen.energised),
         since_ms=None if seen is None or seen.since_ms is None else now_ms - seen.since_ms,
-        held_power_mw=contact.power_mw if contact is not None and contact.wants_cut else None,
+        held_power_mw=None if contact is None else contact.power_mw,
         min_on_ms=relay.min_on_ms,
         min_off_ms=relay.min_off_ms,
     )
