@@ -19,6 +19,8 @@ from edge.errors import EdgeError
 from edge.outbox import Outbox
 from hub.errors import HubError
 from hub.ledger.store import Store
+from hub.market.catalog import CONTRACTS
+from hub.recorder import Recorder
 from messages import cose
 from messages.entries import Seal, content_type, parse_as, parse_entry
 from messages.live import parse_live
@@ -135,7 +137,7 @@ class LedgerPromises:
         self._ahead = deque(self.receipts)
 
     def _check_against_whole(self, told: Told) -> None:
-        """What a receipt says is true of the undisturbed ledger; so a prefix of it says the same."""
+        """Hold a receipt against the undisturbed ledger, of which each state is a prefix."""
         size = told.head.size
         hold(self._roots[size] == told.head.root, f"a receipt's root over {size} is not its root")
         for line in told.receipt.streams:
@@ -160,6 +162,7 @@ class LedgerPromises:
         try:
             with Store.open(f"sqlite:///{ledger}", ballast_bytes=BALLAST_BYTES) as store:
                 size, root = store.size, store.root()
+                Recorder(store, CONTRACTS).next_header()  # it replays, and can go on
         except HubError as error:
             hold(
                 not self._size, f"{self._size} entries were promised, and the hub refuses: {error}"

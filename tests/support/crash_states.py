@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HEAD = struct.Struct("<cHHqI")
@@ -129,18 +129,39 @@ class Disk:
 
 
 def crash_states(
-    records: list[Record], count: int, seed: int
+    records: list[Record], count: int, seed: int, before: Mapping[str, bytes] | None = None
 ) -> Iterator[tuple[int, dict[str, bytes]]]:
-    """Yield `count` pairs (records played, folder after a power cut there), in record order."""
+    """Yield `count` pairs (records played, folder after a power cut there), in record order.
+
+    `before` is what the folder held, durably, when the record began.
+    """
     rng = random.Random(seed)
     points = sorted(rng.randint(0, len(records)) for _ in range(count))
-    disk = Disk()
+    disk = Disk({name: Inode(bytearray(content)) for name, content in (before or {}).items()})
+    disk.durable_names = dict(disk.names)
     played = 0
     for point in points:
         while played < point:
             disk.play(records[played])
             played += 1
         yield played, disk.after_power_cut(rng)
+
+
+def below(records: list[Record], folder: str) -> list[Record]:
+    """Return the record as one folder saw it: its files under their own names, and every socket.
+
+    Each record keeps its place. `folder` ends with a slash, or is empty for all.
+    """
+    return [
+        replace(
+            record,
+            path=record.path.removeprefix(folder),
+            second=record.second.removeprefix(folder),
+        )
+        if record.path.startswith(folder) or record.op in SOCKET
+        else replace(record, path="elsewhere.lock")
+        for record in records
+    ]
 
 
 def write_folder(folder: Path, state: dict[str, bytes]) -> None:
