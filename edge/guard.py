@@ -12,7 +12,7 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -71,21 +71,34 @@ class Guard:
     _nonce_ms: int = 0
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
-    def serve(self) -> None:
-        """Serve until the process is told to end; the relays are the caller's to leave safe."""
+    def __post_init__(self) -> None:
+        """Listen at the door."""
         self.door.setblocking(False)
         self._selector.register(self.door, selectors.EVENT_READ)
+
+    def close(self) -> None:
+        """Hang up on the agent and stop listening; the door is the caller's."""
+        if self._agent is not None:
+            self._agent.link.close()
+        self._selector.close()
+
+    def serve(self) -> None:
+        """Serve until the process is told to end; the relays are the caller's to leave safe."""
         notifier = SystemdNotifier()
         notifier.notify("READY=1")
         while True:
-            for key, _ in self._selector.select(self._wait_ms() / 1000):
-                if key.fileobj is self.door:
-                    self._welcome()
-                else:
-                    self._listen()
-            self._keep_time()
-            self._tell()
+            self.turn()
             notifier.notify("WATCHDOG=1")
+
+    def turn(self) -> None:
+        """Wait until somebody says something or something is due, and do it."""
+        for key, _ in self._selector.select(self._wait_ms() / 1000):
+            if key.fileobj is self.door:
+                self._welcome()
+            else:
+                self._listen()
+        self._keep_time()
+        self._tell()
 
     def _wait_ms(self) -> int:
         """Return how long nothing is due if nobody says anything."""
@@ -174,7 +187,8 @@ def run(config: EdgeConfig, trust: Trust) -> None:
     try:
         with _listening(Path(config.guard.socket)) as door:
             rules = {each.relay: _rules(each) for each in config.relay}
-            Guard(Relays(config.node, trust, coils, rules), door).serve()
+            with closing(Guard(Relays(config.node, trust, coils, rules), door)) as guard:
+                guard.serve()
     finally:
         for coil in coils.values():
             coil.close()

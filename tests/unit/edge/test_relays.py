@@ -5,36 +5,11 @@ import pytest
 from edge.clock import boot_id
 from edge.lease import Rules
 from edge.relays import Relays
-from hardware.errors import SwitchFailed
 from messages.entries import sign_entry
 from messages.publickey import PublicKey
+from tests.support.coil import Coil
 from tests.support.edge_hub import FakeHub
 from tests.support.signers import ed25519
-
-
-class Coil:
-    """A relay that records how it was switched."""
-
-    def __init__(self):
-        self.history = []
-        self.stuck = False
-        self.is_unreadable = False
-        self._energised = False
-
-    @property
-    def is_energised(self):
-        if self.is_unreadable:
-            raise SwitchFailed("cannot be read")
-        return self._energised
-
-    def switch(self, energised):
-        self.history.append(energised)
-        if self.stuck:
-            raise SwitchFailed("GPIO17: wrote high, reads low")
-        self._energised = energised
-
-    def close(self):
-        self._energised = False
 
 
 class Bench:
