@@ -10,7 +10,10 @@ import pytest
 
 import edge.config
 import hub.config
+import hub.policyfile
 from hardware import catalog
+from hub.balancing.catalog import POLICIES
+from hub.market.catalog import CONTRACTS
 from tests.support.source import ROOT
 
 TEXT = (ROOT / "docs" / "configuration.md").read_text()
@@ -49,11 +52,15 @@ def test_every_option_of_a_device_is_documented():
     assert options() - QUOTED == set()
 
 
-def test_every_name_in_a_hardware_catalog_is_documented():
-    assert {*catalog.METERS, *catalog.RELAYS, *catalog.BUSES} - QUOTED == set()
+def test_every_name_in_a_catalog_is_documented():
+    hardware = {*catalog.METERS, *catalog.RELAYS, *catalog.BUSES}
+    assert (hardware | {*CONTRACTS, *POLICIES}) - QUOTED == set()
 
 
-@pytest.mark.parametrize(("name", "module"), [("edge", edge.config), ("hub", hub.config)])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("edge", edge.config), ("hub", hub.config), ("policy", hub.policyfile)],
+)
 def test_the_examples_are_those_of_the_programs(name, module):
     shown = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", TEXT, re.DOTALL)
     assert shown is not None
