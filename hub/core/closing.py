@@ -97,10 +97,9 @@ def _fault(state: State, slot: Slot) -> str:
 def _skip_to(draft: Draft, start_ms: int) -> None:
     """Before the first slot: nothing is settled, the last register up to it is where it begins."""
     for at_ms, meter_id in sorted(key for key in draft.state.edges if key[0] <= start_ms):
-        cursor, register = draft.cursor(meter_id), draft.state.edges[at_ms, meter_id]
-        if cursor is not None and at_ms > cursor.at_ms:
-            found = span(cursor, at_ms, register, draft.state.slot_ms)
-            draft.put("cursor", meter_id, moved(cursor, at_ms, register, found))
+        cursor, register = draft.known_cursor(meter_id), draft.state.edges[at_ms, meter_id]
+        found = span(cursor, at_ms, register, draft.state.slot_ms)
+        draft.put("cursor", meter_id, moved(cursor, at_ms, register, found))
         draft.put("edge", (at_ms, meter_id), None)
 
 
@@ -127,9 +126,7 @@ def _slot_energy(
 
 def _estimate(draft: Draft, slot: Slot, meter_id: str, meter: Meter) -> SlotEnergy:
     """Take the meter's last metered slot, the same one for as long as its registers are missing."""
-    cursor = draft.cursor(meter_id)
-    if cursor is None:
-        raise AssertionError(f"meter {meter_id} was never read")
+    cursor = draft.known_cursor(meter_id)
     if cursor.at_ms >= slot.start_ms:  # the first slot that it misses
         cursor = cursor._replace(
             estimate_import_uwh=cursor.last_import_uwh, estimate_export_uwh=cursor.last_export_uwh

@@ -32,8 +32,15 @@ class Draft:
         return self.state.row(table, key)
 
     def cursor(self, meter_id: str) -> Cursor | None:
-        """Return a meter's cursor as it is now."""
+        """Return a meter's cursor as it is now; None where it was never read."""
         found: Cursor | None = self.row("cursor", meter_id)
+        return found
+
+    def known_cursor(self, meter_id: str) -> Cursor:
+        """Return the cursor of a meter that was read before."""
+        found = self.cursor(meter_id)
+        if found is None:
+            raise AssertionError(f"meter {meter_id} was never read")
         return found
 
     def net_uwh(self, slot_ms: int, member: str) -> int | None:

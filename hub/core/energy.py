@@ -80,8 +80,7 @@ def settle_span(
     The meter's cursor in the draft is the one before the register; move it afterwards.
     """
     if found.reset:
-        cursor = draft.cursor(meter_id)
-        epoch = cursor.epoch if cursor else 0
+        epoch = draft.known_cursor(meter_id).epoch
         _forget_nets(draft, meter_id, found.start_ms, at_ms)
         return [RegisterReset(index, meter_id, at_ms, epoch, found.reset)]
     slot_ms, first_slot_ms, next_slot_ms = _clock(draft)
@@ -101,9 +100,7 @@ def correct(
     The member's net energy of that slot decides between price and feed-in price; once it is no
     longer kept, the meter is taken by itself.
     """
-    meter, cursor = draft.state.meters[meter_id], draft.cursor(meter_id)
-    if cursor is None:
-        raise AssertionError(f"meter {meter_id} has an estimate but no register")
+    meter, cursor = draft.state.meters[meter_id], draft.known_cursor(meter_id)
     estimate_uwh = cursor.estimate_export_uwh - cursor.estimate_import_uwh
     metered_uwh = share[1] - share[0]
     energy = SlotEnergy(

@@ -53,14 +53,11 @@ def _settle_late(
 
 
 def _fault(state: State, reading: Reading, register: Register, slot_ms: int) -> str:
-    meter = state.meters.get(reading.meter_id)
-    if meter is None:
-        return f"no meter {reading.meter_id} is enrolled"
     if reading.at_ms < 0 or reading.at_ms % slot_ms:
         return f"meter {reading.meter_id}: {reading.at_ms} is no edge of a slot"
     if max(reading.import_uwh or 0, reading.export_uwh or 0) > REGISTER_UWH_MAX:
         return f"meter {reading.meter_id}: a total above 1 TWh"
-    missing = lacks(meter.purpose, register)
+    missing = lacks(state.meters[reading.meter_id].purpose, register)
     return f"meter {reading.meter_id} shows no {missing} total" if missing else ""
 
 

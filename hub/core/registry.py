@@ -64,10 +64,7 @@ def _founded(key: PublicKey, holder: str, name: str, roles: tuple[str, ...]) -> 
 
 def change_key(state: State, event: Event, entry: KeyEntry) -> Outcome:
     """Enrol, rotate or revoke a key, or give its holder other roles."""
-    action = _ACTIONS.get(entry.action)
-    if action is None:
-        return ignore(event, f"no action {entry.action!r}: enrol, rotate, revoke or role")
-    return action(state, event, entry)
+    return _ACTIONS[entry.action](state, event, entry)  # `rights` knows no others
 
 
 def _enrol(state: State, event: Event, entry: KeyEntry) -> Outcome:

@@ -182,6 +182,14 @@ def test_a_contract_in_force_that_is_not_installed() -> None:
     assert failed.reason == "contract 'shop' is not in force"
 
 
+def test_a_contract_may_remember_nothing_new() -> None:
+    village, ann = open_shop(lambda _request, _budget: CallResult(answer={"open": True}))
+    (served,) = call(village, ann)
+    assert isinstance(served, CallServed)
+    assert served.answer == {"open": True}
+    assert village.state.memory == {}
+
+
 @pytest.mark.parametrize("call_id", [b"short", b"0" * 33])
 def test_an_id_has_its_length(call_id: bytes) -> None:
     village, ann = open_shop()

@@ -292,6 +292,47 @@ def test_missing_registers_are_named(village: Village) -> None:
     assert missing_registers(village.state, 0) == ()
 
 
+def test_nets_are_kept_for_a_while_and_then_each_meter_counts_by_itself(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.core.closing.NETS_KEPT", 2)
+    village.meter("ann-house", "ann", "consumption")
+    village.read("ann-house", 0, imported=0)
+    for slot in range(4):
+        village.read("ann-house", slot + 1, imported=(slot + 1) * 5 * KWH)
+        read(village, slot + 1, None, 0)
+        village.close(slot)
+    assert village.state.nets == {(2 * HOUR, "ann"): -5 * KWH, (3 * HOUR, "ann"): -5 * KWH}
+    assert village.state.accounts["ann"] == -20 * PRICE
+    village.read("ann-pv", 1, exported=1005 * KWH)  # too late: earns the feed-in price
+    assert village.state.accounts["ann"] == -20 * PRICE + 5 * FEED_IN
+    village.read("ann-pv", 3, exported=1015 * KWH)  # one slot too late, one in time
+    assert village.state.accounts["ann"] == -15 * PRICE + 10 * FEED_IN
+    assert total(village) == 0
+
+
+def test_late_registers_of_unsettled_meters_cost_nothing(village: Village) -> None:
+    village.meter("feeder", "ann", "boundary")
+    village.read("feeder", 0, 0, 0)
+    read(village, 1, 0, 0)
+    village.close(0)
+    before = dict(village.state.accounts)
+    (effect,) = village.read("feeder", 1, 7, 0)
+    assert isinstance(effect, Corrected)
+    assert (effect.energy.import_uwh, effect.lines) == (7, ())
+    assert village.state.accounts == before
+
+
+def test_an_estimate_becomes_final_only_with_the_last_missing_meter(village: Village) -> None:
+    village.meter("ann-house", "ann", "consumption")
+    village.read("ann-house", 0, imported=0)
+    village.close(0, "timeout")
+    village.read("ann-pv", 1, exported=5 * KWH)  # fell: nothing will ever correct it
+    assert village.state.nets == {(0, "ann"): 0, (0, "bob"): 0}
+    village.read("ann-house", 1, imported=3 * KWH)
+    assert village.state.nets == {(0, "bob"): 0}
+
+
 # --- registers that cannot be ---------------------------------------------------------------
 
 

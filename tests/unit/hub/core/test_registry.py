@@ -195,6 +195,11 @@ def test_a_revoked_key_counts_no_more(village: Village) -> None:
     )
 
 
+def test_a_revocation_names_a_key(village: Village) -> None:
+    reason = ignored(put(village, KeyEntry("revoke", "meter", "m1", b"?")))
+    assert reason.startswith("not a COSE_Key")
+
+
 def test_a_new_device_under_an_old_name_starts_from_its_own_register(village: Village) -> None:
     village.meter("m1", "ann", "net")
     village.read("m1", 0, 5 * KWH, 0)
