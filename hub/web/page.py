@@ -146,7 +146,8 @@ def strip_html(picture: Picture) -> str:
         (sinks if residual >= 0 else sources).append(("unaccounted", "unaccounted", abs(residual)))
     unknown = _unknown_count(picture.members)
     note = f'<p class="legend">{unknown} meters without a fresh sample are not in these sums</p>'
-    return f"{_bar(sources)}{_bar(sinks)}{note if unknown else ''}"
+    scale = max(sum(power for _, _, power in side) for side in (sources, sinks))
+    return f"{_bar(sources, scale)}{_bar(sinks, scale)}{note if unknown else ''}"
 
 
 def _unknown_count(members: tuple[MemberView, ...]) -> int:
@@ -158,13 +159,16 @@ def _unknown_count(members: tuple[MemberView, ...]) -> int:
     )
 
 
-def _bar(parts: list[tuple[str, str, int]]) -> str:
-    total = sum(power for _, _, power in parts) or 1
+def _bar(parts: list[tuple[str, str, int]], scale_mw: int) -> str:
+    """One row of the strip; both rows have one scale, and what no meter shows is left grey."""
+    total = sum(power for _, _, power in parts)
+    shown = [part for part in parts if part[2]]
+    if scale_mw - total > scale_mw // 100:
+        shown.append(("unmetered", "not metered", scale_mw - total))
     cells = "".join(
-        f'<div class="{kind}" style="flex:{max(power, total // 200)} 0 0" '
+        f'<div class="{kind}" style="flex:{max(power, scale_mw // 200)} 0 0" '
         f'title="{word} {power_text(power)}">{word} {power_text(power)}</div>'
-        for kind, word, power in parts
-        if power
+        for kind, word, power in shown
     )
     return f'<div class="strip" style="margin-bottom:4px">{cells}</div>'
 

@@ -47,6 +47,12 @@ def test_strip_names_the_residual_and_counts_the_silent() -> None:
     assert "2 meters without a fresh sample" in html
 
 
+def test_both_rows_of_the_strip_have_one_scale() -> None:
+    html = strip_html(picture(member("dep2", 40_000)))  # 20 W generated, 60 W used, no tie meter
+    assert "not metered 40.0 W" in html.split("</div></div>")[0]
+    assert "not metered" not in strip_html(picture(member("dep2", 0, generation_mw=60_000)))
+
+
 def test_slots_show_who_sold_to_whom_and_what_was_curtailed() -> None:
     html = slots_html((slot(curtailed_uwh=40_000_000),))
 
