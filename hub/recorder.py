@@ -19,7 +19,7 @@ from hub.core.events import Event, read_event
 from hub.core.pricing import policy_at
 from hub.core.state import State
 from hub.core.step import step
-from hub.errors import LedgerCorrupt, NoSuchEntry
+from hub.errors import LedgerCorrupt
 from hub.ledger.books import BookRow
 from hub.ledger.records import Checkpoint, NewEntry, NewPack, Snapshot
 from hub.ledger.store import Store
@@ -101,12 +101,8 @@ class Recorder:
         return "; ".join(reasons) if reasons else None
 
     def holds(self, entry_id: bytes) -> bool:
-        """Whether an entry with this leaf hash is on the ledger."""
-        try:
-            self.store.find(entry_id)
-        except NoSuchEntry:
-            return False
-        return True
+        """Whether an entry with this leaf hash, other than a reading, is on the ledger."""
+        return self.store.holds(entry_id)
 
     def _step(self, event: Event) -> tuple[Effect, ...]:
         outcome = step(self.state, event, self._contracts)
