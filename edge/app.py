@@ -73,11 +73,9 @@ def load_trust(config: EdgeConfig) -> Trust:
     except (MessageError, UnicodeDecodeError) as error:
         raise ConfigError((f"{path}: {error}",)) from None
     if trust.simulation != (config.simulation is not None):
-        kinds = ("a simulated ledger", "a real one")
-        theirs, ours = kinds if trust.simulation else kinds[::-1]
-        raise ConfigError(
-            (f"{path}: is the trust of {theirs}, and this configuration is for {ours}",)
-        )
+        theirs, ours = ("simulated", "real") if trust.simulation else ("real", "simulated")
+        text = f"is the trust of a {theirs} ledger, and this is a {ours} node's configuration"
+        raise ConfigError((f"{path}: {text}",))
     return trust
 
 
