@@ -108,7 +108,7 @@ def read_policy(
     document = document.with_findings(_odd_values(document))
     if document.value is None:
         raise ConfigError(tuple(finding.text(name) for finding in document.findings))
-    entry = _entry(document.value, from_slot_ms, contracts, policies)
+    entry = policy_entry(document.value, from_slot_ms, contracts, policies)
     fault = policy_fault(entry, contracts, policies)
     if fault:
         raise ConfigError((f"{name}: {fault}",))
@@ -142,9 +142,10 @@ def _odd_values(document: Document[PolicyFile]) -> list[Finding]:
     return found
 
 
-def _entry(
+def policy_entry(
     file: PolicyFile, from_slot_ms: int, contracts: Contracts, policies: Policies
 ) -> PolicyEntry:
+    """Return the entry that says what a policy file says; `policy_fault` checks it."""
     return PolicyEntry(
         from_slot_ms=from_slot_ms,
         contract=file.contract,
