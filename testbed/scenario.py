@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from random import Random
 
+from hub.policyfile import PolicyFile
 from messages.config import Document, Finding, name_complaint, read, setting
 from testbed.errors import BadScenario
 from testbed.series import ClearSky, Household, Series, Steps
@@ -99,33 +100,16 @@ class BusTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PriceTable:
-    """A price from a minute of the day (UTC) on."""
-
-    minute: int = setting(low=0, high=1439)
-    utok_per_kwh: int = setting(low=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketTable:
-    """The contract, its parameters, the regulator's prices by time of day, the dispatch policy."""
-
-    contract: str = "dep_balance"
-    deficit: str = setting(choices=("curtail", "supplier"))
-    surplus: str = setting(choices=("grid", "storage", "curtail"))
-    dispatch: str = "none"
-    prices: tuple[PriceTable, ...]
-    feed_in: tuple[PriceTable, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A whole scenario file. `homes` true: members, slots and times come from `--homes`."""
+    """A whole scenario file. `policy` is what `gridtally-hub policy` reads from a file of its own.
+
+    `homes` true: members, slots and times come from `--homes`.
+    """
 
     title: str
     microgrid: str = setting(check=name_complaint)
     start: str = setting(check=_time_complaint)
-    market: MarketTable
+    policy: PolicyFile
     scale: str = ""
     homes: bool = False
     slots: int = setting(default=24, low=1)

@@ -84,7 +84,7 @@ def test_all_findings_are_told_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(
         'title = "x"\nmicrogrid = "Ups"\nstart = "2026-01-01T00:00:00"\nslotms = 5\n'
-        '[market]\ndeficit = "curtial"\nsurplus = "grid"\nprice = 1\n'
+        '[policy]\ncontract = "dep_balance"\ndispatch = 1\nprice = []\n'
     )
     with pytest.raises(BadScenario) as raised:
         load_scenario(str(path))
@@ -95,8 +95,8 @@ def test_all_findings_are_told_with_their_lines(tmp_path: Path) -> None:
         ":2: microgrid:",
         ':3: start: "2026-01-01T00:00:00" lacks its zone',
         ':4: unknown key "slotms"',
-        ':6: market: deficit: "curtial" is none of "curtail", "supplier"; did you mean',
-        ':8: market: unknown key "price": did you mean',
+        ":7: policy: dispatch must be text, got 1",
+        ':5: policy: missing key "feed_in"',
     ):
         assert expected in text
 
