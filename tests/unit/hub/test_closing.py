@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.closing import COMPLETE, DEADLINE, CloseRule, Wait
+from hub.closing import COMPLETE, TIMEOUT, CloseRule, Wait
 
 RULE = CloseRule(slot_ms=900_000, close_after_ms=30_000, backlog_wait_ms=600_000)
 END_MS = 1_800_000_000_000
@@ -16,12 +16,12 @@ END_MS = 1_800_000_000_000
         (0, 10**9, 0, False, COMPLETE),
         (-50, 10**9, 0, False, COMPLETE),  # the hub's clock is a little behind the edges'
         (29_999, 10**9, 1, False, None),
-        (30_000, 10**9, 1, False, DEADLINE),
+        (30_000, 10**9, 1, False, TIMEOUT),
         (10**9, 29_999, 1, False, None),  # the hub was down at the slot's end: it waits its turn
-        (10**9, 30_000, 1, False, DEADLINE),
+        (10**9, 30_000, 1, False, TIMEOUT),
         (30_000, 10**9, 1, True, None),
         (599_999, 10**9, 1, True, None),
-        (600_000, 10**9, 1, True, DEADLINE),
+        (600_000, 10**9, 1, True, TIMEOUT),
         (600_000, 599_999, 3, True, None),
         (-5_000, 10**9, 1, False, None),
     ],
