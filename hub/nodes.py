@@ -6,7 +6,7 @@ nodes' next words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from messages.live import Live
 from messages.status import Hello, Status
@@ -99,6 +99,16 @@ class Newsroom:
         """Note a meter's newest sample."""
         self.hear(node, sample.heard_ms)
         self.samples[sample.live.meter_id] = sample
+
+    def hold_instant(self, at_ms: int, now_ms: int) -> None:
+        """Let samples of this simulated instant be of now: its time stood still since they came.
+
+        A sample that echoes no beacon of ours stays of unknown age, one of another instant as old
+        as it is.
+        """
+        for meter_id, sample in self.samples.items():
+            if sample.live.at_ms == at_ms and sample.beacon_ms is not None:
+                self.samples[meter_id] = replace(sample, beacon_ms=now_ms)
 
     def newest_nonce(self, node: str) -> bytes | None:
         """Return the newest nonce of a node's guard, None if it told none yet."""

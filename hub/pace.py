@@ -159,7 +159,7 @@ class SimulatedPace:
     def decide_for(self, at_ms: int) -> None:
         """Ask the dispatch policy, and send what it changes."""
         now_ms = monotonic_ms()
-        self._switchboard.decide(Clocks(now_ms, at_ms))
+        self._switchboard.decide_at_instant(Clocks(now_ms, at_ms))
         self._switchboard.renew(now_ms)
 
     def unsettled(self) -> tuple[RelayName, ...]:

@@ -84,6 +84,11 @@ class Switchboard:
         decision = proposal.decision
         self._spine.recorder.store.views.keep(decision.view_root, decision.at_ms, proposal.body)
 
+    def decide_at_instant(self, clocks: Clocks) -> bool:
+        """Decide in simulated time, which stood still since the samples of this instant came."""
+        self._news.hold_instant(clocks.at_ms, clocks.now_ms)
+        return self.decide(clocks)
+
     def renew(self, now_ms: int) -> None:
         """Send the leases that are due."""
         for lease in self._leases.due(now_ms, self._news.newest_nonce, self._news.energised):
