@@ -17,6 +17,7 @@ RELAY_ROW = 26
 GAP = 22
 FEEDER = 64
 LINE_MIN, LINE_MAX = 2, 16
+LABEL_MAX = 11
 STILL_MW = 50  # below the noise of an INA219 on a 0.1 ohm shunt
 
 BADGES: dict[Badge, tuple[str, str]] = {
@@ -193,15 +194,18 @@ def _relay_row(relay: RelayView, x: int, y: int) -> str:
         f'<g class="relay {state}" transform="translate({x} {y})"><title>{meaning}</title>'
         f'<circle cx="16" cy="13" r="2.5"/><circle cx="40" cy="13" r="2.5"/>'
         f'<path class="blade" d="{blade}"/>'
-        f'<text x="52" y="17">{escape(_short(relay.relay))}</text>'
+        f'<text x="52" y="17">{escape(_label(relay))}</text>'
         f'<rect class="lease-back" x="146" y="9" width="64" height="6" rx="3"/>'
         f'<rect class="lease" x="146" y="9" width="{bar}" height="6" rx="3"/>'
         f'<text class="side" x="{CARD_WIDTH - 2}" y="17">{lease}</text></g>'
     )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else name[:13] + "…"
+def _label(relay: RelayView) -> str:
+    """The relay's name without what the card says already, short enough for its row."""
+    name = relay.relay.removeprefix(f"{relay.member}-").removeprefix(f"{relay.node}-")
+    name = name.removesuffix("-relay") or relay.relay
+    return name if len(name) <= LABEL_MAX else name[: LABEL_MAX - 1] + "…"
 
 
 def _boundary_box(picture: Picture, x: int, y: int) -> str:

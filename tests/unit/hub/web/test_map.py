@@ -66,6 +66,15 @@ def test_a_cut_load_is_an_open_switch_with_its_lease_running_down() -> None:
     assert "heater: load cut; lease 2 s; deficit 40.0 W" in svg
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("dep2-fan-relay", "fan"), ("heater", "heater"), ("dep2-electrolyser-1", "electrolys…")],
+)
+def test_a_relay_is_named_without_what_its_card_says(name: str, label: str) -> None:
+    svg = draw_map(picture(member("dep2", 1, relays=(relay(name, fed=True),)), member("x", 1)))
+    assert label in texts(svg)
+
+
 @pytest.mark.parametrize("narrow", [False, True])
 def test_hostile_names_are_text(narrow: bool) -> None:
     evil = replace(relay(HOSTILE, fed=None), reason=HOSTILE)
@@ -75,6 +84,7 @@ def test_hostile_names_are_text(narrow: bool) -> None:
     assert "<script" not in svg
     ElementTree.fromstring(svg)
     assert HOSTILE in texts(svg)
+    assert HOSTILE[:10] + "…" in texts(svg)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 6, 7, 13, 40])
