@@ -261,6 +261,7 @@ def test_a_register_over_several_slots_is_shared_out(village: Village) -> None:
     assert shares == [(0, 3), (1, 4)]
     row = next(row for row in settled(effects).energies if row.meter_id == "bob-load")
     assert (row.import_uwh, row.quality) == (4, "shared")
+    assert [p.estimated for p in settled(effects).positions] == [False, True]
     assert total(village) == 0
 
 

@@ -36,6 +36,17 @@ def test_a_header_covers_the_results_since_the_last_close(village: Village) -> N
     assert next_header(village.state) == (5, dues[5])
 
 
+def test_every_correction_of_an_entry_is_a_result(village: Village) -> None:
+    for slot in range(3):
+        village.close(slot, "timeout")
+    late = village.read("m", 2, 5 * KWH, 0)
+    village.read("m", 4, 9 * KWH, 0)
+    last = village.close(3)
+    assert [type(effect) for effect in (*late, *last[:1])] == [Corrected] * 3
+    due = village.state.dues[len(village.entries)]
+    assert due.results_root == root([result_leaf(effect) for effect in (*late, *last)])  # type: ignore[arg-type]
+
+
 def test_headers_come_in_order_and_any_number_of_entries_later(village: Village) -> None:
     for slot in range(3):
         village.close(slot, "timeout")
