@@ -115,7 +115,7 @@ class Hub:
         config, pen = opened.config, opened.pen
         simulated = config.simulation is not None
         self._opened = opened
-        self._arrivals = Arrivals(linger_s=0.0 if simulated else LINGER_S, clock_s=time.monotonic)
+        self._arrivals = Arrivals(linger_s=LINGER_S, clock_s=time.monotonic)
         self._link = (connect or _broker_of(config))(self._arrivals)
         self._post = Post(self._link, pen, config.microgrid)
         self._spine = Spine(opened.recorder, pen, self._post, opened.rules)

@@ -104,7 +104,7 @@ class Closer:
         entries.append(self._pen.entry(Close(start_ms, reason, missing, at_ms)))
         sealed = [(pack.kid, pack.sequence) for pack in packs]
         recorded = self._spine.record(entries, sealed=sealed)
-        self._spine.receipts.note_sealed({pack.kid for pack in packs})
+        self._spine.receipts.note_sealed(packs, recorded.indices[0])
         self.add_headers()
         for effect in recorded.effects:
             if isinstance(effect, SlotSettled):

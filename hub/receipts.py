@@ -15,7 +15,7 @@ from typing import Final
 
 from hub.intake import Verified
 from hub.ledger.proofs import Place, make_proof
-from hub.ledger.records import Checkpoint
+from hub.ledger.records import Checkpoint, PendingPack
 from hub.ledger.store import Store
 from messages.log import tree
 from messages.receipt import RECEIPT_BYTES_MAX, Receipt, SealedPack, SealReceipt, StreamReceipt
@@ -79,9 +79,11 @@ class Receipts:
     def note_stored(self, message: Verified, index: int | None) -> None:
         """Note a committed message; `index` is its entry's, None for a pack."""
         known = self._touch(message.node, message.kid, message.stream, message.sequence)
-        known.stored_up_to = max(known.stored_up_to, message.sequence)
         if index is not None:
             known.indices[message.sequence] = index
+        elif known.proven_up_to + 1 == message.sequence:
+            known.waits_for_seal = True  # it is the first that is not proven, and new
+        known.stored_up_to = max(known.stored_up_to, message.sequence)
 
     def note_again(self, node: str, kid: bytes, stream: str, sequence: int) -> None:
         """Note that a node sent what is stored: it lacks the receipt, so prove from there again."""
@@ -109,12 +111,13 @@ class Receipts:
                 known.has_news = True
                 self._due[hello.node] = None
 
-    def note_sealed(self, kids: Iterable[bytes]) -> None:
-        """Note that packs of these keys became final."""
-        for kid in kids:
-            node = self._node_of.get(kid, "")
-            known = self._streams.get(node, {}).get((kid, "telemetry"))
+    def note_sealed(self, packs: Iterable[PendingPack], index: int) -> None:
+        """Note that packs became final with the seal entry at `index`."""
+        for pack in packs:
+            node = self._node_of.get(pack.kid, "")
+            known = self._streams.get(node, {}).get((pack.kid, "telemetry"))
             if known is not None:  # else its node's next hello says from where to prove
+                known.indices[pack.sequence] = index
                 known.waits_for_seal = False
                 known.has_news = True
                 self._due[node] = None
@@ -192,11 +195,11 @@ class Receipts:
         return items
 
     def _find(self, stream: _Stream, first: int, last: int) -> Mapping[int, int | None]:
-        if stream.stream == "telemetry":
-            return self._store.packs.seals(stream.kid, first, last)
         known = stream.indices
         if all(sequence in known for sequence in range(first, last + 1)):
             return {sequence: known[sequence] for sequence in range(first, last + 1)}
+        if stream.stream == "telemetry":
+            return self._store.packs.seals(stream.kid, first, last)
         return self._store.positions(stream.kid, stream.stream, first, last)
 
     # --- how it is written -----------------------------------------------------------------

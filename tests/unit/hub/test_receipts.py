@@ -59,8 +59,9 @@ class Desk:
         seal = Seal(0, len(pending), root([pack.leaf_hash for pack in pending]))
         raw = sign_entry(self.hub.hub, seal, self.hub.trust.network_id)
         entry = self.hub.entry(self.hub.hub, raw, "seal")
-        self.hub.store.append([entry], sealed=[(pack.kid, pack.sequence) for pack in pending])
-        self.receipts.note_sealed({pack.kid for pack in pending})
+        sealed = [(pack.kid, pack.sequence) for pack in pending]
+        (index,) = self.hub.store.append([entry], sealed=sealed)
+        self.receipts.note_sealed(pending, index)
 
     def build(self, node: str = "n1") -> list[Receipt]:
         self.hub.checkpoint()
