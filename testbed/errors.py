@@ -31,3 +31,7 @@ class LedgerDisagrees(TestbedError):
 
 class BadScenario(TestbedError):
     """A scenario file is wrong; the text holds every finding with file and line (exit code 78)."""
+
+
+class NotDrained(TestbedError):
+    """Something signed did not reach the ledger in time."""

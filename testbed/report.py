@@ -1,6 +1,7 @@
 """What a run came to, for a person: sales, bills, curtailment, and why to believe it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -16,21 +17,35 @@ UWH_PER_KWH = 1_000_000_000
 UTOK_PER_TOKEN = 1_000_000
 MEMBERS_SHOWN = 20
 SALES_SHOWN = 12
-SHED_SHOWN = 12
+SHED_SHOWN = 30
 HOURS_SHOWN = 96
 KWH_FROM_UWH = 10_000 * UWH_PER_WH
 
 
-def energy(uwh: int) -> str:
-    """Return an energy for reading: Wh below 10 kWh, else kWh."""
-    if abs(uwh) < KWH_FROM_UWH:
-        return f"{uwh / UWH_PER_WH:,.2f} Wh"
-    return f"{uwh / UWH_PER_KWH:,.2f} kWh"
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit of energy of one table, so that its column heads can say it once."""
+
+    name: str
+    uwh: int
+
+    def text(self, uwh: int) -> str:
+        """Return an energy as a number in this unit."""
+        return f"{uwh / self.uwh:,.2f}"
 
 
-def money(utok: int) -> str:
-    """Return an amount in tokens, with its sign."""
-    return f"{utok / UTOK_PER_TOKEN:+,.6f}"
+WH = Unit("Wh", UWH_PER_WH)
+KWH = Unit("kWh", UWH_PER_KWH)
+
+
+def unit_for(energies_uwh: Iterable[int]) -> Unit:
+    """Return Wh for a bench, kWh for homes."""
+    return WH if max(energies_uwh, default=0) < KWH_FROM_UWH else KWH
+
+
+def tokens(utok: int, *, signed: bool = False) -> str:
+    """Return an amount in tokens, exact to the micro-token."""
+    return f"{utok / UTOK_PER_TOKEN:{'+' if signed else ''},.6f}"
 
 
 def hour_text(slot_ms: int) -> str:
@@ -57,97 +72,93 @@ def show(
 
 
 def _sales(results: Results) -> Table:
-    table = Table(title="Who sold to whom", title_justify="left")
-    for name in ("seller", "buyer"):
-        table.add_column(name)
-    for name in ("energy", "tokens"):
-        table.add_column(name, justify="right")
     sales = sorted(results.sales().items(), key=lambda sale: -sale[1][0])
+    unit = unit_for(uwh for _, (uwh, _) in sales)
+    table = _table("Who sold to whom", ("seller", "buyer"), (unit.name, "tokens"))
     for (seller, buyer), (uwh, utok) in sales[:SALES_SHOWN]:
-        table.add_row(seller, buyer, energy(uwh), f"{utok / UTOK_PER_TOKEN:,.6f}")
+        table.add_row(seller, buyer, unit.text(uwh), tokens(utok))
     rest = sales[SALES_SHOWN:]
     if rest:
         more_uwh, more_utok = sum(s[1][0] for s in rest), sum(s[1][1] for s in rest)
-        amount = f"{more_utok / UTOK_PER_TOKEN:,.6f}"
-        table.add_row(f"{len(rest)} other pairs", "", energy(more_uwh), amount)
+        table.add_row(f"{len(rest)} other pairs", "", unit.text(more_uwh), tokens(more_utok))
     table.add_section()
-    table.add_row("all", "", energy(results.matched_uwh), "")
+    table.add_row("all", "", unit.text(results.matched_uwh), "")
     return table
 
 
+BILL_COLUMNS = ("generated", "consumed", "bought", "sold", "curtailed")
+
+
 def _bills(results: Results, hours: Mapping[str, Sequence[Hour]]) -> Table:
-    table = Table(title="What each receives (+) or pays (-)", title_justify="left")
-    table.add_column("account")
-    for name in ("generated", "used", "bought", "sold", "curtailed", "tokens"):
-        table.add_column(name, justify="right")
+    sums = {
+        member: [sum(getattr(row, f"{name}_uwh") for row in rows) for name in BILL_COLUMNS]
+        for member, rows in hours.items()
+    }
+    unit = unit_for(uwh for row in sums.values() for uwh in row)
+    title = f"What each receives (+) or pays (-); energy in {unit.name}"
+    table = _table(title, ("account",), (*BILL_COLUMNS, "tokens"))
     balances = results.balances()
-    for member in list(hours)[:MEMBERS_SHOWN]:
-        rows = hours[member]
-        sums = [
-            sum(getattr(row, name) for row in rows)
-            for name in (
-                "generated_uwh",
-                "consumed_uwh",
-                "bought_uwh",
-                "sold_uwh",
-                "curtailed_uwh",
-            )
-        ]
-        table.add_row(member, *map(energy, sums), money(balances.get(member, 0)))
+    for member, row in list(sums.items())[:MEMBERS_SHOWN]:
+        table.add_row(member, *map(unit.text, row), tokens(balances.get(member, 0), signed=True))
     if len(hours) > MEMBERS_SHOWN:
-        table.add_row(f"{len(hours) - MEMBERS_SHOWN} more members: see figures/")
+        table.add_row(f"{len(hours) - MEMBERS_SHOWN} more members", "", "", "", "", "", "")
     for account, utok in balances.items():
         if account not in hours:
-            table.add_row(account, "", "", "", "", "", money(utok))
+            table.add_row(account, "", "", "", "", "", tokens(utok, signed=True))
     table.add_section()
-    table.add_row("sum", "", "", "", "", "", money(results.settlement_sum_utok))
+    total = tokens(results.settlement_sum_utok, signed=True)
+    table.add_row("sum", "", "", "", "", "", total)
     return table
 
 
 def _curtailed(layout: Layout, results: Results) -> Table:
-    table = Table(title="What was curtailed, by opening relays", title_justify="left")
-    table.add_column("slot", justify="right")
-    table.add_column("from (UTC)")
-    table.add_column("member")
-    for name in ("wanted", "had", "curtailed"):
-        table.add_column(name, justify="right")
     rows = [(slot, row) for slot in results.settled for row in slot.curtailments]
+    unit = unit_for(row.wanted_uwh for _, row in rows)
+    title = f"What was curtailed by opening relays, in {unit.name}"
+    table = _table(title, ("slot", "from (UTC)", "member"), ("wanted", "had", "curtailed"))
     for slot, row in rows[:SHED_SHOWN]:
-        number = (slot.slot_ms - layout.start_ms) // layout.slot_ms
-        table.add_row(
-            str(number),
-            hour_text(slot.slot_ms),
-            row.member,
-            energy(row.wanted_uwh),
-            energy(row.had_uwh),
-            energy(row.curtailed_uwh),
-        )
+        number = str((slot.slot_ms - layout.start_ms) // layout.slot_ms)
+        energies = (row.wanted_uwh, row.had_uwh, row.curtailed_uwh)
+        table.add_row(number, hour_text(slot.slot_ms), row.member, *map(unit.text, energies))
     if len(rows) > SHED_SHOWN:
         rest = sum(row.curtailed_uwh for _, row in rows[SHED_SHOWN:])
-        table.add_row("", f"{len(rows) - SHED_SHOWN} more", "", "", "", energy(rest))
+        table.add_row("", f"{len(rows) - SHED_SHOWN} more", "", "", "", unit.text(rest))
     table.add_section()
-    table.add_row("", "all", "", "", "", energy(results.curtailed_uwh))
+    table.add_row("all", "", "", "", "", unit.text(results.curtailed_uwh))
+    return table
+
+
+def _table(title: str, names: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in names:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
     return table
 
 
 def show_figures(console: Console, hours: Mapping[str, Sequence[Hour]]) -> None:
     """Print each member's hours without and with balancing, one bar a slot."""
-    top = max(
-        (max(r.generated_uwh, r.wanted_uwh) for rows in hours.values() for r in rows), default=0
+    rows = [row for each in hours.values() for row in each]
+    top = max((max(row.generated_uwh, row.wanted_uwh) for row in rows), default=0)
+    unit = unit_for([top])
+    console.print(
+        f"\nEach member without and with balancing; a bar a slot, full height is "
+        f"{unit.text(top)} {unit.name}:",
+        highlight=False,
     )
-    console.print(f"\nEach slot a bar, full height is {energy(top)}:", highlight=False)
-    for member, rows in list(hours.items())[:MEMBERS_SHOWN]:
+    for member, each in list(hours.items())[:MEMBERS_SHOWN]:
         lines = (
-            ("made", [row.generated_uwh for row in rows]),
-            ("wanted (without balancing)", [row.wanted_uwh for row in rows]),
-            ("used (with balancing)", [row.consumed_uwh for row in rows]),
-            ("bought from neighbours", [row.bought_uwh for row in rows]),
-            ("sold to neighbours", [row.sold_uwh for row in rows]),
-            ("curtailed", [row.curtailed_uwh for row in rows]),
+            ("generated", [row.generated_uwh for row in each]),
+            ("wanted (without)", [row.wanted_uwh for row in each]),
+            ("consumed (with)", [row.consumed_uwh for row in each]),
+            ("bought", [row.bought_uwh for row in each]),
+            ("sold", [row.sold_uwh for row in each]),
+            ("curtailed", [row.curtailed_uwh for row in each]),
         )
         console.print(f"[bold]{member}[/]")
         for name, values in lines:
-            console.print(f"  {name:<27}[cyan]{sparkline(values, top)}[/]", highlight=False)
+            console.print(f"  {name:<18}[cyan]{sparkline(values, top)}[/]", highlight=False)
 
 
 def show_verdict(console: Console, accounts: Accounts, verdict: Verdict) -> None:
@@ -158,12 +169,12 @@ def show_verdict(console: Console, accounts: Accounts, verdict: Verdict) -> None
         f"{stored[TELEMETRY]:,} telemetry packs sealed; {len(accounts.lost)} lost, "
         f"{accounts.duplicated} twice, {verdict.refused} refused.",
         highlight=False,
+        soft_wrap=True,
     )
-    word = (
-        "[bold green]ledger verified[/]" if verdict.verified else "[bold red]LEDGER NOT VERIFIED[/]"
-    )
+    good, bad = "[bold green]ledger verified[/]", "[bold red]LEDGER NOT VERIFIED[/]"
     console.print(
-        f"{word}, {verdict.tree_size:,} entries, root {verdict.root.hex()} (unwitnessed).",
+        f"{good if verdict.verified else bad}, {verdict.tree_size:,} entries, "
+        f"root {verdict.root.hex()} (unwitnessed).",
         highlight=False,
         soft_wrap=True,
     )

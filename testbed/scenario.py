@@ -139,7 +139,7 @@ def load_scenario(name_or_file: str) -> Scenario:
     Raises BadScenario with every finding, file and line.
     """
     if not name_or_file.endswith(".toml"):
-        return _checked(f"{name_or_file}.toml", _shipped_text(name_or_file))
+        return _checked(f"{name_or_file}.toml", scenario_text(name_or_file))
     try:
         text = Path(name_or_file).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -147,7 +147,8 @@ def load_scenario(name_or_file: str) -> Scenario:
     return _checked(name_or_file, text)
 
 
-def _shipped_text(name: str) -> str:
+def scenario_text(name: str) -> str:
+    """Return a shipped scenario as a file."""
     if name not in shipped():
         listed = ", ".join(shipped())
         raise BadScenario(f"no scenario {name!r}: it is one of {listed}, or a file ending in .toml")

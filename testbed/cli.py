@@ -1,0 +1,210 @@
+"""The command line of the testbed. Standard output holds what was asked for; all else is stderr."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.errors import (
+    BadHomesFile,
+    BadScenario,
+    BrokerRefused,
+    ChildDied,
+    LedgerDisagrees,
+    NotDrained,
+    NotReady,
+    PortTaken,
+    TestbedError,
+)
+
+app = typer.Typer(
+    name="gridtally-testbed",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="A whole simulated microgrid on one machine, through the real programs: broker, hub, "
+    "page, guards and edges as processes, simulated wires behind the real drivers.\n\n"
+    "  gridtally-testbed demo                             three prosumers, one day in a minute\n\n"
+    "  gridtally-testbed demo --scenario homes --homes homes.csv.gz\n\n"
+    "  gridtally-testbed scenarios                        what else can be played",
+)
+
+EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
+    (BadScenario, os.EX_CONFIG),
+    (BrokerRefused, os.EX_CONFIG),
+    (BadHomesFile, os.EX_DATAERR),
+    (PortTaken, os.EX_UNAVAILABLE),
+    (ChildDied, os.EX_SOFTWARE),
+    (NotReady, os.EX_SOFTWARE),
+    (NotDrained, os.EX_SOFTWARE),
+    (LedgerDisagrees, os.EX_SOFTWARE),
+)
+
+
+@app.callback()
+def _program() -> None:
+    """Make `demo` a command of its own, though there are few."""
+
+
+@app.command(short_help="Play a simulated microgrid and show what it comes to.")
+def demo(
+    *,
+    scenario: Annotated[
+        str, typer.Option(help="A shipped scenario, or a file ending in .toml.", metavar="S")
+    ] = "",
+    homes: Annotated[
+        Path | None, typer.Option(help="Measured homes, CSV or gzipped CSV.", metavar="FILE")
+    ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(help="Times real time, or max; default: what the scenario says.", metavar="X"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Other random hours; the same again with the same.", min=0)
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Keep everything here: configurations, keys, ledger.", metavar="DIR"),
+    ] = None,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End after the summary instead of serving on.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON instead of the summary.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Of the page; default 8088, or a free one.", min=1, max=65535)
+    ] = None,
+    broker: Annotated[str, typer.Option(help="embedded or mosquitto.")] = "embedded",
+    homes_per_edge: Annotated[
+        int, typer.Option(help="How many homes one edge process reads.", min=1, max=120)
+    ] = 9,
+) -> None:
+    """Start a whole microgrid, play it, and show who sold what to whom, and why that is true.
+
+    Everything but wires and time is the production code, and says SIMULATION. It goes on serving
+    its page until Ctrl-C, unless --exit is given. With --state every gridtally-hub and
+    gridtally-edge command can be tried on the folder, during the run and afterwards:
+
+      gridtally-testbed demo
+
+      gridtally-testbed demo --speed max --exit --state demo-state
+
+      gridtally-testbed demo --scenario homes --homes homes.csv.gz --exit --json
+
+      gridtally-hub audit --config demo-state/hub.toml
+    """
+    from testbed.demo import Options
+
+    with _told():
+        if broker not in ("embedded", "mosquitto"):
+            raise BrokerRefused(f"--broker {broker}: it is embedded or mosquitto")
+        options = Options(
+            scenario=scenario or ("homes" if homes else "paper000"),
+            homes=homes,
+            speed=_speed(speed),
+            seed=seed,
+            state=state,
+            port=port,
+            broker=broker,
+            homes_an_edge=homes_per_edge,
+        )
+        _demo(options, leave=leave, as_json=as_json)
+
+
+@app.command(short_help="List the shipped scenarios.")
+def scenarios(
+    name: Annotated[
+        str | None, typer.Argument(help="Print this one's file, to copy and change.")
+    ] = None,
+) -> None:
+    """List the shipped scenarios, or print one as a file to begin a new one from.
+
+    gridtally-testbed scenarios paper000 > mine.toml
+
+    gridtally-testbed demo --scenario mine.toml
+    """
+    from testbed.scenario import load_scenario, scenario_text, shipped
+
+    with _told():
+        if name is not None:
+            print(scenario_text(name), end="")
+            return
+        for each in shipped():
+            print(f"{each:<12} {load_scenario(each).title}")
+
+
+def _demo(options: object, *, leave: bool, as_json: bool) -> None:
+    from rich.console import Console
+
+    from testbed.demo import Options, Outcome, run_demo, serve_on, show_outcome
+    from testbed.play import Play
+    from testbed.stage import Stage
+    from testbed.supervisor import stop_on_signals
+
+    if not isinstance(options, Options):
+        raise AssertionError("the caller made Options")
+    stop_on_signals()
+    stderr = Console(stderr=True)
+
+    def finished(stage: Stage, play: Play, outcome: Outcome) -> None:
+        if as_json:
+            print(outcome.json, flush=True)
+        else:
+            show_outcome(Console(width=None if sys.stdout.isatty() else 120), outcome)
+            sys.stdout.flush()
+        if leave:
+            return
+        stderr.print(
+            f"Still serving http://127.0.0.1:{stage.installation.web_port} - Ctrl-C ends it.",
+            highlight=False,
+        )
+        serve_on(play)
+
+    outcome = run_demo(options, stderr, finished)
+    if not outcome.verdict.verified:
+        raise LedgerDisagrees("the ledger does not verify: see above")
+    outcome.accounts.require_equal()
+
+
+def _speed(text: str | None) -> float | None:
+    """Return the factor; 0 is as fast as it goes, None is not said."""
+    if text is None:
+        return None
+    if text == "max":
+        return 0.0
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.01 <= factor <= 1e6:
+        raise BadScenario(f"--speed {text}: wanted a number from 0.01 up, or max")
+    return factor
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell every foreseen failure in one sentence, and end with its exit code (sysexits.h)."""
+    from hub.errors import HubError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise typer.Exit(0) from None
+    except TestbedError as error:
+        print(error, file=sys.stderr)
+        code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), os.EX_USAGE)
+        raise typer.Exit(code) from None
+    except (HubError, OSError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(os.EX_SOFTWARE) from None
+
+
+if __name__ == "__main__":
+    app()

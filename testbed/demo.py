@@ -1,0 +1,231 @@
+"""The demo from an empty folder to a summary that can be believed: prepare, play, drain, verify."""
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hub.config import load_config
+from hub.inspecting import audit_ledger, verify_ledger
+from hub.ledger.store import Store
+from testbed.accounts import Accounts, compare
+from testbed.clock import Pace
+from testbed.errors import NotDrained, TestbedError
+from testbed.figures import hours_by_member, write_csv
+from testbed.founding import found_microgrid
+from testbed.homes import read_homes
+from testbed.installation import Installation, socket_folder
+from testbed.layout import HOMES_AN_EDGE, Layout, plan
+from testbed.play import Play
+from testbed.report import hour_text, show, show_verdict
+from testbed.results import Results, Verdict, fold, json_line
+from testbed.scenario import Scenario, load_scenario
+from testbed.stage import Stage, edge_journals, staged
+from testbed.supervisor import free_port, require_port
+
+DRAIN_S = 120.0
+DRAIN_STEP_S = 1.2
+WEB_PORT = 8088
+FOREVER_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person asked for. `speed` 0: as fast as it goes; None: as the scenario says."""
+
+    scenario: str
+    homes: Path | None = None
+    speed: float | None = None
+    seed: int | None = None
+    state: Path | None = None
+    port: int | None = None
+    broker: str = "embedded"
+    homes_an_edge: int = HOMES_AN_EDGE
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that a finished run can say."""
+
+    layout: Layout
+    results: Results
+    accounts: Accounts
+    verdict: Verdict
+
+    @property
+    def json(self) -> str:
+        """The one line of `--json`."""
+        return json_line(self.results, self.accounts, self.verdict)
+
+
+def prepare(options: Options, folder: Path) -> tuple[Installation, float | None]:
+    """Plan and found an installation; return it and the speed to play at (None: max).
+
+    Raises:
+        TestbedError: a file is wrong, a port is taken, the folder is in use.
+    """
+    scenario = load_scenario(options.scenario)
+    if options.seed is not None:
+        scenario = replace(scenario, seed=options.seed)
+    homes = read_homes(options.homes) if options.homes else None
+    speed = _speed(options, scenario)
+    layout = plan(scenario, homes, speed, options.homes_an_edge)
+    layout = layout.with_ports(iter(free_port, 0))
+    _require_new(folder)
+    port = require_port(options.port, "--port") if options.port else _web_port()
+    installation = Installation(folder, layout, free_port(), port, socket_folder(folder))
+    found_microgrid(installation)
+    return installation, speed
+
+
+def _speed(options: Options, scenario: Scenario) -> float | None:
+    if options.speed is not None:
+        return options.speed or None
+    if not scenario.run_s:
+        return None
+    return scenario.slots * scenario.slot_ms / 1000 / scenario.run_s
+
+
+def _web_port() -> int:
+    """Return the usual port, or a free one if another demo has it."""
+    try:
+        return require_port(WEB_PORT, "--port")
+    except TestbedError:
+        return free_port()
+
+
+def _require_new(folder: Path) -> None:
+    there = folder / "hub.toml"
+    if there.exists():
+        raise TestbedError(
+            f"{folder} holds a finished run: look at it with `gridtally-hub verify --config "
+            f"{there}`, or choose another --state for a new one"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def state_folder(options: Options) -> Iterator[Path]:
+    """Yield the folder of the run: the one asked for, or one that is gone afterwards."""
+    if options.state is not None:
+        yield options.state.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="gridtally-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_demo(
+    options: Options, console: Console, finished: Callable[[Stage, Play, Outcome], None]
+) -> Outcome:
+    """Run a demo to its end; `finished` is called while everything still runs."""
+    started_s = time.monotonic()
+    with state_folder(options) as folder:
+        installation, speed = prepare(options, folder)
+        with staged(installation, options.broker) as stage:
+            _announce(console, installation)
+            with console.status("starting broker, hub, page, guards, edges"):
+                stage.start()
+            console.print(
+                f"Page: [bold]http://127.0.0.1:{installation.web_port}[/]", highlight=False
+            )
+            play = _play(stage, speed, console)
+            with console.status("waiting for the last receipts"):
+                accounts = drain(stage, play)
+            with console.status("verifying every signature, recomputing every bill"):
+                outcome = _outcome(installation, accounts, started_s)
+            finished(stage, play, outcome)
+    return outcome
+
+
+def _announce(console: Console, installation: Installation) -> None:
+    layout = installation.layout
+    meters = sum(len(node.meters) for node in layout.nodes)
+    console.print("[bold reverse] SIMULATION [/] no real meter, relay or money is behind this.")
+    console.print(
+        f"{layout.scenario.title}: {len(layout.members)} members, {meters} meters, "
+        f"{len(layout.nodes)} nodes, {layout.slots} slots; everything is in {installation.folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _play(stage: Stage, speed: float | None, console: Console) -> Play:
+    layout = stage.installation.layout
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[slot]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("SIMULATION", total=layout.end_ms - layout.start_ms, slot="")
+
+        def watch(at_ms: int) -> None:
+            number = min((at_ms - layout.start_ms) // layout.slot_ms, layout.slots - 1)
+            text = f"slot {number} of {layout.slots}, {hour_text(at_ms)} UTC"
+            bar.update(task, completed=at_ms - layout.start_ms, slot=text)
+
+        play = stage.play(Pace(speed), watch)
+        play.run()
+    return play
+
+
+def drain(stage: Stage, play: Play, timeout_s: float = DRAIN_S) -> Accounts:
+    """Let the installation live on until everything signed is on the ledger or in a seal.
+
+    Raises:
+        NotDrained: something is missing after the timeout.
+    """
+    config = load_config(stage.installation.hub_toml)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        with Store.open(config.database, read_only=True) as store:
+            accounts = compare(edge_journals(stage.installation), store)
+        if not accounts.lost:
+            return accounts
+        if time.monotonic() > deadline:
+            lost = len(accounts.lost)
+            raise NotDrained(
+                f"{lost} signed messages did not reach the ledger in {timeout_s:.0f} s"
+            )
+        play.idle(DRAIN_STEP_S)
+
+
+def _outcome(installation: Installation, accounts: Accounts, started_s: float) -> Outcome:
+    config = load_config(installation.hub_toml)
+    checked = verify_ledger(config, _quietly)
+    audited = audit_ledger(config, _quietly)
+    with Store.open(config.database, read_only=True) as store:
+        results = fold(store)
+        refused = sum(store.strangers.counts().values())
+    hours = hours_by_member(installation.layout, results.settled)
+    write_csv(installation.folder / "figures", hours)
+    verdict = Verdict(
+        tree_size=checked.size,
+        root=checked.root,
+        verified=not checked.findings and audited.is_right,
+        refused=refused,
+        wall_s=time.monotonic() - started_s,
+    )
+    return Outcome(installation.layout, results, accounts, verdict)
+
+
+def _quietly(_done: int, _total: int) -> None:
+    """Show no second progress bar."""
+
+
+def show_outcome(console: Console, outcome: Outcome) -> None:
+    """Print the summary for a person."""
+    hours = hours_by_member(outcome.layout, outcome.results.settled)
+    show(console, outcome.layout, outcome.results, hours)
+    show_verdict(console, outcome.accounts, outcome.verdict)
+
+
+def serve_on(play: Play) -> None:
+    """Keep the last instant alive, so that the page goes on, until somebody stops us."""
+    while True:
+        play.idle(FOREVER_S)
