@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, insert, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from hub.errors import LedgerCorrupt, LedgerError, StorageFull
 from hub.ledger.schema import APPEND_ONLY
@@ -24,6 +24,14 @@ BUSY_TIMEOUT_MS = 5_000
 CONNECTIONS_MAX = 4
 CACHE_KIB = 65_536
 WAL_AUTOCHECKPOINT_PAGES = 4_000
+NOT_DAMAGE = (
+    "SQLITE_IOERR",
+    "SQLITE_CANTOPEN",
+    "SQLITE_READONLY",
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_NOMEM",
+)
 WRITER_MARK = "gridtally_writer"  # execution option: this transaction will write
 
 
@@ -101,6 +109,8 @@ def named_errors(engine: Engine) -> Iterator[None]:
     """Turn the driver's full-disk, broken-file and locked-file errors into the hub's."""
     try:
         yield
+    except UnicodeDecodeError as error:  # sqlite3 cannot even say what is wrong with the file
+        raise LedgerCorrupt(_damaged(engine.url.database or "", error)) from error
     except IntegrityError as error:
         raise LedgerError(f"the ledger refused a row: {error.orig}") from error
     except DBAPIError as error:
@@ -112,14 +122,18 @@ def named_errors(engine: Engine) -> Iterator[None]:
                 f"{where}: the disk is full, so nothing was stored. Free some space; "
                 "the edges keep their readings and send them again."
             ) from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "decode" in str(error.orig):
-            raise LedgerCorrupt(
-                f"{where}: the database file is damaged ({error.orig}). "
-                "Do not sign on: run `gridtally-hub verify`."
-            ) from error
-        if name.startswith(("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_BUSY")):
+        if name.startswith(NOT_DAMAGE):
             raise LedgerError(f"{where}: {error.orig} ({name})") from error
+        if engine.dialect.name == "sqlite" and not isinstance(error, ProgrammingError):
+            raise LedgerCorrupt(_damaged(where, error.orig)) from error
         raise
+
+
+def _damaged(where: str, what: object) -> str:
+    return (
+        f"{where}: the database file is damaged ({what}). "
+        "Do not sign on: run `gridtally-hub verify`."
+    )
 
 
 def _is_full(error: DBAPIError, name: str) -> bool:

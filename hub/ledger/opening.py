@@ -23,6 +23,7 @@ from messages.log.note import parse_note
 from messages.log.tree import Frontier, leaf_hash
 
 TAIL_ENTRIES = 2_000
+DO_NOT_SIGN = "Do not sign on: run `gridtally-hub verify`, and put the newest good copy back."
 MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version -> statements that lead to the next
 
 
@@ -120,8 +121,11 @@ def inspect_log(engine: Engine, nodes: StoredNodes) -> Opened:
         raise LedgerCorrupt(cut_tail(held, newest.size))
     if held != size:
         raise LedgerCorrupt(wrong_size(size, held))
-    frontier = proofs.frontier(size, nodes)
-    _check_tail(engine, nodes, frontier)
+    try:
+        frontier = proofs.frontier(size, nodes)
+        _check_tail(engine, nodes, frontier)
+    except LedgerCorrupt as error:
+        raise LedgerCorrupt(f"{error}. {DO_NOT_SIGN}") from error
     if newest:
         _check_newest(newest, nodes)
     return Opened(frontier, newest)

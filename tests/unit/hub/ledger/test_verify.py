@@ -339,7 +339,7 @@ def test_a_bit_turned_anywhere_in_the_file_is_found_or_changes_nothing(
     before = contents(copy)
     chooser = random.Random(20261121)
     found = 0
-    for _ in range(300):
+    for _ in range(200):
         bit = chooser.randrange(len(pristine) * 8)
         turned = bytearray(pristine)
         turned[bit // 8] ^= 1 << bit % 8
@@ -351,7 +351,7 @@ def test_a_bit_turned_anywhere_in_the_file_is_found_or_changes_nothing(
         if not is_found:
             assert contents(copy) == before, f"bit {bit}"
         found += is_found
-    assert found > 20
+    assert found > 12
 
 
 def flips(value: object) -> Iterator[object]:
