@@ -4,7 +4,9 @@ A Unix socket with one JSON object a line. A client says `{"hello": "edge", "nod
 `{"hello": "hub"}`; edges get `{"instant": ms, "again": bool}` and answer `{"done": ms, "heads":
 {kid: {stream: sequence}}}`; the hub gets `{"instant", "close", "heads", "deadline_ms"}` and answers
 `{"done", "moved", "late"}`. Who reconnects while its answer is due is asked once more, so a killed
-process joins again where it was; who stays away past the timeout is released.
+process joins again where it was; who stays away past the timeout is released. While the hub is
+waited for, edges renew their live samples each second: those are never resent, and a killed broker
+or hub may have lost the ones that the hub waits to see.
 
 One thread, no locks: sockets are served only while somebody waits in here.
 """
@@ -21,6 +23,7 @@ from typing import Any
 HUB = ("hub", "")
 LINE_BYTES_MAX = 1_000_000
 POLL_S = 0.05
+RENEW_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class _Peer:
     connection: socket.socket
     name: tuple[str, str] | None = None
     received: bytes = b""
+    renewals: int = 0  # answers to come that nobody waits for
 
 
 def _nothing() -> None:
@@ -128,7 +132,7 @@ class Clock:
         """Let the hub fold what the edges signed; None if it did not answer in time."""
         request = {"instant": at_ms, "close": close, "heads": heads, "deadline_ms": deadline_ms}
         # A hub that waits for a missing register up to its deadline still has to answer.
-        answers = self._ask({HUB: request}, deadline_ms / 1000 * 2 + 5)
+        answers = self._ask({HUB: request}, deadline_ms / 1000 * 2 + 5, renewing=at_ms)
         answer = answers.get(HUB)
         if answer is None:
             return None
@@ -137,18 +141,32 @@ class Clock:
     # -- how it works
 
     def _ask(
-        self, requests: dict[tuple[str, str], dict[str, Any]], timeout_s: float
+        self,
+        requests: dict[tuple[str, str], dict[str, Any]],
+        timeout_s: float,
+        renewing: int | None = None,
     ) -> dict[tuple[str, str], dict[str, Any]]:
         self._answers.clear()
         self._asked = dict(requests)
         for name, request in requests.items():
             if name in self._peers:
                 self._send(self._peers[name], request)
-        deadline = time.monotonic() + timeout_s
-        while self._asked and time.monotonic() < deadline:
+        started = time.monotonic()
+        renewed = started
+        while self._asked and time.monotonic() < started + timeout_s:
             self._serve(POLL_S)
+            if renewing is not None and time.monotonic() > renewed + RENEW_S:
+                renewed = time.monotonic()
+                self._renew(renewing)
         self._asked = {}
         return dict(self._answers)
+
+    def _renew(self, at_ms: int) -> None:
+        """Let every edge sample the same instant once more; nobody waits for the answer."""
+        for peer in list(self._peers.values()):
+            if peer.name != HUB:
+                peer.renewals += 1
+                self._send(peer, {"instant": at_ms, "again": True})
 
     def _serve(self, wait_s: float) -> None:
         for key, _ in self._selector.select(wait_s):
@@ -182,6 +200,8 @@ class Clock:
             return
         if "hello" in message:
             self._join(peer, (str(message["hello"]), str(message.get("node", ""))))
+        elif peer.renewals:
+            peer.renewals -= 1
         elif peer.name in self._asked and message.get("done") == self._asked[peer.name]["instant"]:
             self._answers[peer.name] = message
             del self._asked[peer.name]
