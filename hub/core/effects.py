@@ -99,6 +99,23 @@ class SlotSettled:
         """Sum of all lines; 0, always. [utok]"""
         return sum(line.amount_utok for line in self.lines)
 
+    @property
+    def checks(self) -> Mapping[str, bool]:
+        """What is worth showing beside a clearing, computed from its rows and not assumed."""
+        net_uwh = {p.member: p.generated_uwh - p.consumed_uwh for p in self.positions}
+        left_uwh, within = dict(net_uwh), True
+        for match, _ in self.matches:
+            left_uwh[match.seller] -= match.energy_uwh
+            left_uwh[match.buyer] += match.energy_uwh
+            within &= net_uwh[match.seller] > 0 > net_uwh[match.buyer]
+        for row in self.remainders:
+            left_uwh[row.member] -= row.energy_uwh if net_uwh[row.member] > 0 else -row.energy_uwh
+        return {
+            "energy is conserved": not any(left_uwh.values()),
+            "money is conserved": self.settlement_sum_utok == 0,
+            "sellers had it and buyers lacked it": within,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
