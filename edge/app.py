@@ -91,7 +91,8 @@ def load_keys(config: EdgeConfig) -> tuple[Signer, dict[str, Signer]]:
         try:
             found[name] = key_file.load(Path(path))
         except KeyFault as error:
-            findings.append(f"{error} (gridtally-edge keygen makes keys)")
+            hint = "" if Path(path).exists() else " (gridtally-edge keygen makes keys)"
+            findings.append(f"{error}{hint}")
     owners: dict[bytes, str] = {}
     for name, signer in found.items():
         other = owners.setdefault(signer.public.thumbprint, name)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +12,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from edge.config import EdgeConfig, load_config
-from edge.errors import ConfigError, EdgeError, OutboxLocked
-from hardware.errors import HardwareError
-from keys.errors import KeyFault
-from messages.errors import MessageError
+from edge.config import EdgeConfig
+from edge.errors import ConfigError
+from edge.service import FORESEEN, command, exit_code, loaded, log_to_stderr
 
 app = typer.Typer(
     name="gridtally-edge",
@@ -39,9 +35,6 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 HERE: Final = Path("edge.toml")
-LOG_FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
-
-log = logging.getLogger("edge.cli")
 
 
 @app.command(short_help="Be the agent: sample, sign, store, forward.")
@@ -56,12 +49,7 @@ def run(
 
       gridtally-edge run --config /etc/gridtally/edge.toml
     """
-    _log_to_stderr(verbose)
-    with _told():
-        from edge import app as agent
-
-        settings = _loaded(config)
-        agent.run(settings, agent.load_trust(settings))
+    _become(command("run", config, verbose=verbose))
 
 
 @app.command(short_help="Hold the relays of this node.")
@@ -76,13 +64,7 @@ def guard(
 
       gridtally-edge guard --config /etc/gridtally/edge.toml
     """
-    _log_to_stderr(verbose)
-    with _told():
-        from edge import guard as program
-        from edge.app import load_trust
-
-        settings = _loaded(config)
-        program.run(settings, load_trust(settings))
+    _become(command("guard", config, verbose=verbose))
 
 
 @app.command(short_help="Check the configuration and every device in it.")
@@ -97,13 +79,13 @@ def check_config(
 
       gridtally-edge check-config --config edge.toml
     """
-    _log_to_stderr(verbose=False)
+    log_to_stderr(verbose=False)
     with _told():
         from edge import report
         from edge.app import load_keys, load_trust
         from edge.config import boot_warnings
 
-        settings = _loaded(config)
+        settings = loaded(config)
         findings = [*_findings(load_keys, settings), *_findings(load_trust, settings)]
         print(f"{config}: {len(settings.meter)} meters, {len(settings.relay)} relays")
         for warning in boot_warnings(settings):
@@ -131,11 +113,11 @@ def keygen(config: Config = HERE) -> None:
 
       gridtally-hub enrol enrol-dep1.json
     """
-    _log_to_stderr(verbose=False)
+    log_to_stderr(verbose=False)
     with _told():
         from edge.keygen import make_keys, write_enrolment
 
-        settings = _loaded(config)
+        settings = loaded(config)
         made = make_keys(settings)
         for each in made:
             name = f"meter {each.name}" if each.name else f"node {settings.node}"
@@ -156,13 +138,13 @@ def meter(
 
     gridtally-edge meter dep1-pv --json
     """
-    _log_to_stderr(verbose=False)
+    log_to_stderr(verbose=False)
     with _told():
         from dataclasses import asdict
 
         from edge import report
 
-        answer = report.read_meter(_loaded(config), name)
+        answer = report.read_meter(loaded(config), name)
         if answer.sample is None:
             print(answer.fault, file=sys.stderr)
             raise typer.Exit(os.EX_UNAVAILABLE)
@@ -187,11 +169,11 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
 
       gridtally-edge status --json
     """
-    _log_to_stderr(verbose=False)
+    log_to_stderr(verbose=False)
     with _told():
         from edge import report
 
-        found = report.status(_loaded(config))
+        found = report.status(loaded(config))
         print(json.dumps(found) if as_json else "\n".join(_status_lines(found)))
 
 
@@ -204,11 +186,11 @@ def accept_hub(config: Config = HERE) -> None:
 
       gridtally-edge accept-hub --config edge.toml
     """
-    _log_to_stderr(verbose=False)
+    log_to_stderr(verbose=False)
     with _told():
         from edge.outbox import Outbox
 
-        settings = _loaded(config)
+        settings = loaded(config)
         outbox = Outbox(Path(settings.state), settings.outbox.rows_max)
         try:
             print(f"was: {outbox.alarm or 'no alarm'}")
@@ -249,13 +231,6 @@ def _in_words(answer: Any) -> str:
     return f"answers: {', '.join(values)}"
 
 
-def _loaded(path: Path) -> EdgeConfig:
-    config = load_config(path)
-    if config.simulation is not None:
-        print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
-    return config
-
-
 def _findings(load: Any, config: EdgeConfig) -> tuple[str, ...]:
     try:
         load(config)
@@ -264,32 +239,19 @@ def _findings(load: Any, config: EdgeConfig) -> tuple[str, ...]:
     return ()
 
 
-def _log_to_stderr(verbose: bool) -> None:
-    logging.Formatter.converter = time.gmtime
-    level = logging.DEBUG if verbose else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format=LOG_FORMAT, datefmt="%FT%T")
+def _become(program: list[str]) -> None:
+    """Let this process be another program, with the same id and the same standard files."""
+    os.execv(program[0], program)  # noqa: S606 - our own interpreter and module
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Tell every foreseen failure in one sentence, and end with its exit code (sysexits.h)."""
+    """Tell every foreseen failure in one sentence, and end with its exit code."""
     try:
         yield
-    except ConfigError as error:
+    except FORESEEN as error:
         print(error, file=sys.stderr)
-        raise typer.Exit(os.EX_CONFIG) from None
-    except OutboxLocked as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(os.EX_TEMPFAIL) from None
-    except KeyFault as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(os.EX_CONFIG) from None
-    except MessageError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(os.EX_DATAERR) from None
-    except (EdgeError, HardwareError, OSError) as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(os.EX_UNAVAILABLE) from None
+        raise typer.Exit(exit_code(error)) from None
 
 
 if __name__ == "__main__":

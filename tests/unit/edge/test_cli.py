@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -12,6 +13,7 @@ from edge.config import EXAMPLE, load_config
 from edge.keygen import make_keys
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
+from edge.service import main
 from keys.file import load
 from messages.publickey import parse_cose_key
 from messages.trust import format_trust
@@ -44,22 +46,57 @@ def call(*arguments):
         root.handlers[:] = before
 
 
-def test_a_wrong_configuration_ends_with_78_and_says_all(folder):
+@pytest.fixture
+def serve(capsys):
+    """Run what `run` and `guard` become; return (exit code, standard error)."""
+
+    def run(name, path="edge.toml"):
+        root = logging.getLogger()
+        before = root.handlers[:]
+        try:
+            code = main([name, path])
+        finally:
+            root.handlers[:] = before
+        out, err = capsys.readouterr()
+        assert out == ""
+        return code, err
+
+    return run
+
+
+def test_a_wrong_configuration_ends_with_78_and_says_all(folder, serve):
     (folder / "edge.toml").write_text(
         SIMULATED.replace("sample_ms", "sample").replace("0x41", "0x40")
     )
-    for command in (["run"], ["guard"], ["check-config"], ["keygen"], ["status"], ["meter", "x"]):
+    said = [serve("run"), serve("guard")]
+    for command in (["check-config"], ["keygen"], ["status"], ["meter", "x"]):
         ended = call(*command)
-        assert (ended.exit_code, ended.stdout) == (os.EX_CONFIG, ""), command
-        first, second = ended.stderr.splitlines()
+        assert ended.stdout == ""
+        said.append((ended.exit_code, ended.stderr))
+    for code, text in said:
+        assert code == os.EX_CONFIG
+        first, second = text.splitlines()
         assert first.startswith("edge.toml:8: sampling: unknown key")
         assert "address 0x40" in second
 
 
-def test_a_file_that_is_not_there(folder):
-    ended = call("run", "--config", "nowhere.toml")
-    assert ended.exit_code == os.EX_CONFIG
-    assert ended.stderr == "nowhere.toml: cannot be read: No such file or directory\n"
+def test_a_file_that_is_not_there(folder, serve):
+    sentence = "nowhere.toml: cannot be read: No such file or directory\n"
+    assert serve("run", "nowhere.toml") == (os.EX_CONFIG, sentence)
+    ended = call("status", "--config", "nowhere.toml")
+    assert (ended.exit_code, ended.stderr) == (os.EX_CONFIG, sentence)
+
+
+def test_run_and_guard_become_lean_programs(monkeypatch):
+    became = []
+    monkeypatch.setattr(os, "execv", lambda path, program: became.append((path, program)))
+    call("run", "--config", "a b.toml")
+    call("guard", "-v")
+    start = [sys.executable, "-m", "edge.service"]
+    assert became == [
+        (sys.executable, [*start, "run", "a b.toml"]),
+        (sys.executable, [*start, "guard", "edge.toml", "--verbose"]),
+    ]
 
 
 def test_keygen_makes_keys_once_and_says_their_fingerprints(folder):
@@ -122,13 +159,13 @@ def test_the_enrolment_file_says_what_the_ledger_must_know(folder):
     }
 
 
-def test_keys_that_others_can_read_and_missing_ones_are_all_told(enrolled):
+def test_keys_that_others_can_read_and_missing_ones_are_all_told(enrolled, serve):
     (enrolled / "keys/dep1-pv.pem").chmod(0o644)
     (enrolled / "keys/dep1.pem").unlink()
     (enrolled / "keys/dep1-load.pem").write_bytes((enrolled / "keys/dep1-heater.pem").read_bytes())
-    ended = call("run")
-    assert ended.exit_code == os.EX_CONFIG
-    simulation, missing, readable, twice = ended.stderr.splitlines()
+    code, said = serve("run")
+    assert code == os.EX_CONFIG
+    simulation, missing, readable, twice = said.splitlines()
     assert "SIMULATION" in simulation
     assert "keys/dep1.pem: cannot read the key: No such file" in missing
     assert "gridtally-edge keygen makes keys" in missing
@@ -144,7 +181,7 @@ def test_keys_that_others_can_read_and_missing_ones_are_all_told(enrolled):
         ("real", "is the trust of a real ledger, and this is a simulated node's"),
     ],
 )
-def test_a_wrong_trust_file(enrolled, trust, message):
+def test_a_wrong_trust_file(enrolled, trust, message, serve):
     path = enrolled / "trust.toml"
     text = path.read_text()
     path.unlink()
@@ -152,17 +189,17 @@ def test_a_wrong_trust_file(enrolled, trust, message):
         path.write_text(text.replace("simulation = true", "simulation = false"))
     elif trust is not None:
         path.write_text(trust)
-    for command in ("run", "guard"):
-        ended = call(command)
-        assert ended.exit_code == os.EX_CONFIG
-        assert message in ended.stderr
+    for name in ("run", "guard"):
+        code, said = serve(name)
+        assert code == os.EX_CONFIG
+        assert message in said
 
 
-def test_a_real_node_does_not_join_a_simulated_ledger(enrolled):
+def test_a_real_node_does_not_join_a_simulated_ledger(enrolled, serve):
     (enrolled / "edge.toml").write_text(EXAMPLE)
-    ended = call("run")
-    assert ended.exit_code == os.EX_CONFIG
-    assert "is the trust of a simulated ledger, and this is a real node's" in ended.stderr
+    code, said = serve("run")
+    assert code == os.EX_CONFIG
+    assert "is the trust of a simulated ledger, and this is a real node's" in said
 
 
 def test_check_config_without_probing_looks_at_files_only(enrolled):
