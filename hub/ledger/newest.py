@@ -13,12 +13,13 @@ torn one leaves the other, and cost one sync:
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.errors import LedgerCorrupt
+from hub.errors import LedgerCorrupt, LedgerError, StorageFull
 
 LINE_BYTES = 512
 
@@ -58,12 +59,22 @@ class NewestFile:
         return newest
 
     def write(self, newest: HandedOut) -> None:
-        """Replace the older line durably."""
+        """Replace the older line durably.
+
+        Raises:
+            StorageFull, LedgerError: it could not be written, so nothing may be handed out.
+        """
         text = json.dumps({"size": newest.size, "root": newest.root.hex()})
-        if self._descriptor < 0:
-            self._open()
-        os.pwrite(self._descriptor, _pad(text), self._turn * LINE_BYTES)
-        os.fdatasync(self._descriptor)
+        try:
+            if self._descriptor < 0:
+                self._open()
+            os.pwrite(self._descriptor, _pad(text), self._turn * LINE_BYTES)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self.close()  # never sync again what failed to sync
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            kind = StorageFull if full else LedgerError
+            raise kind(f"{self.path} cannot be written: {error}") from error
         self._turn = 1 - self._turn
 
     def close(self) -> None:

@@ -7,12 +7,13 @@ is stored and the file outside the database says so. One process writes; any num
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Connection, Engine, bindparam, select, update
 
-from hub.errors import LedgerBehind, LedgerCorrupt, LedgerError
+from hub.errors import LedgerBehind, LedgerCorrupt, LedgerError, StorageFull
 from hub.ledger import opening
 from hub.ledger.ballast import BALLAST_BYTES, Ballast
 from hub.ledger.books import Books
@@ -53,6 +54,7 @@ class Store(Log):
         self._read_only = read_only
         self._frontier: tree.Frontier | None = None
         self._checkpoint: Checkpoint | None = None
+        self._handed_out_size = -1
         self._behind = ""
         self._lock: WriterLock | None = None
         self._handed = NewestFile(Path(f"{beside}.newest")) if beside else None
@@ -165,8 +167,7 @@ class Store(Log):
                 _write_entries(connection, start, entries, finished)
                 self.packs.write(connection, packs, sealed, _seal_index(start, entries, sealed))
         except BaseException:
-            self._frontier = None  # the database decides what was committed
-            self.nodes.forget()
+            self._forget()
             raise
         self._frontier = edge
         self.nodes.remember(finished)
@@ -176,7 +177,8 @@ class Store(Log):
         """Give the ballast to a full disk, so that the database works again. Keep it back later."""
         if self.ballast:
             self.ballast.free()
-        shrink_wal(self.engine)
+        with suppress(StorageFull):
+            shrink_wal(self.engine)
 
     # --- checkpoints -----------------------------------------------------------------------
 
@@ -188,13 +190,19 @@ class Store(Log):
         """
         self._require_writing()
         edge = self._edge()
-        if self._checkpoint and self._checkpoint.size == edge.size:
-            return self._checkpoint
-        signed = Checkpoint(edge.size, sign(edge.size, edge.root()))
-        with writing(self.engine) as connection:
-            insert_rows(connection, checkpoint_table, [(signed.size, signed.note)])
-        self._note_handed_out(signed)
-        self._checkpoint = signed
+        if self._checkpoint is None or self._checkpoint.size != edge.size:
+            self._checkpoint = self._keep(Checkpoint(edge.size, sign(edge.size, edge.root())))
+        if self._handed_out_size != self._checkpoint.size:
+            self._note_handed_out(self._checkpoint)
+        return self._checkpoint
+
+    def _keep(self, signed: Checkpoint) -> Checkpoint:
+        try:
+            with writing(self.engine) as connection:
+                insert_rows(connection, checkpoint_table, [(signed.size, signed.note)])
+        except BaseException:
+            self._forget()
+            raise
         return signed
 
     def check_handed_out(self) -> None:
@@ -207,6 +215,7 @@ class Store(Log):
             return
         newest = self._handed.read()
         if newest:
+            self._handed_out_size = newest.size
             source = f"{self._handed.path.name} says this hub handed out"
             opening.check_continues(newest, self.nodes, self.size, source)
         if self._checkpoint and (newest is None or newest.size < self._checkpoint.size):
@@ -227,6 +236,7 @@ class Store(Log):
     def _note_handed_out(self, signed: Checkpoint) -> None:
         if self._handed:
             self._handed.write(HandedOut(signed.size, opening.head_of(signed).root))
+        self._handed_out_size = signed.size
 
     # --- snapshots -------------------------------------------------------------------------
 
@@ -248,6 +258,12 @@ class Store(Log):
             opened = opening.inspect_log(self.engine, self.nodes)
             self._frontier, self._checkpoint = opened.frontier, opened.newest
         return self._frontier
+
+    def _forget(self) -> None:
+        """After a failed write the database alone knows what was committed: ask it again."""
+        self._frontier = None
+        self._checkpoint = None
+        self.nodes.forget()
 
     def _require_writing(self) -> None:
         if self._read_only:

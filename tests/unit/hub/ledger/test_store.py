@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import sqlite3
 from dataclasses import fields, replace
@@ -19,7 +21,7 @@ from hub.errors import (
     SchemaMismatch,
     StorageFull,
 )
-from hub.ledger import schema
+from hub.ledger import opening, schema
 from hub.ledger.ballast import Ballast
 from hub.ledger.books import (
     Books,
@@ -154,8 +156,6 @@ def test_proofs_ask_for_what_there_is(hub: SmallHub) -> None:
 
 
 def test_one_writer(hub: SmallHub) -> None:
-    import os
-
     with pytest.raises(LedgerLocked, match=f"being written by process {os.getpid()}: "):
         Store.open(hub.url)
     hub.store.close()
@@ -176,6 +176,30 @@ def test_a_newer_schema_is_refused(hub: SmallHub) -> None:
     for read_only in (True, False):
         with pytest.raises(SchemaMismatch, match="has schema version 7; this program knows"):
             Store.open(hub.url, read_only=read_only, ballast_bytes=BALLAST_BYTES)
+
+
+def test_an_older_schema_is_brought_up_to_date(
+    hub: SmallHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.fill()
+    hub.store.close()
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    first = "ALTER TABLE snapshot ADD COLUMN note TEXT"
+    monkeypatch.setattr(opening, "MIGRATIONS", {1: (first,), 2: ("no such statement",)})
+    with pytest.raises(SchemaMismatch, match="start `gridtally-hub run` once"):
+        Store.open(hub.url, read_only=True)
+    with pytest.raises(LedgerCorrupt, match="syntax error"):
+        _opens(hub)
+    monkeypatch.setattr(opening, "MIGRATIONS", {1: (first,), 2: ("CREATE TABLE more (x)",)})
+    _opens(hub)  # the broken try left nothing behind, or this would find the column there
+    with Store.open(hub.url, read_only=True) as store:
+        assert store.size == 24
+    with contextlib.closing(sqlite3.connect(hub.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
+
+
+def test_every_version_has_a_way_to_the_next() -> None:
+    assert sorted(opening.MIGRATIONS) == list(range(1, schema.SCHEMA_VERSION))
 
 
 def _run(path: Path, *statements: str) -> None:
@@ -308,6 +332,40 @@ def test_the_file_outside_catches_up_after_a_crash_between(hub: SmallHub) -> Non
     newest = NewestFile(Path(f"{hub.path}.newest")).read()
     assert newest is not None
     assert newest.size == 2
+
+
+@pytest.mark.parametrize(("code", "error"), [(errno.ENOSPC, StorageFull), (errno.EIO, LedgerError)])
+def test_a_checkpoint_that_could_not_be_noted_is_not_handed_out(
+    hub: SmallHub, monkeypatch: pytest.MonkeyPatch, code: int, error: type[Exception]
+) -> None:
+    real = os.fdatasync
+
+    def fail(_descriptor: int) -> None:
+        monkeypatch.setattr(os, "fdatasync", real)
+        raise OSError(code, os.strerror(code))
+
+    hub.checkpoint()
+    hub.store.append([hub.reading()])
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(error, match="cannot be written"):
+        hub.checkpoint()
+    note = hub.checkpoint()  # stored before, noted and handed out now
+    assert [found.note for found in hub.store.checkpoints(2)] == [note]
+    newest = NewestFile(Path(f"{hub.path}.newest")).read()
+    assert newest is not None
+    assert newest.size == 2
+
+
+def test_a_checkpoint_that_could_not_be_stored_is_signed_again(hub: SmallHub) -> None:
+    with contextlib.closing(sqlite3.connect(hub.path, isolation_level=None)) as other:
+        other.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON checkpoint BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+        with pytest.raises(LedgerError):
+            hub.checkpoint()
+        other.execute("DROP TRIGGER no")
+    hub.checkpoint()
+    assert [found.size for found in hub.store.checkpoints()] == [1]
 
 
 def test_newest_survives_a_torn_line(tmp_path: Path) -> None:
