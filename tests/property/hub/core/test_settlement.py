@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.core.effects import Corrected, SlotSettled
@@ -80,6 +80,7 @@ def run(
     return village, effects
 
 
+@settings(max_examples=40)
 @given(moves, delays, parameters, prices)
 def test_every_settlement_sums_to_zero(
     moves: list[Any], delays: list[Any], parameters: dict[str, str], prices: tuple[int, int]
@@ -91,6 +92,7 @@ def test_every_settlement_sums_to_zero(
     assert sum(village.state.accounts.values()) == 0
 
 
+@settings(max_examples=40)
 @given(moves, delays, parameters, prices)
 def test_accounts_are_the_sums_of_their_lines(
     moves: list[Any], delays: list[Any], parameters: dict[str, str], prices: tuple[int, int]
@@ -103,6 +105,7 @@ def test_accounts_are_the_sums_of_their_lines(
     assert dict(sums) == village.state.accounts
 
 
+@settings(max_examples=40)
 @given(moves, delays, parameters)
 def test_energy_is_conserved_and_nobody_trades_more_than_he_has(
     moves: list[Any], delays: list[Any], parameters: dict[str, str]
@@ -133,6 +136,7 @@ def test_energy_is_conserved_and_nobody_trades_more_than_he_has(
         )
 
 
+@settings(max_examples=40)
 @given(moves, delays, parameters)
 def test_no_register_loses_energy_however_late_it_comes(
     moves: list[Any], delays: list[Any], parameters: dict[str, str]
@@ -152,6 +156,7 @@ def test_no_register_loses_energy_however_late_it_comes(
             assert final[slot * HOUR, meter_id] == moves[slot][number]
 
 
+@settings(max_examples=20)
 @given(moves, delays, prices)
 def test_late_registers_end_at_the_bill_of_the_grid_alone(
     moves: list[Any], delays: list[Any], prices: tuple[int, int]
@@ -167,6 +172,7 @@ def test_late_registers_end_at_the_bill_of_the_grid_alone(
         assert late.state.nets == {}
 
 
+@settings(max_examples=40)
 @given(moves, delays, parameters, st.integers(0, 60))
 def test_replay_from_anywhere_is_the_live_state(
     moves: list[Any], delays: list[Any], parameters: dict[str, str], start: int
@@ -183,6 +189,7 @@ def test_replay_from_anywhere_is_the_live_state(
     assert again.root() == root == State.loads(live.dumps()).root()
 
 
+@settings(max_examples=40)
 @given(moves, parameters, st.randoms(use_true_random=False))
 def test_the_order_in_which_meters_report_does_not_matter(
     moves: list[Any], parameters: dict[str, str], random: Any
