@@ -24,12 +24,13 @@ from hub.core.pricing import policy_at
 from hub.core.records import Contact, Policy, Relay
 from hub.core.state import State
 from hub.leases import Leases, RelayName, Standing
-from hub.nodes import Newsroom
+from hub.nodes import ContactSeen, Newsroom
 from messages.entries import Decision, Output
 
 START_GRACE_MS = 5_000  # after a start or an enrolment, before silence counts as danger
 GATHER_MS = 50  # how long the first sample of an instant waits for the others
 SPACING_MS = 20  # least time between two looks, however many samples come
+FOLLOW_MS = 5_000  # for how long an order counts as obeyed before its contact says so
 
 Policies = Mapping[str, Callable[[], DispatchPolicy]]
 
@@ -59,6 +60,7 @@ class Dispatcher:
         self._first_unseen_ms: int | None = None
         self._verdict: Verdict | None = None
         self._fault = ""
+        self._ordered_ms: dict[RelayName, int] = {}
 
     @property
     def verdict(self) -> Verdict | None:
@@ -111,12 +113,14 @@ class Dispatcher:
         rule = self._find(policy)
         if policy is None or rule is None:
             return None
-        view = build_view(state, policy, self._news, now_ms, at_ms)
+        view = build_view(state, policy, self._news, now_ms, at_ms, self._on_the_way(now_ms))
         if now_ms < self._grace_ends_ms and _has_silent_meter(view):
             return None
         self._leases.keep_only(relay.name for relay in view.relays)
         verdict = self._verdict = rule.decide(view)
         changed = self._changed(view, verdict)
+        if any(self._is_coming_back(state, order, now_ms) for order in self._leases.standing):
+            changed = tuple(order for order in changed if order.cut)
         if not changed:
             return None
         decision = Decision(
@@ -134,6 +138,7 @@ class Dispatcher:
     def accept(self, proposal: Proposal, index: int) -> None:
         """Let the orders of an appended decision stand."""
         for order in proposal.orders:
+            self._ordered_ms[order.node, order.relay] = self._looked_ms
             self._leases.order(
                 Standing(
                     node=order.node,
@@ -144,6 +149,33 @@ class Dispatcher:
                     reason=order.reason,
                 )
             )
+
+    def _is_coming_back(self, state: State, standing: Standing, now_ms: int) -> bool:
+        """Whether a load was let in just now and no sample shows yet what it draws.
+
+        Until one does, another load that seems to fit may not: it waits.
+        """
+        if standing.cut or now_ms - self._ordered_ms[standing.name] >= FOLLOW_MS:
+            return False
+        relay, seen = state.relays.get(standing.name), self._news.contacts.get(standing.name)
+        if relay is None or seen is None or seen.since_ms is None:
+            return False  # it never was anything but fed
+        sample = self._news.samples.get(relay.load)
+        if relay.is_cut(energised=seen.energised):
+            return True
+        return sample is not None and sample.heard_ms <= seen.since_ms
+
+    def _on_the_way(self, now_ms: int) -> dict[RelayName, bool]:
+        """Return the orders that are new, as if obeyed: relay -> whether its load is cut.
+
+        A load's power may fall before the word that its contact moved. Without this a policy would
+        see a fed load that draws nothing, and order it back.
+        """
+        return {
+            standing.name: standing.cut
+            for standing in self._leases.standing
+            if now_ms - self._ordered_ms[standing.name] < FOLLOW_MS
+        }
 
     def _find(self, policy: Policy | None) -> DispatchPolicy | None:
         if policy is None:
@@ -174,8 +206,18 @@ class Dispatcher:
         return tuple(changed)
 
 
-def build_view(state: State, policy: Policy, news: Newsroom, now_ms: int, at_ms: int) -> View:
-    """Return what a policy may look at now, in the order of names."""
+def build_view(
+    state: State,
+    policy: Policy,
+    news: Newsroom,
+    now_ms: int,
+    at_ms: int,
+    on_the_way: Mapping[RelayName, bool],
+) -> View:
+    """Return what a policy may look at now, in the order of names.
+
+    `on_the_way`: orders that count as obeyed although no contact said so yet.
+    """
     network = state.network
     parameters = {
         key: value
@@ -190,7 +232,9 @@ def build_view(state: State, policy: Policy, news: Newsroom, now_ms: int, at_ms:
             for meter_id in sorted(state.meters)
             if not state.meters[meter_id].is_retired
         ),
-        relays=tuple(_relay(state, news, name, now_ms) for name in sorted(state.relays)),
+        relays=tuple(
+            _relay(state, news, name, now_ms, on_the_way.get(name)) for name in sorted(state.relays)
+        ),
         limits=limits_of(parameters),
         parameters=parameters,
     )
@@ -222,7 +266,9 @@ def _meter(state: State, news: Newsroom, meter_id: str, now_ms: int) -> MeterPow
     )
 
 
-def _relay(state: State, news: Newsroom, name: RelayName, now_ms: int) -> RelayState:
+def _relay(
+    state: State, news: Newsroom, name: RelayName, now_ms: int, ordered_cut: bool | None
+) -> RelayState:
     relay, contact = state.relays[name], state.contacts.get(name)
     seen = news.contacts.get(name)
     return RelayState(
@@ -233,7 +279,7 @@ def _relay(state: State, news: Newsroom, name: RelayName, now_ms: int) -> RelayS
         deenergised=relay.deenergised,
         rated_mw=relay.rated_mw,
         is_critical=relay.is_critical,
-        is_cut=_is_cut(relay, contact, None if seen is None else seen.energised),
+        is_cut=_is_cut(relay, contact, seen) if ordered_cut is None else ordered_cut,
         since_ms=None if seen is None or seen.since_ms is None else now_ms - seen.since_ms,
         held_power_mw=None if contact is None else contact.power_mw,
         min_on_ms=relay.min_on_ms,
@@ -241,9 +287,9 @@ def _relay(state: State, news: Newsroom, name: RelayName, now_ms: int) -> RelayS
     )
 
 
-def _is_cut(relay: Relay, contact: Contact | None, energised: bool | None) -> bool | None:
-    if energised is not None:
-        return relay.is_cut(energised=energised)
+def _is_cut(relay: Relay, contact: Contact | None, seen: ContactSeen | None) -> bool | None:
+    if seen is not None:
+        return relay.is_cut(energised=seen.energised)
     return None if contact is None else contact.is_cut
 
 

@@ -1,4 +1,4 @@
-"""verify -> admit -> append -> step -> publish: what one batch leaves behind and who hears of it."""
+"""verify -> admit -> append -> step -> publish: what a batch leaves behind, who hears of it."""
 
 from __future__ import annotations
 

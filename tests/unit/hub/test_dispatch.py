@@ -1,0 +1,345 @@
+"""From live samples to orders, decision entries and leases; stale means danger, silence decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.balancing.catalog import POLICIES
+from hub.balancing.policy import View, view_root
+from hub.beacons import Beacons
+from hub.core.events import read_event
+from hub.core.pricing import policy_at
+from hub.dispatch import (
+    FOLLOW_MS,
+    GATHER_MS,
+    SPACING_MS,
+    START_GRACE_MS,
+    Dispatcher,
+    build_view,
+    limits_of,
+)
+from hub.hearing import Hearing
+from hub.leases import Leases
+from hub.nodes import Newsroom
+from hub.post import Post
+from hub.spine import Spine
+from hub.starting import Opened
+from hub.switchboard import Clocks, Switchboard, balance_request, is_news
+from messages.entries import Ack, Decision
+from messages.lease import Lease
+from messages.log.note import parse_vkey
+from messages.status import Request
+from tests.support.hub_bench import MICROGRID, START_MS, Bench
+
+NOW_MS = 1_000_000
+NONCE = b"n" * 16
+
+
+class Board:
+    """Everything between a live sample and a lease, on a clock that a test moves."""
+
+    def __init__(self, bench: Bench, opened: Opened, spine: Spine) -> None:
+        self.bench, self.opened, self.spine = bench, opened, spine
+        self.now_ms = NOW_MS
+        self.news = Newsroom()
+        self.leases = Leases(6_000)
+        drawn = iter(range(1, 10_000))
+        self.beacons = Beacons(lambda: next(drawn).to_bytes(16, "big"))
+        self.beacon = b""
+        log_key = parse_vkey(opened.trust.log_vkey)
+        self.hearing = Hearing(spine, self.news, self.beacons, log_key)
+        self.dispatcher = Dispatcher(self.news, self.leases, POLICIES, NOW_MS)
+        post = Post(bench.link, opened.pen, MICROGRID)
+        self.switchboard = Switchboard(
+            spine, self.dispatcher, self.leases, self.news, opened.pen, post
+        )
+
+    def samples(self, pv_mw: int, load_mw: int, heater_mw: int) -> None:
+        """Let every meter be heard now, with a beacon of now."""
+        self.beacon = self.beacons.next(self.now_ms) or self.beacon
+        at_ms = START_MS + self.now_ms
+        powers = {"pv": -pv_mw, "load": load_mw, "heater": heater_mw}
+        lives = [self.bench.live(meter, at_ms, mw, self.beacon) for meter, mw in powers.items()]
+        assert self.hearing.take(lives, self.now_ms, at_ms)
+
+    def status(self, *, energised: bool = False) -> None:
+        arrival = self.bench.status(
+            self.opened, NONCE, energised=energised, at_ms=START_MS + self.now_ms
+        )
+        self.hearing.take([arrival], self.now_ms, START_MS + self.now_ms)
+
+    def decide(self) -> bool:
+        return self.switchboard.decide(Clocks(self.now_ms, START_MS + self.now_ms))
+
+    def renew(self) -> list[Lease]:
+        self.bench.link.sent.clear()
+        self.switchboard.renew(self.now_ms)
+        return self.bench.take_sent(self.opened, Lease)
+
+    def ack(self, lease: Lease, outcome: str = "applied") -> None:
+        arrival = self.bench.ack(self.opened, lease, START_MS + self.now_ms, outcome)
+        for message in self.spine.take_in([arrival], self.now_ms, START_MS + self.now_ms):
+            assert isinstance(message.body, Ack)
+            self.hearing.take_ack(message.body, self.now_ms)
+
+    def decisions(self) -> list[Decision]:
+        entries = self.spine.recorder.store.of_kind("decision")
+        bodies = [read_event(entry.index, entry.raw).body for entry in entries]
+        return [body for body in bodies if isinstance(body, Decision)]
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    bench = Bench(tmp_path)
+    opened = bench.open()
+    spine = bench.spine(opened)
+    bench.enrol(spine)
+    yield Board(bench, opened, spine)
+    opened.close()
+
+
+def settle(board: Board) -> None:
+    """All is well: everything heard, everything fed, the first decision made and obeyed."""
+    board.status()
+    board.samples(50_000, 40_000, 30_000)
+    board.decide()
+    for lease in board.renew():
+        board.ack(lease)
+
+
+def test_a_deficit_is_decided_recorded_leased_and_followed(board: Board) -> None:
+    settle(board)
+    before = len(board.decisions())
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    assert board.decide()
+    decision = board.decisions()[before]
+    (output,) = decision.outputs
+    assert (output.relay, output.cut, output.energised) == ("heat", True, True)
+    assert output.power_mw == 30_000
+    (lease,) = board.renew()
+    assert lease.energised
+    assert lease.decision == board.spine.recorder.store.of_kind("decision")[-1].index
+    assert lease.nonce == NONCE
+    assert board.switchboard.unsettled(board.now_ms) == (("dep1", "heat"),)
+    board.ack(lease)
+    assert board.switchboard.unsettled(board.now_ms) == ()
+    contact = board.spine.recorder.state.contacts["dep1", "heat"]
+    assert (contact.is_cut, contact.wants_cut, contact.power_mw) == (True, True, 30_000)
+
+
+def test_the_view_is_kept_and_decides_again(board: Board) -> None:
+    settle(board)
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    board.decide()
+    decision = board.decisions()[-1]
+    body = board.spine.recorder.store.views.body(decision.view_root)
+    assert body is not None
+    view = View.loads(body)
+    assert view_root(view) == decision.view_root
+    verdict = POLICIES["dep"]().decide(view)
+    assert [order.cut for order in verdict.orders] == [True]
+
+
+def test_what_stands_is_not_decided_again(board: Board) -> None:
+    settle(board)
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    assert board.decide()
+    for _ in range(3):
+        board.now_ms += 1_000
+        board.samples(15_000, 10_000, 0)
+        assert not board.decide()
+
+
+def test_an_order_that_is_not_obeyed_counts_as_obeyed_for_a_while_only(board: Board) -> None:
+    settle(board)
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    board.decide()
+    board.now_ms += FOLLOW_MS
+    board.samples(15_000, 40_000, 30_000)
+    state, policy = board.spine.recorder.state, policy_at(board.spine.recorder.state, START_MS)
+    assert policy is not None
+    on_the_way = board.dispatcher._on_the_way(board.now_ms)
+    view = build_view(state, policy, board.news, board.now_ms, START_MS, on_the_way)
+    assert [relay.is_cut for relay in view.relays] == [False]
+
+
+def test_enough_again_and_the_load_comes_back(board: Board) -> None:
+    settle(board)
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    board.decide()
+    board.ack(board.renew()[0])
+    board.now_ms += 1_000
+    board.samples(60_000, 10_000, 0)
+    assert board.decide()
+    (lease,) = board.renew()
+    assert not lease.energised
+
+
+def test_a_second_load_waits_until_the_first_one_draws(board: Board) -> None:
+    settle(board)
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    board.decide()
+    board.ack(board.renew()[0])
+    board.now_ms += 1_000
+    board.samples(60_000, 10_000, 0)
+    board.decide()
+    (lease,) = board.renew()
+    (standing,) = board.leases.standing
+
+    def waits() -> bool:
+        return board.dispatcher._is_coming_back(board.spine.recorder.state, standing, board.now_ms)
+
+    assert waits()  # the contact has not moved yet
+    board.now_ms += 100
+    board.ack(lease)
+    assert waits()  # it has, and no sample shows what the load draws
+    board.now_ms += 1_000
+    board.samples(60_000, 40_000, 30_000)
+    assert not waits()
+
+
+def test_a_restarted_hub_decides_anew_before_it_holds_anything(board: Board) -> None:
+    settle(board)
+    board.now_ms += 1_000
+    board.samples(15_000, 40_000, 30_000)
+    board.decide()
+    first = board.renew()[0]
+    board.ack(first)
+    again = Board(board.bench, board.opened, board.spine)
+    again.now_ms = board.now_ms + 1_000
+    again.status(energised=True)
+    assert again.renew() == []
+    again.samples(15_000, 10_000, 0)
+    assert again.decide()
+    (lease,) = again.renew()
+    assert lease.sequence > first.sequence
+
+
+def test_after_a_start_silence_is_given_time(board: Board) -> None:
+    board.status()
+    assert not board.decide()
+    board.now_ms += START_GRACE_MS - 1
+    assert not board.decide()
+    assert board.dispatcher.verdict is None
+    board.now_ms += 1
+    board.decide()
+    assert board.dispatcher.verdict is not None
+
+
+def test_a_sample_with_a_strange_beacon_has_no_age(board: Board) -> None:
+    at_ms = START_MS + board.now_ms
+    board.hearing.take([board.bench.live("pv", at_ms, -5, b"x" * 16)], board.now_ms, at_ms)
+    state = board.spine.recorder.state
+    policy = policy_at(state, at_ms)
+    assert policy is not None
+    view = build_view(state, policy, board.news, board.now_ms, at_ms, {})
+    by_id = {meter.meter_id: meter for meter in view.meters}
+    assert (by_id["pv"].power_mw, by_id["pv"].age_ms) == (-5, None)
+    assert (by_id["load"].power_mw, by_id["load"].age_ms) == (None, None)
+    assert all(meter.is_stale(3_000) for meter in view.meters)
+
+
+def test_ages_are_the_beacons(board: Board) -> None:
+    board.samples(1, 2, 3)
+    board.now_ms += 700
+    state = board.spine.recorder.state
+    policy = policy_at(state, START_MS)
+    assert policy is not None
+    view = build_view(state, policy, board.news, board.now_ms, START_MS, {})
+    assert {meter.age_ms for meter in view.meters} == {700}
+
+
+def test_an_older_live_sample_is_not_heard(board: Board) -> None:
+    late = board.bench.live("pv", START_MS, -1)
+    newer = board.bench.live("pv", START_MS + 1, -2)
+    board.hearing.take([newer], board.now_ms, START_MS)
+    assert not board.hearing.take([late, newer], board.now_ms, START_MS)
+    assert board.news.samples["pv"].live.power_mw == -2
+
+
+def test_a_look_is_due_when_an_instant_is_complete(board: Board) -> None:
+    settle(board)
+    state = board.spine.recorder.state
+    board.now_ms += SPACING_MS
+    assert board.dispatcher.wait_ms(state, board.now_ms) == 1_000 - SPACING_MS
+    at_ms = START_MS + 10_000_000
+    board.hearing.take([board.bench.live("pv", at_ms, -1)], board.now_ms, at_ms)
+    board.dispatcher.note_change(board.now_ms)
+    assert board.dispatcher.wait_ms(state, board.now_ms) == GATHER_MS
+    others = [board.bench.live(meter, at_ms, 1) for meter in ("load", "heater")]
+    board.hearing.take(others, board.now_ms, at_ms)
+    assert board.dispatcher.wait_ms(state, board.now_ms) == 0
+
+
+def test_looks_are_spaced(board: Board) -> None:
+    settle(board)
+    board.dispatcher.note_change(board.now_ms)
+    assert board.dispatcher.wait_ms(board.spine.recorder.state, board.now_ms) == SPACING_MS
+
+
+def test_a_policy_that_is_not_installed_is_said(board: Board) -> None:
+    dispatcher = Dispatcher(board.news, board.leases, {}, NOW_MS)
+    assert dispatcher.look(board.spine.recorder.state, NOW_MS, START_MS) is None
+    assert "'dep' is not installed here" in dispatcher.fault
+
+
+def test_limits_come_from_the_policy() -> None:
+    assert limits_of({"import_mw_max": 7, "stale_after_ms": 9}).import_mw_max == 7
+    assert limits_of({"import_mw_max": 7, "stale_after_ms": 9}).stale_after_ms == 9
+    assert limits_of({}).import_mw_max == 0
+
+
+def test_a_late_status_says_nothing(board: Board) -> None:
+    board.status(energised=True)
+    late = board.bench.status(board.opened, b"o" * 16, energised=False, at_ms=START_MS)
+    board.hearing.take([late], board.now_ms, START_MS)
+    assert board.news.newest_nonce("dep1") == NONCE
+    assert board.news.energised(("dep1", "heat")) is True
+
+
+def test_moves_are_counted_once(board: Board) -> None:
+    board.status()
+    assert board.hearing.take_moved() == 0
+    board.now_ms += 1
+    board.status(energised=True)
+    board.ack(Lease("dep1", "heat", NONCE, 1, 6_000, True, "", 1))
+    assert board.hearing.take_moved() == 1
+    assert board.hearing.take_moved() == 0
+
+
+@pytest.mark.parametrize(
+    ("deficit_mw", "expected"),
+    [
+        (40_000, Request(5, 40_000, "deficit")),
+        (-7, Request(5, 7, "surplus")),
+        (0, Request(5, 0, "balanced")),
+    ],
+)
+def test_the_balance_request(deficit_mw: int, expected: Request) -> None:
+    assert balance_request(5, deficit_mw) == expected
+
+
+def test_a_request_is_sent_when_it_says_something_new(board: Board) -> None:
+    told = Request(0, 1_000, "deficit")
+    assert is_news(None, told, soon=True)
+    assert is_news(told, Request(60_000, 1_000, "deficit"), soon=True)
+    assert is_news(told, Request(0, 1_000, "surplus"), soon=True)
+    assert not is_news(told, Request(0, 9_000, "deficit"), soon=True)
+    assert is_news(told, Request(0, 1_051, "deficit"), soon=False)
+    assert not is_news(told, Request(0, 1_050, "deficit"), soon=False)
+    settle(board)
+    board.bench.link.sent.clear()
+    board.now_ms += 60_000
+    board.samples(20_000, 50_000, 30_000)
+    board.decide()
+    requests = board.bench.take_sent(board.opened, Request)
+    assert [(r.direction, r.amount_mw) for r in requests] == [("deficit", 30_000)]
