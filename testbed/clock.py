@@ -49,7 +49,6 @@ class _Peer:
     connection: socket.socket
     name: tuple[str, str] | None = None
     received: bytes = b""
-    renewals: int = 0  # answers to come that nobody waits for
 
 
 def _nothing() -> None:
@@ -70,6 +69,7 @@ class Clock:
     _peers: dict[tuple[str, str], _Peer] = field(default_factory=dict)
     _asked: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _answers: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _renewing: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Listen at the path, which must not be longer than a Unix socket's name may be."""
@@ -153,19 +153,22 @@ class Clock:
                 self._send(self._peers[name], request)
         started = time.monotonic()
         renewed = started
-        while self._asked and time.monotonic() < started + timeout_s:
+        # What was renewed is waited for, too: time must not go on under a sample being taken.
+        while (self._asked or self._renewing) and time.monotonic() < started + timeout_s:
             self._serve(POLL_S)
-            if renewing is not None and time.monotonic() > renewed + RENEW_S:
+            is_due = self._asked and not self._renewing and time.monotonic() > renewed + RENEW_S
+            if renewing is not None and is_due:
                 renewed = time.monotonic()
                 self._renew(renewing)
         self._asked = {}
+        self._renewing.clear()
         return dict(self._answers)
 
     def _renew(self, at_ms: int) -> None:
-        """Let every edge sample the same instant once more; nobody waits for the answer."""
-        for peer in list(self._peers.values()):
-            if peer.name != HUB:
-                peer.renewals += 1
+        """Let every edge sample the same instant once more."""
+        for name, peer in list(self._peers.items()):
+            if name != HUB:
+                self._renewing.add(name)
                 self._send(peer, {"instant": at_ms, "again": True})
 
     def _serve(self, wait_s: float) -> None:
@@ -200,8 +203,8 @@ class Clock:
             return
         if "hello" in message:
             self._join(peer, (str(message["hello"]), str(message.get("node", ""))))
-        elif peer.renewals:
-            peer.renewals -= 1
+        elif peer.name in self._renewing:
+            self._renewing.discard(peer.name)
         elif peer.name in self._asked and message.get("done") == self._asked[peer.name]["instant"]:
             self._answers[peer.name] = message
             del self._asked[peer.name]
@@ -227,6 +230,7 @@ class Clock:
             peer.connection.close()
         if peer.name is not None and self._peers.get(peer.name) is peer:
             del self._peers[peer.name]
+            self._renewing.discard(peer.name)
 
 
 def merge_heads(into: dict[str, dict[str, int]], heads: dict[str, dict[str, int]]) -> None:

@@ -129,6 +129,31 @@ def _is_closed(peer: socket.socket) -> bool:
         return True
 
 
+def test_live_samples_are_renewed_while_the_hub_is_waited_for(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed broker loses live samples for good; the hub answers once it saw new ones."""
+    monkeypatch.setattr("testbed.clock.RENEW_S", 0.0)
+    renewed = threading.Event()
+
+    def sample(request: dict[str, Any]) -> dict[str, Any]:
+        renewed.set()
+        return {"done": request["instant"], "heads": {}}
+
+    def fold(request: dict[str, Any]) -> dict[str, Any]:
+        assert renewed.wait(5)
+        return {"done": request["instant"]}
+
+    client = edge(clock, "a", sample)
+    Client(clock.path, {"hello": "hub"}, fold)
+    clock.wait_for(["a", "hub"], 5)
+    assert clock.hub(7, close=None, heads={}, deadline_ms=100) == HubAnswer(0, ())
+    assert client.seen[0] == {"instant": 7, "again": True}
+    asked = len(client.seen)
+    assert clock.edges(["a"], 8, again=False, timeout_s=5).missing == ()
+    assert client.seen[asked:] == [{"instant": 8, "again": False}]
+
+
 def test_heads_keep_the_newest() -> None:
     heads = {"a": {"live": 5, "register": 1}}
     merge_heads(heads, {"a": {"live": 4, "telemetry": 2}, "b": {"event": 1}})
