@@ -7,6 +7,7 @@ in one order, and whatever a crash loses is asked for again.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import signal
 import threading
@@ -33,7 +34,7 @@ from hub.inbox import Inbox
 from hub.leases import Leases
 from hub.market.catalog import installed as installed_contracts
 from hub.nodes import Newsroom
-from hub.pace import Pace, SimulatedPace, WallPace, monotonic_ms
+from hub.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
 from hub.post import Post
 from hub.reporting import Reporter
 from hub.room import Room
@@ -107,6 +108,14 @@ def _broker_of(config: HubConfig) -> Callable[[Arrivals], Link]:
     )
 
 
+def _systemd() -> Callable[[str], None]:
+    """Return what tells the service manager how it goes; nothing where there is none."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return lambda word: None
+    notify: Callable[[str], None] = sdnotify.SystemdNotifier().notify
+    return notify
+
+
 class Hub:
     """Wires the parts and turns them. It holds no rule of its own."""
 
@@ -134,7 +143,7 @@ class Hub:
         self._desk = Desk(inbox, self._spine, installed_contracts(), policies)
         file = HealthFile(Path(config.state))
         self._reporter = Reporter(file, self._spine, news, leases, dispatcher)
-        self._systemd = sdnotify.SystemdNotifier()
+        self._tell_systemd = _systemd()
         self._halted = ""
         self._desk_ms = self._reported_ms = 0
         self._desk_every_ms = SIMULATED_DESK_EVERY_MS if simulated else DESK_EVERY_MS
@@ -163,11 +172,11 @@ class Hub:
             store.size,
             self._opened.recorder.replayed_from,
         )
-        self._systemd.notify("READY=1")
+        self._tell_systemd("READY=1")
 
     def stop(self) -> None:
         """Close the doors, then sign for all that was taken in."""
-        self._systemd.notify("STOPPING=1")
+        self._tell_systemd("STOPPING=1")
         self._pace.stop()
         self._guarded(self._spine.publish)
         self._link.stop()
@@ -179,8 +188,9 @@ class Hub:
 
     def turn(self) -> None:
         """Take what came and follow it all the way; sleep if nothing did."""
-        wait_s = self._pace.wait_ms(monotonic_ms()) / 1000
-        batch = self._arrivals.take(wait_s, at_once=self._pace.is_awaited)
+        now_ms = monotonic_ms()
+        wait_ms = self._pace.wait_ms(now_ms) if self._is_open(now_ms) else IDLE_MS
+        batch = self._arrivals.take(wait_ms / 1000, at_once=self._pace.is_awaited)
         now_ms = monotonic_ms()
         self._guarded(lambda: self._hear(batch, now_ms))
         if self._is_open(now_ms):
@@ -225,7 +235,7 @@ class Hub:
         complaints = tuple(text for text in (self._halted, self._room.complaint) if text)
         utc_ms, dropped = self._pace.utc_ms(), self._arrivals.dropped
         self._reporter.write(now_ms, utc_ms, self._link.state, dropped, complaints)
-        self._systemd.notify("WATCHDOG=1")
+        self._tell_systemd("WATCHDOG=1")
 
     # --- when it must not go on ------------------------------------------------------------
 
