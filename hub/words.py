@@ -38,6 +38,7 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
     if report.findings:
         yield f"NOT verified: {report.findings[0]}"
         yield from report.findings[1:]
+        yield "keep this file as evidence, and let no hub sign on with it: put a good copy back"
     else:
         yield f"ledger verified, {report.size} entries, root {report.root.hex()}"
     yield f"signatures checked: {report.signatures}"
@@ -90,7 +91,7 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
     if hub is None:
         yield "hub: never ran here"
         return
-    yield f"hub: {found['running']}"
+    yield f"hub: {found['running']}" + ("" if found["running"] == "running" else "; it said then:")
     for alarm in hub["alarms"]:
         yield f"ALARM: {alarm}"
     broker = "connected" if hub["broker_connected"] else f"away ({hub['broker_reason']})"
