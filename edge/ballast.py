@@ -5,7 +5,6 @@ Source: measured; once the ballast is given back, checkpoint, delete and insert 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from typing import Final
 
 ROOM_FACTOR: Final = 2
 FULL_BYTES: Final = 1 << 20
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +24,13 @@ class Ballast:
 
     def keep(self) -> bool:
         """Make the file if there is room to spare; return whether it is there."""
-        if self.size == 0 or (self.path.exists() and self.path.stat().st_size == self.size):
-            return self.size > 0
-        if shutil.disk_usage(self.path.parent).free < ROOM_FACTOR * self.size:
+        if self.size == 0:
             return False
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.posix_fallocate(handle, 0, self.size)
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            self.path.unlink(missing_ok=True)
+            return self._is_there() or self._make()
+        except OSError:  # a full or read-only disk is told by whoever writes to it next
+            self.free()
             return False
-        finally:
-            os.close(handle)
-        return True
 
     def is_needed(self) -> bool:
         """Whether so little is free that a write that failed may have failed for that."""
@@ -48,6 +38,21 @@ class Ballast:
 
     def free(self) -> bool:
         """Give the space back; return whether there was any."""
-        there = self.path.exists()
-        self.path.unlink(missing_ok=True)
-        return there
+        try:
+            self.path.unlink()
+        except OSError:
+            return False
+        return True
+
+    def _is_there(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size == self.size
+
+    def _make(self) -> bool:
+        if shutil.disk_usage(self.path.parent).free < ROOM_FACTOR * self.size:
+            return False
+        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, self.size)
+        finally:
+            os.close(handle)
+        return True

@@ -36,7 +36,14 @@ class ReceiptRefused(EdgeError):
 
 
 class HubBehind(ReceiptRefused):
-    """The hub shows a ledger that does not continue the one this node holds a checkpoint of."""
+    """The hub shows a ledger that does not continue the one this node holds a checkpoint of.
+
+    `note` is the checkpoint it shows, signed by its log: with the one held it is the evidence.
+    """
+
+    def __init__(self, text: str, note: str) -> None:
+        super().__init__(text)
+        self.note = note
 
 
 class NoGuard(EdgeError):

@@ -11,8 +11,8 @@ import logging
 import selectors
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -22,7 +22,8 @@ from sdnotify import SystemdNotifier
 
 from edge.clock import boottime_ms
 from edge.config import EdgeConfig, RelayTable
-from edge.frames import FrameReader, encode_frame
+from edge.door import Agent, listening
+from edge.frames import encode_frame
 from edge.lease import Rules
 from edge.relays import Relays
 from hardware.catalog import make_relay
@@ -31,33 +32,9 @@ from messages.trust import Trust
 
 NONCE_EVERY_MS: Final = 1_000
 SILENCE_MS: Final = 2_000
-UNSENT_BYTES_MAX: Final = 65_536
 RECEIVE_BYTES: Final = 65_536
 
 log = logging.getLogger("edge.guard")
-
-
-@dataclass(slots=True)
-class Agent:
-    """The one connection that may carry leases."""
-
-    link: socket.socket
-    heard_ms: int
-    reader: FrameReader = field(default_factory=FrameReader)
-    unsent: bytes = b""
-
-    def send(self, frame: dict[str, Any]) -> None:
-        """Send a frame, or as much of it as goes; an agent that does not read is a dead one.
-
-        Raises:
-            OSError: it is gone, or reads no more.
-        """
-        self.unsent += encode_frame(frame)
-        try:
-            self.unsent = self.unsent[self.link.send(self.unsent) :]
-        except BlockingIOError:
-            if len(self.unsent) > UNSENT_BYTES_MAX:
-                raise ConnectionError("it reads no more") from None
 
 
 @dataclass(slots=True)
@@ -185,7 +162,7 @@ def run(config: EdgeConfig, trust: Trust) -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     try:
-        with _listening(Path(config.guard.socket)) as door:
+        with listening(Path(config.guard.socket)) as door:
             rules = {each.relay: _rules(each) for each in config.relay}
             with closing(Guard(Relays(config.node, trust, coils, rules), door)) as guard:
                 guard.serve()
@@ -215,18 +192,3 @@ def _pins(config: EdgeConfig) -> Any:
     from hardware.buses.gpio import lgpio_factory
 
     return lgpio_factory()
-
-
-@contextmanager
-def _listening(path: Path) -> Iterator[socket.socket]:
-    """Listen at a path that only this user and group may use; a stale socket is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
-        door.bind(str(path))
-        path.chmod(0o660)
-        door.listen(4)
-        try:
-            yield door
-        finally:
-            path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from edge import clock
@@ -32,6 +32,7 @@ from edge.outbox_records import Batch
 from edge.posting import Posting
 from edge.relaying import NodeKey, Relaying
 from edge.sweep import Devices, Sweep
+from edge.timers import Timers
 from messages import cose, slots
 from messages.entries import network_aad, parse_as
 from messages.errors import MessageError
@@ -39,12 +40,6 @@ from messages.status import Beacon, Hello, Request, Status
 from messages.trust import Trust
 
 TICK_MS: Final = 200
-ALIVE_EVERY_MS: Final = 400
-STATUS_EVERY_MS: Final = 1_000
-HELLO_EVERY_MS: Final = 30_000
-HELLO_AGAIN_MS: Final = 1_000
-BALLAST_EVERY_MS: Final = 60_000
-CLOCK_EVERY_MS: Final = 5_000
 HUB_SILENT_MS: Final = 2_500
 CLOCK_SET_MS: Final = 500
 WALL_BUDGET_MS_MAX: Final = 2_000
@@ -83,34 +78,6 @@ class Parts:
     devices: Devices
     uplink: Publisher
     barrier: Barrier | None
-
-
-@dataclass(slots=True)
-class Timer:
-    """Something due every so often, at once at first."""
-
-    every_ms: int
-    last_ms: int | None = None
-
-    def is_due(self, now_ms: int) -> bool:
-        """Whether it is due; if so, it counts as done."""
-        if self.last_ms is not None and now_ms - self.last_ms < self.every_ms:
-            return False
-        self.last_ms = now_ms
-        return True
-
-
-@dataclass(slots=True)
-class Timers:
-    """Everything that is due now and then. [ms boottime]"""
-
-    alive: Timer = field(default_factory=lambda: Timer(ALIVE_EVERY_MS))
-    status: Timer = field(default_factory=lambda: Timer(STATUS_EVERY_MS))
-    hello: Timer = field(default_factory=lambda: Timer(HELLO_EVERY_MS))
-    hello_again: Timer = field(default_factory=lambda: Timer(HELLO_AGAIN_MS))
-    send: Timer = field(default_factory=lambda: Timer(STATUS_EVERY_MS))
-    ballast: Timer = field(default_factory=lambda: Timer(BALLAST_EVERY_MS))
-    clock: Timer = field(default_factory=lambda: Timer(CLOCK_EVERY_MS))
 
 
 class Loop:

@@ -121,15 +121,16 @@ class Outbox:
         """Why nothing is deleted any more, or ""."""
         return str(self._fact("alarm") or "")
 
-    def raise_alarm(self, text: str) -> None:
-        """Stop deleting, until a person has looked."""
+    def raise_alarm(self, text: str, note: str) -> None:
+        """Stop deleting until a person has looked; keep the checkpoint that is the reason."""
         with self._transaction(DURABLE) as connection:
             keep_fact(connection, "alarm", text)
+            keep_fact(connection, "evidence", note)
 
     def forget_checkpoint(self) -> None:
         """End the alarm and believe the hub's next checkpoint, whatever it is."""
         with self._transaction(DURABLE) as connection:
-            connection.execute("DELETE FROM fact WHERE name IN ('alarm', 'checkpoint')")
+            connection.execute("DELETE FROM fact WHERE name IN ('alarm', 'evidence', 'checkpoint')")
 
     def first_held(self, kid: bytes, stream: str) -> int:
         """Return the lowest sequence beyond the stored ones that can still be sent."""

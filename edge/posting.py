@@ -134,7 +134,7 @@ class Posting:
                 return Reply()
             return self._take_receipt(parse_as(Receipt, envelope))
         except HubBehind as error:
-            self._alarm(str(error))
+            self._alarm(error)
         except MessageError as error:
             log.warning("receipt refused: %s", error)
         except OutboxError as error:
@@ -190,19 +190,19 @@ class Posting:
                 refusal.reason,
             )
 
-    def _alarm(self, text: str) -> None:
+    def _alarm(self, error: HubBehind) -> None:
         if self.alarm:
             return
-        self.alarm = text
+        self.alarm = str(error)
         log.critical(
             "ALARM: %s. Nothing is deleted any more; when you know why, run "
             "gridtally-edge accept-hub",
-            text,
+            error,
         )
         try:
-            self._outbox.raise_alarm(text)
-        except OutboxError as error:
-            self._complain(error)
+            self._outbox.raise_alarm(str(error), error.note)
+        except OutboxError as failure:
+            self._complain(failure)
 
     def _note(self, rows: list[Row]) -> None:
         if self._journal is not None:

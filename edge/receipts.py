@@ -89,12 +89,14 @@ def open_continuing(note: str, trust: LogTrust, newest: Checkpoint | None) -> Ch
     if checkpoint.size < newest.size:
         raise HubBehind(
             f"the hub shows a ledger of {checkpoint.size} entries, it had {newest.size}: "
-            "an old copy was restored, or its end was cut off"
+            "an old copy was restored, or its end was cut off",
+            note,
         )
     if checkpoint.size == newest.size and checkpoint.root != newest.root:
         raise HubBehind(
             f"the hub shows two different ledgers of {newest.size} entries: both checkpoints "
-            "are signed by its log, which is proof"
+            "are signed by its log, which is proof",
+            note,
         )
     return checkpoint
 

@@ -101,6 +101,7 @@ def status(config: EdgeConfig) -> dict[str, Any]:
         "outbox_rows": rows,
         "outbox_rows_max": config.outbox.rows_max,
         "alarm": facts.get("alarm", ""),
+        "evidence": facts.get("evidence", ""),
         "checkpoint": facts.get("checkpoint", ""),
         "streams": [_stream(*values) for values in streams],
         "dead_letters": [_dead_letter(*values) for values in dead],

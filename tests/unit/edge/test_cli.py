@@ -233,10 +233,10 @@ def test_status_shows_streams_dead_letters_and_the_alarm(enrolled):
     outbox = Outbox(enrolled / "state-dep1", 1000)
     outbox.commit(Batch(tuple(Draft(b"a" * 8, "register", lambda n: b"%d" % n) for _ in range(3))))
     outbox.bury(b"a" * 8, "register", 2, "its meter is not enrolled", 17)
-    outbox.raise_alarm("the hub is behind")
+    outbox.raise_alarm("the hub is behind", "its checkpoint")
     found = json.loads(call("status", "--json").stdout)
     assert found["outbox_rows"] == 2
-    assert found["alarm"] == "the hub is behind"
+    assert (found["alarm"], found["evidence"]) == ("the hub is behind", "its checkpoint")
     assert found["streams"] == [
         {"key": "61" * 8, "stream": "register", "signed": 3, "stored": 0, "final": 0}
     ]

@@ -4,8 +4,9 @@ import socket
 
 import pytest
 
+from edge.door import UNSENT_BYTES_MAX, Agent
 from edge.frames import FrameReader, encode_frame
-from edge.guard import UNSENT_BYTES_MAX, Agent, Guard
+from edge.guard import Guard
 from edge.lease import Rules
 from edge.relays import Relays
 from tests.support.coil import Coil

@@ -203,7 +203,7 @@ def test_the_alarm_and_the_checkpoint_are_durable(folder):
     outbox = Outbox(folder, 100)
     assert (outbox.alarm, outbox.checkpoint) == ("", "")
     outbox.settle(proven(set(), note="n"))
-    outbox.raise_alarm("behind")
+    outbox.raise_alarm("behind", "the note")
     outbox.close()
     outbox = Outbox(folder, 100)
     assert (outbox.alarm, outbox.checkpoint) == ("behind", "n")
