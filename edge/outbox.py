@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from edge.agent import Point, Register
 from edge.ballast import Ballast
@@ -39,6 +39,8 @@ from edge.receipts import TELEMETRY, Proven
 
 LEAVES_KEPT: Final = 4_096
 SPARE_PART: Final = 100  # a full outbox is made a hundredth emptier at once
+
+Result = TypeVar("Result")
 
 log = logging.getLogger("edge.outbox")
 
@@ -78,10 +80,7 @@ class Outbox:
 
     def begin_boot(self) -> int:
         """Count this start, durably, and return its number: the upper half of live sequences."""
-        boot = int(self._fact("boot") or 0) + 1
-        with self._transaction(DURABLE) as connection:
-            keep_fact(connection, "boot", boot)
-        return boot
+        return self._despite_full_disk(self._begin_boot)
 
     def registers(self) -> dict[str, Register]:
         """Return the stored register of each meter."""
@@ -175,14 +174,7 @@ class Outbox:
             OutboxFull: the disk is full. Nothing was stored and no sequence was taken.
             OutboxError: the disk failed. Nothing may be assumed but what is read again.
         """
-        try:
-            return self._commit(batch)
-        except OutboxError as error:
-            full = isinstance(error, OutboxFull) or self._ballast.is_needed()
-            if not full or not self._ballast.free():
-                raise
-            log.warning("the disk is full; %d kB of ballast given back", self._ballast.size >> 10)
-            return self._commit(batch)
+        return self._despite_full_disk(lambda: self._commit(batch))
 
     def settle(self, proven: Proven) -> Settled:
         """Note what a receipt says, and delete what it proves final."""
@@ -224,6 +216,23 @@ class Outbox:
         return self._ballast.keep()
 
     # How it is done
+
+    def _despite_full_disk(self, write: Callable[[], Result]) -> Result:
+        """Return what a write returns; if the disk is full, once more after giving back ballast."""
+        try:
+            return write()
+        except OutboxError as error:
+            full = isinstance(error, OutboxFull) or self._ballast.is_needed()
+            if not full or not self._ballast.free():
+                raise
+            log.warning("the disk is full; %d kB of ballast given back", self._ballast.size >> 10)
+            return write()
+
+    def _begin_boot(self) -> int:
+        boot = int(self._fact("boot") or 0) + 1
+        with self._transaction(DURABLE) as connection:
+            keep_fact(connection, "boot", boot)
+        return boot
 
     def _commit(self, batch: Batch) -> list[Row]:
         heads = self.heads()
