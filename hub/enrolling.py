@@ -113,7 +113,7 @@ def _through_inbox(config: HubConfig, entries: Sequence[bytes]) -> list[str]:
         time.sleep(LOOK_EVERY_S)
 
 
-class _Nobody:
+class Nobody:
     """A link when no broker is needed."""
 
     is_open = False
@@ -124,7 +124,7 @@ class _Nobody:
 
 
 def _post(pen: Pen, config: HubConfig) -> Post:
-    return Post(_Nobody(), pen, config.microgrid)
+    return Post(Nobody(), pen, config.microgrid)
 
 
 def _as_entry(raw: bytes) -> NewEntry:
