@@ -28,7 +28,8 @@ from hub.nodes import ContactSeen, Newsroom
 from messages.entries import Decision, Output
 
 START_GRACE_MS = 5_000  # after a start or an enrolment, before silence counts as danger
-GATHER_MS = 50  # how long the first sample of an instant waits for the others
+GATHER_MS = 150  # how long the first sample of an instant waits for the others
+ABSENT_MS = 2_500  # a meter that was not heard for so long is not waited for
 SPACING_MS = 20  # least time between two looks, however many samples come
 FOLLOW_MS = 5_000  # for how long an order counts as obeyed before its contact says so
 
@@ -86,17 +87,19 @@ class Dispatcher:
         idle_ms = self._looked_ms + 1_000 - now_ms
         if self._first_unseen_ms is None:
             return max(idle_ms, 0)
-        gather_ms = 0 if self._is_complete(state) else self._first_unseen_ms + GATHER_MS - now_ms
+        gather_ms = (
+            0 if self._is_complete(state, now_ms) else self._first_unseen_ms + GATHER_MS - now_ms
+        )
         return max(min(idle_ms, gather_ms), self._looked_ms + SPACING_MS - now_ms, 0)
 
-    def _is_complete(self, state: State) -> bool:
-        """Whether every meter that speaks at all has its sample of the newest instant in."""
+    def _is_complete(self, state: State, now_ms: int) -> bool:
+        """Whether every meter that speaks lately has its sample of the newest instant in."""
         instants = {
             sample.live.at_ms
             for meter_id, sample in self._news.samples.items()
-            if meter_id in state.meters
+            if meter_id in state.meters and now_ms - sample.heard_ms < ABSENT_MS
         }
-        return len(instants) == 1
+        return len(instants) <= 1
 
     def look(self, state: State, now_ms: int, at_ms: int) -> Proposal | None:
         """Ask the policy; return a proposal if it wants anything else than what stands.
