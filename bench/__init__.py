@@ -1,0 +1,1 @@
+"""Measurements of speed and size: `python -m bench` runs them one after another."""
