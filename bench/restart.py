@@ -4,12 +4,11 @@ Builds a ledger whose bulk is unsigned filler (a start verifies no signatures; `
 whose end is real: meters enrolled, registers signed, slots closed, headers, snapshots. Then starts
 `gridtally-hub run` as a process, kills it, and starts it again, RUNS times.
 
-    python bench/restart.py [--entries N] [--meters N] [--runs N] [--folder DIR] [--json]
+    python -m bench restart
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -18,12 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
+from bench.figure import Figure, Target, percentile
 from hub.balancing.catalog import POLICIES
 from hub.closing import COMPLETE, Closer, CloseRule
 from hub.config import load_config
@@ -42,6 +38,7 @@ from messages.entries import KeyEntry
 from messages.log.tree import leaf_hash
 from messages.reading import Reading, sign_reading
 
+ROOT = Path(__file__).parent.parent
 MICROGRID = "bench"
 NODE = "dep1"
 SLOT_MS = 900_000
@@ -49,43 +46,28 @@ START_MS = 1_750_000_500_000
 BATCH = 5_000
 READING_BYTES = 175
 REAL_SLOTS = 20
+METERS = 500
+RUNS = 5
 WAIT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What was measured; times are medians over all runs. [s]"""
-
-    entries: int
-    meters: int
-    replayed: int
-    process_s: float
-    open_s: float
-    worst_process_s: float
-
-
-def main(arguments: list[str]) -> int:
-    """Build, restart, print."""
-    parser = argparse.ArgumentParser(prog="python bench/restart.py", description=__doc__)
-    parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--meters", type=int, default=500)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--folder", type=Path)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
+def run(*, quick: bool) -> Iterator[Figure]:
+    """Build a ledger, restart its hub, and say how long that took."""
+    entries = 100_000 if quick else 1_000_000
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        build(folder, given.entries, given.meters)
-        result = measure(folder, given.meters, given.runs)
-    if given.json:
-        print(json.dumps(asdict(result)))
-    else:
-        print(f"entries {result.entries}, meters {result.meters}, replayed {result.replayed}")
-        print(f"ledger and state open: {result.open_s:.2f} s")
-        print(
-            f"process start to serving: {result.process_s:.2f} s, worst {result.worst_process_s:.2f} s"
-        )
-    return 0
+        build(folder, entries, METERS)
+        opens, replayed = time_opening(folder)
+        processes = [time_process(folder) for _ in range(RUNS)]
+    name = f"restart of a hub with {entries:,} entries"
+    yield Figure(
+        f"{name}, process start to serving",
+        max(processes),
+        "s",
+        None if quick else Target("at most", 3.0),
+        f"worst of {RUNS}; {METERS} meters, {replayed:,} entries replayed",
+    )
+    yield Figure(f"{name}, ledger and state open", percentile(opens, 50), "s")
 
 
 def build(folder: Path, entries: int, meters: int) -> None:
@@ -160,26 +142,17 @@ def entry_of(signer: FileSigner, meter: str, slot: int, at_ms: int) -> NewEntry:
     return NewEntry(raw, leaf_hash(raw), signer.public.kid, "reading", "register", slot + 1)
 
 
-def measure(folder: Path, meters: int, runs: int) -> Result:
-    """Start the hub's process and kill it, several times."""
+def time_opening(folder: Path) -> tuple[list[float], int]:
+    """Return the seconds that opening ledger and state takes, and how much is replayed."""
     config = load_config(folder / "hub.toml")
     opens = []
-    for _ in range(runs):
+    for _ in range(RUNS):
         start_s = time.monotonic()
         opened = open_hub(config)
         opens.append(time.monotonic() - start_s)
-        size = opened.recorder.store.size
-        replayed = size - opened.recorder.replayed_from
+        replayed = opened.recorder.store.size - opened.recorder.replayed_from
         opened.close()
-    processes = sorted(time_process(folder) for _ in range(runs))
-    return Result(
-        entries=size,
-        meters=meters,
-        replayed=replayed,
-        process_s=processes[len(processes) // 2],
-        open_s=sorted(opens)[len(opens) // 2],
-        worst_process_s=processes[-1],
-    )
+    return opens, replayed
 
 
 def time_process(folder: Path) -> float:
@@ -204,4 +177,5 @@ def _serves(folder: Path, pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    for figure in run(quick="--quick" in sys.argv):
+        print(figure.line)
