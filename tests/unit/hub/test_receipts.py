@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,8 +105,10 @@ def map_list(make, messages):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.hub.store.close()
 
 
 def test_what_is_stored_is_final_at_once_where_nobody_witnesses(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,13 @@ from tests.support.small_ledger import START_MS, SmallHub, append_all, raw_entri
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> SmallHub:
+def hub(tmp_path: Path) -> Iterator[SmallHub]:
     """A running hub with a filled ledger."""
     (tmp_path / "state").mkdir()
     made = SmallHub(tmp_path / "state")
     made.fill()
-    return made
+    yield made
+    made.store.close()
 
 
 def files(folder: Path) -> set[str]:

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -41,8 +42,10 @@ from tests.support.small_ledger import BALLAST_BYTES, SmallHub, append_all, raw_
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> SmallHub:
-    return SmallHub(tmp_path)
+def hub(tmp_path: Path) -> Iterator[SmallHub]:
+    made = SmallHub(tmp_path)
+    yield made
+    made.store.close()
 
 
 # --- appending -----------------------------------------------------------------------------
