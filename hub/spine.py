@@ -298,7 +298,14 @@ class Spine:
             )
         )
         batch.refusals.append(
-            Refusal(message.node, message.kid, message.stream, message.sequence, None, EQUIVOCATION)
+            Refusal(
+                node=message.node,
+                kid=message.kid,
+                stream=message.stream,
+                sequence=message.sequence,
+                gap_index=None,
+                reason=f"{EQUIVOCATION}: {sentence}",
+            )
         )
 
     def _heed(self, effects: Iterable[Effect]) -> None:

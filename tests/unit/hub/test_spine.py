@@ -130,7 +130,8 @@ def test_two_contents_for_one_place_are_evidence(
     (kept,) = spine.recorder.store.strangers.evidence()
     assert kept.offered == other.raw
     (refusal,) = bench.take_sent(opened, Refusal)
-    assert (refusal.sequence, refusal.reason) == (1, "equivocation")
+    assert refusal.sequence == 1
+    assert refusal.reason == f"equivocation: {spine.alarms['pv']}"
     assert "signed two contents for register 1" in spine.alarms["pv"]
 
 
