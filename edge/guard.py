@@ -11,11 +11,10 @@ import logging
 import selectors
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from sdnotify import SystemdNotifier
@@ -27,6 +26,7 @@ from edge.frames import encode_frame
 from edge.lease import Rules
 from edge.relays import Relays
 from hardware.catalog import make_relay
+from hardware.ports import Relay
 from messages.errors import MessageError
 from messages.trust import Trust
 
@@ -39,19 +39,23 @@ log = logging.getLogger("edge.guard")
 
 @dataclass(slots=True)
 class Guard:
-    """The loop between the socket and the relays."""
+    """The loop between the socket and the relays. `bell` is readable when it is to end."""
 
     relays: Relays
     door: socket.socket
     clock_ms: Callable[[], int] = boottime_ms
+    bell: socket.socket | None = None
     _agent: Agent | None = None
     _nonce_ms: int = 0
+    _is_ending: bool = False
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def __post_init__(self) -> None:
-        """Listen at the door."""
+        """Listen at the door, and for the bell."""
         self.door.setblocking(False)
         self._selector.register(self.door, selectors.EVENT_READ)
+        if self.bell is not None:
+            self._selector.register(self.bell, selectors.EVENT_READ)
 
     def close(self) -> None:
         """Hang up on the agent and stop listening; the door is the caller's."""
@@ -59,19 +63,20 @@ class Guard:
             self._agent.link.close()
         self._selector.close()
 
-    def serve(self) -> None:
-        """Serve until the process is told to end; the relays are the caller's to leave safe."""
-        notifier = SystemdNotifier()
-        notifier.notify("READY=1")
-        while True:
+    def serve(self, notify: Callable[[str], object]) -> None:
+        """Serve until the bell rings; the relays are the caller's to leave safe."""
+        notify("READY=1")
+        while not self._is_ending:
             self.turn()
-            notifier.notify("WATCHDOG=1")
+            notify("WATCHDOG=1")
 
     def turn(self) -> None:
         """Wait until somebody says something or something is due, and do it."""
         for key, _ in self._selector.select(self._wait_ms() / 1000):
             if key.fileobj is self.door:
                 self._welcome()
+            elif key.fileobj is self.bell:
+                self._is_ending = True
             else:
                 self._listen()
         self._keep_time()
@@ -157,23 +162,37 @@ def run(config: EdgeConfig, trust: Trust) -> None:
         HardwareError: a pin cannot be claimed.
         OSError: the socket cannot be made.
     """
-    pins = _pins(config)
-    coils = {each.relay: make_relay(each.kind, pins, each.options) for each in config.relay}
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
-    try:
-        with listening(Path(config.guard.socket)) as door:
-            rules = {each.relay: _rules(each) for each in config.relay}
-            with closing(Guard(Relays(config.node, trust, coils, rules), door)) as guard:
-                guard.serve()
-    finally:
-        for coil in coils.values():
-            coil.close()
-        log.info("ended; every relay is safe")
+    with ExitStack() as closing:
+        closing.callback(log.info, "ended; every relay is safe")
+        bell = closing.enter_context(_bell())
+        pins = _pins(config)
+        coils: dict[str, Relay] = {}
+        for each in config.relay:
+            coils[each.relay] = make_relay(each.kind, pins, each.options)
+            closing.callback(coils[each.relay].close)
+        rules = {each.relay: _rules(each) for each in config.relay}
+        door = closing.enter_context(listening(Path(config.guard.socket)))
+        guard = Guard(Relays(config.node, trust, coils, rules), door, bell=bell)
+        closing.callback(guard.close)
+        guard.serve(SystemdNotifier().notify)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
+@contextmanager
+def _bell() -> Iterator[socket.socket]:
+    """Yield a socket that is readable after SIGTERM or SIGINT.
+
+    No exception comes out of a signal: it could tear a switching coil's transfer in two.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: None)
+        try:
+            yield ours
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _rules(table: RelayTable) -> Rules:

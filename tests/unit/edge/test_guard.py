@@ -180,3 +180,15 @@ def test_what_did_not_go_at_once_goes_later_and_whole():
     assert agent.unsent == b""
     ours.close()
     theirs.close()
+
+
+def test_the_bell_ends_it(bench):
+    ours, theirs = socket.socketpair()
+    guard = Guard(bench.guard.relays, bench.door, lambda: bench.now_ms, bell=ours)
+    theirs.send(b"\x0f")
+    told = []
+    guard.serve(told.append)
+    assert told == ["READY=1", "WATCHDOG=1"]
+    guard.close()
+    ours.close()
+    theirs.close()
