@@ -1,9 +1,10 @@
 """The hub's end of the testbed's clock: in simulation, instants come from there.
 
 A Unix socket with one JSON object a line. The testbed asks
-`{"instant": at_ms, "close": slot_ms|null, "deadline_ms": n, "heads": {kid: {stream: n}}}` the hub answers `{"done": at_ms, "moved": k, "late": [...]}` when all of it is folded, closed and
-switched. A thread reads; the loop looks at `waiting` and answers. The client comes back by itself
-after either side died.
+`{"instant": at_ms, "close": slot_ms|null, "deadline_ms": n, "heads": {kid: {stream: n}}}`, the hub
+answers `{"done": at_ms, "moved": k, "late": [...]}` when all of it is folded, closed and switched.
+A thread reads; the loop looks at `waiting` and answers. The client comes back by itself after
+either side died.
 """
 
 from __future__ import annotations
