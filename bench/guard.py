@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from edge import app, guard
 from edge.config import EdgeConfig, load_config
@@ -19,8 +20,8 @@ def main(edge_toml: str, wire: str) -> None:
     """Own the relays of a configuration until told to end."""
     config = load_config(Path(edge_toml))
 
-    def pins(given: EdgeConfig) -> object:
-        return remote_pins(WireLink(wire), given.node)
+    def pins(config: EdgeConfig) -> Any:
+        return remote_pins(WireLink(wire), config.node)
 
     guard._pins = pins
     guard.run(config, app.load_trust(config))

@@ -1,6 +1,6 @@
 """A month of measured homes through the whole system at full speed: how long, and who worked.
 
-    python -m bench homes --homes FILE
+python -m bench homes --homes FILE
 """
 
 from __future__ import annotations

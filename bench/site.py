@@ -17,7 +17,7 @@ from hub.config import load_config as load_hub_config
 from hub.enrolling import found_installation, hand_over, sign_as_administrator
 from hub.enrolment import read_enrolment
 from hub.founding import Plan
-from messages.entries import PolicyEntry
+from messages.entries import KeyEntry, PolicyEntry
 from testbed.broker import Users, mosquitto_program, write_mosquitto_config
 from testbed.supervisor import Program, free_port, is_listening, python
 
@@ -111,7 +111,7 @@ class Site:
 
     def _enrol(self) -> None:
         config = load_hub_config(self.hub_toml)
-        entries = []
+        entries: list[KeyEntry] = []
         for node in self.nodes:
             edge = load_edge_config(self.edge_toml(node.name))
             path = write_enrolment(edge, make_keys(edge), self.folder)

@@ -1,0 +1,104 @@
+"""Run the measurements one after another: `python -m bench [NAME ...] [--json]`.
+
+A missed target is a figure like any other and ends with 0; only a measurement that cannot be taken
+is an error. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.figure import Figure
+from testbed.broker import find_program
+from testbed.supervisor import stop_on_signals
+
+
+def intake(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Bytes in, verified, durable, receipt out: readings a second."""
+    from bench import intake as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
+def edge_agent(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Memory and CPU of an agent with ten meters."""
+    from bench import edge_agent as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
+def register_to_relay(asked: argparse.Namespace) -> Iterator[Figure]:
+    """From a meter's register to a relay's pin."""
+    from bench import register_to_relay as measured  # noqa: PLC0415
+
+    for broker in _brokers():
+        yield from measured.run(quick=asked.quick, broker=broker)
+
+
+def restart(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A hub with a long ledger, from its start until it serves."""
+    from bench import restart as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
+def homes(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A month of measured homes at full speed; needs --homes FILE."""
+    from bench import homes as measured  # noqa: PLC0415
+
+    if asked.homes is None:
+        print("homes: left out, it needs --homes FILE", file=sys.stderr)
+        return
+    for broker in _brokers():
+        yield from measured.run(homes=asked.homes, broker=broker)
+
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
+    "intake": intake,
+    "edge_agent": edge_agent,
+    "register_to_relay": register_to_relay,
+    "restart": restart,
+    "homes": homes,
+}
+
+
+def _brokers() -> Iterator[str]:
+    yield "embedded"
+    if find_program("mosquitto") and find_program("mosquitto_passwd"):
+        yield "mosquitto"
+    else:
+        print("mosquitto is not installed: with the embedded broker only", file=sys.stderr)
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was named, or everything."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--json", action="store_true", help="one JSON list on standard output")
+    parser.add_argument("--quick", action="store_true", help="shorter, for a first look")
+    parser.add_argument("--homes", type=Path, metavar="FILE", help="measured homes for `homes`")
+    asked = parser.parse_args(arguments)
+    unknown = [name for name in asked.name if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    stop_on_signals()
+    figures = []
+    names = asked.name or list(BENCHMARKS)
+    for place, name in enumerate(names, 1):
+        print(f"[{place}/{len(names)}] {name}: {BENCHMARKS[name].__doc__}", file=sys.stderr)
+        for figure in BENCHMARKS[name](asked):
+            figures.append(figure)
+            if not asked.json:
+                print(figure.line, flush=True)
+    if asked.json:
+        print(json.dumps([asdict(figure) for figure in figures]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
