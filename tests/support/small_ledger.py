@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ class SmallHub:
     def __post_init__(self) -> None:
         is_new = not self.path.exists()
         self.store = Store.open(self.url, create=is_new, ballast_bytes=BALLAST_BYTES)
+        weakref.finalize(self, self.store.close)  # a test that forgets it leaves nothing open
         vkey = format_vkey(NoteKey(ORIGIN, ED25519, self.log.public))
         genesis = Genesis(
             microgrid=MICROGRID,
