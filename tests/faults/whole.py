@@ -106,3 +106,12 @@ def running(
         absent = stage.clock.wait_for([HUB, *(node.node for node in nodes)], READY_S)
         assert not absent, f"not at the barrier: {absent}"
         yield stage
+
+
+@contextmanager
+def hub_alone(made: Installation, broker: str) -> Iterator[Stage]:
+    """Start broker and hub: whoever speaks as a node is the test's business."""
+    with staged(made, broker) as stage:
+        stage._up([stage._broker()])
+        stage._up([stage._hub()])
+        yield stage
