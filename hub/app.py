@@ -60,6 +60,7 @@ def run(config: HubConfig) -> None:
     Raises:
         ConfigError, LedgerError: it cannot begin; the text says what to do.
     """
+    opened = open_hub(config)
     stopping = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -67,7 +68,6 @@ def run(config: HubConfig) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    opened = open_hub(config)
     try:
         hub = Hub(opened)
         hub.start()
