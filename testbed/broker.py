@@ -93,9 +93,9 @@ def amqtt_config(host: str, port: int, users: Path, microgrid: str) -> dict[str,
 
 async def serve(config: dict[str, Any]) -> None:
     """Run amqtt until a signal asks it to stop."""
-    from amqtt.broker import Broker  # noqa: PLC0415 - heavy; only the child needs it
+    from testbed.loopback_broker import LoopbackBroker  # noqa: PLC0415 - only the child needs it
 
-    broker = Broker(config)
+    broker = LoopbackBroker(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

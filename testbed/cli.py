@@ -20,6 +20,7 @@ from testbed.errors import (
     PortTaken,
     TestbedError,
 )
+from testbed.layout import HOMES_AN_EDGE
 
 app = typer.Typer(
     name="gridtally-testbed",
@@ -83,7 +84,7 @@ def demo(
     broker: Annotated[str, typer.Option(help="embedded or mosquitto.")] = "embedded",
     homes_per_edge: Annotated[
         int, typer.Option(help="How many homes one edge process reads.", min=1, max=120)
-    ] = 9,
+    ] = HOMES_AN_EDGE,
 ) -> None:
     """Start a whole microgrid, play it, and show who sold what to whom, and why that is true.
 
