@@ -79,7 +79,7 @@ def prepare(options: Options, folder: Path) -> tuple[Installation, float | None]
     layout = layout.with_ports(iter(free_port, 0))
     _require_new(folder)
     port = require_port(options.port, "--port") if options.port else _web_port()
-    installation = Installation(folder, layout, free_port(), port, socket_folder(folder))
+    installation = Installation(folder, layout, free_port(), port, socket_folder(folder, layout))
     found_microgrid(installation)
     return installation, speed
 

@@ -4,7 +4,6 @@ Everything lies in one folder: `hub.toml`, `edge-<node>.toml`, keys, passwords, 
 Every configuration says `[simulation]`, and the ledger's name says it, too.
 """
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from testbed.broker import Users
 from testbed.devices import is_reversed
 from testbed.layout import Layout, MeterPlace, NodePlace, RelayPlace, current_max_ma
 
-SOCKET_BYTES_MAX = 90  # a Unix socket's path may have 107; the file name comes on top
+SOCKET_BYTES_MAX = 107  # sun_path of Linux, less its final zero
 CLOSE_AFTER_MS = 10_000
 ROWS_MAX = 500_000
 BALLAST_KB = 1024
@@ -54,6 +53,12 @@ class Installation:
         """The simulated wires' socket."""
         return self.sockets / "wire.sock"
 
+    def guard(self, node: str) -> Path:
+        """Return the socket between a node's guard and its agent."""
+        if self.sockets == self.folder:
+            return self.folder / f"state-{node}" / "guard.sock"
+        return self.sockets / f"guard-{node}.sock"
+
     @property
     def users(self) -> Users:
         """The broker's clients."""
@@ -68,15 +73,15 @@ class Installation:
         for node in self.layout.nodes:
             self.edge_toml(node.node).write_text(edge_toml(self, node), "utf-8")
 
-    def close(self) -> None:
-        """Remove the folder of sockets, if it had to lie elsewhere."""
-        if self.sockets != self.folder:
-            shutil.rmtree(self.sockets, ignore_errors=True)
 
+def socket_folder(folder: Path, layout: Layout) -> Path:
+    """Return the folder itself, or a short one where its path is too long for a socket.
 
-def socket_folder(folder: Path) -> Path:
-    """Return the folder itself, or a short one where its path is too long for a socket."""
-    if len(str(folder).encode()) <= SOCKET_BYTES_MAX:
+    The short one stays: the configurations name it, and a command refuses one that is gone.
+    """
+    nodes = [node.node for node in layout.nodes if node.relays]
+    paths = [folder / "clock.sock", *(folder / f"state-{node}" / "guard.sock" for node in nodes)]
+    if max(len(str(path).encode()) for path in paths) <= SOCKET_BYTES_MAX:
         return folder
     return Path(tempfile.mkdtemp(prefix="gridtally-"))
 
@@ -144,6 +149,9 @@ password_file = "{node.node}.password"
 rows_max = {ROWS_MAX}
 ballast_kb = {BALLAST_KB}
 
+[guard]
+socket = "{_guard_socket(installation, node.node)}"
+
 [simulation]
 wire = "unix:{_relative(installation, installation.wire)}"
 clock = "unix:{_relative(installation, installation.clock)}"
@@ -198,6 +206,12 @@ member = "{relay.member}"
 rated_w = {relay.rated_w}
 critical = {str(relay.critical).lower()}
 """
+
+
+def _guard_socket(installation: Installation, node: str) -> str:
+    """Return the socket as the configuration has it: relative to the state folder, or absolute."""
+    path = installation.guard(node)
+    return path.name if path.parent.parent == installation.folder else str(path)
 
 
 def _relative(installation: Installation, path: Path) -> str:

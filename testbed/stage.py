@@ -78,7 +78,7 @@ class Stage:
 
     def _guard(self, node: NodePlace) -> Program:
         command = python("edge.cli", "guard", "--config", self._edge_toml(node))
-        socket = self.installation.folder / f"state-{node.node}" / "guard.sock"
+        socket = self.installation.guard(node.node)
         return Program(f"guard-{node.node}", command, self.installation.folder, socket.exists)
 
     def _edge(self, node: NodePlace) -> Program:
@@ -97,7 +97,6 @@ class Stage:
 def staged(installation: Installation, broker: str) -> Iterator[Stage]:
     """Yield a stage with its devices served and nothing started yet; stop all of it at the end."""
     with contextlib.ExitStack() as stack:
-        stack.callback(installation.close)
         clock = Clock(installation.clock)
         stack.callback(clock.close)
         devices = stack.enter_context(Devices(installation.layout, installation.wire))

@@ -97,8 +97,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    sockets = socket_folder(tmp_path)
     layout = plan(load_scenario("paper000"), None, None)
+    sockets = socket_folder(tmp_path, layout)
     clock = Clock(sockets / "clock.sock")
     with Devices(layout, sockets / "wire.sock") as devices:
         edges = [StandIn(node, sockets / "wire.sock") for node in layout.nodes]
@@ -173,8 +173,8 @@ def shed_watts(bench: Bench) -> int:
 
 
 def test_a_silent_hub_is_a_sentence(tmp_path: Path) -> None:
-    sockets = socket_folder(tmp_path)
     layout = plan(load_scenario("paper000"), None, None)
+    sockets = socket_folder(tmp_path, layout)
     clock = Clock(sockets / "clock.sock")
     with Devices(layout, sockets / "wire.sock") as devices:
         play = Play(
