@@ -30,7 +30,6 @@ from hardware.ports import Relay
 from messages.errors import MessageError
 from messages.trust import Trust
 
-NONCE_EVERY_MS: Final = 1_000
 SILENCE_MS: Final = 2_000
 RECEIVE_BYTES: Final = 65_536
 
@@ -85,7 +84,7 @@ class Guard:
     def _wait_ms(self) -> int:
         """Return how long nothing is due if nobody says anything."""
         now_ms = self.clock_ms()
-        dues_ms = [self._nonce_ms + NONCE_EVERY_MS - now_ms, self.relays.left_ms()]
+        dues_ms = [self._nonce_ms + self.relays.nonce_every_ms - now_ms, self.relays.left_ms()]
         if self._agent is not None:
             dues_ms.append(self._agent.heard_ms + SILENCE_MS - now_ms)
         return max(0, min(dues_ms))
@@ -95,7 +94,7 @@ class Guard:
         self.relays.end_leases()
         if self._agent is not None and now_ms - self._agent.heard_ms >= SILENCE_MS:
             self._hang_up("the agent is silent")
-        if now_ms - self._nonce_ms >= NONCE_EVERY_MS:
+        if now_ms - self._nonce_ms >= self.relays.nonce_every_ms:
             self._nonce_ms = now_ms
             self.relays.make_nonce()
 

@@ -25,6 +25,9 @@ from messages.trust import Trust
 
 UNSENT_FRAMES_MAX: Final = 64
 LEASE_BYTES_MAX: Final = 4_096
+NONCE_EVERY_MS: Final = 1_000
+NONCE_EVERY_MS_MIN: Final = 250
+NONCES_A_LIFE: Final = 4
 
 log = logging.getLogger("edge.guard")
 
@@ -40,6 +43,7 @@ class Relays:
     clock_ms: Callable[[], int] = boottime_ms
     random: Callable[[int], bytes] = os.urandom
     unsent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=UNSENT_FRAMES_MAX))
+    nonce_every_ms: int = NONCE_EVERY_MS
     _contacts: dict[str, Contact] = field(default_factory=dict)
     _nonces: dict[bytes, int] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
@@ -74,6 +78,9 @@ class Relays:
         if lease.node != self.node:
             log.warning("lease refused: it is for node %s", lease.node)
             return
+        # A short lease needs fresher nonces, or it would be over before the next one can come.
+        pace_ms = max(lease.ttl_ms // NONCES_A_LIFE, NONCE_EVERY_MS_MIN)
+        self.nonce_every_ms = min(pace_ms, NONCE_EVERY_MS)
         answer = decide(lease, self.rules, self._contacts, self._nonces, self.clock_ms())
         if isinstance(answer, Refuse):
             self._refuse(lease, answer.reason)

@@ -101,13 +101,9 @@ class SlotSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
-    """How long a relay command lives without being renewed. [ms]
+    """How long a relay command lives without being renewed. [ms]"""
 
-    It lives from when the guard made its nonce, one a second: a shorter life than two seconds would
-    end before a lease with the next nonce can come, and contacts would flutter.
-    """
-
-    lease_ttl_ms: int = setting(default=5_000, low=2_000, high=10_000)
+    lease_ttl_ms: int = setting(default=5_000, low=1_000, high=10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ PINS = (23, 27)
 NODES = tuple(f"dep{n}" for n in range(1, MEMBERS + 1))
 CONTACTS = frozenset((node, pin) for node in NODES for pin in PINS)
 LONG_TTL_MS = 10_000
-SHORT_TTL_MS = 2_000  # the shortest that a hub may be told
+SHORT_TTL_MS = 1_000  # the shortest that a hub may be told
 
 Contact = tuple[str, int]
 

@@ -192,3 +192,17 @@ def test_the_bell_ends_it(bench):
     guard.close()
     ours.close()
     theirs.close()
+
+
+def test_short_leases_get_fresher_nonces(bench):
+    link = bench.connect()
+    for ttl_ms, every_ms in ((1000, 250), (2000, 500), (10_000, 1000)):
+        nonce = [frame["nonce"] for frame in heard(link) if "nonce" in frame][-1]
+        bench.say(link, {"lease": bench.hub.sign(bench.hub.lease(nonce, ttl_ms=ttl_ms))})
+        heard(link)
+        bench.pass_time(every_ms)
+        assert sum("nonce" in frame for frame in heard(link)) == 1
+        bench.say(link, {"alive": True})
+        bench.pass_time(every_ms - 1)
+        assert not any("nonce" in frame for frame in heard(link))
+        bench.pass_time(1)
