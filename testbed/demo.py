@@ -1,22 +1,25 @@
 """The demo from an empty folder to a summary that can be believed: prepare, play, drain, verify."""
 
 import contextlib
+import json
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hub.config import load_config
-from hub.inspecting import audit_ledger, verify_ledger
+from hub.inspecting import audit_ledger
 from hub.ledger.store import Store
 from testbed.accounts import Accounts, compare
 from testbed.clock import Pace
-from testbed.errors import NotDrained, TestbedError
+from testbed.errors import LedgerDisagrees, NotDrained, TestbedError
 from testbed.figures import hours_by_member, write_csv
 from testbed.founding import found_microgrid
 from testbed.homes import read_homes
@@ -27,7 +30,7 @@ from testbed.report import hour_text, show, show_verdict
 from testbed.results import Results, Verdict, fold, json_line
 from testbed.scenario import Scenario, load_scenario
 from testbed.stage import Stage, edge_journals, staged
-from testbed.supervisor import free_port, require_port
+from testbed.supervisor import child_environment, free_port, python, require_port
 
 DRAIN_S = 120.0
 DRAIN_STEP_S = 1.2
@@ -197,21 +200,48 @@ def drain(stage: Stage, play: Play, timeout_s: float = DRAIN_S) -> Accounts:
 
 def _outcome(installation: Installation, accounts: Accounts, started_s: float) -> Outcome:
     config = load_config(installation.hub_toml)
-    checked = verify_ledger(config, _quietly)
-    audited = audit_ledger(config, _quietly)
-    with Store.open(config.database, read_only=True) as store:
-        results = fold(store)
-        refused = sum(store.strangers.counts().values())
+    with verifying(installation.hub_toml) as verified:
+        audited = audit_ledger(config, _quietly)
+        with Store.open(config.database, read_only=True) as store:
+            results = fold(store)
+            refused = sum(store.strangers.counts().values())
+        checked = verified()
     hours = hours_by_member(installation.layout, results.settled)
     write_csv(installation.folder / "figures", hours)
     verdict = Verdict(
-        tree_size=checked.size,
-        root=checked.root,
-        verified=not checked.findings and audited.is_right,
+        tree_size=checked["size"],
+        root=bytes.fromhex(checked["root"]),
+        verified=not checked["findings"] and audited.is_right,
         refused=refused,
         wall_s=time.monotonic() - started_s,
     )
     return Outcome(installation.layout, results, accounts, verdict)
+
+
+@contextlib.contextmanager
+def verifying(hub_toml: Path) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Run `gridtally-hub verify` beside the block, on the other core; yield what fetches its word.
+
+    Leaving the block by an error ends it. What it yields raises LedgerDisagrees if it fell silent.
+    """
+    command = python("hub.cli", "verify", "--json", "--config", str(hub_toml))
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=child_environment())
+
+    def word() -> dict[str, Any]:
+        told, complaint = child.communicate()
+        try:
+            found: dict[str, Any] = json.loads(told)
+        except ValueError:
+            raise LedgerDisagrees(f"gridtally-hub verify: {complaint.strip()}") from None
+        return found
+
+    try:
+        yield word
+    finally:
+        if child.poll() is None:  # nobody fetched its word
+            child.kill()
+            child.communicate()
 
 
 def _quietly(_done: int, _total: int) -> None:

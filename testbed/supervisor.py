@@ -34,7 +34,6 @@ class Program:
     command: tuple[str, ...]
     folder: Path
     ready: Callable[[], bool] | None = None
-    environment: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -144,7 +143,7 @@ class Supervisor:
             stdout=stream,
             stderr=stream,
             cwd=program.folder,
-            env={**os.environ, **_importable(), **dict(program.environment)},
+            env=child_environment(),
             process_group=0,
             preexec_fn=_die_with_parent() if sys.platform == "linux" else None,  # noqa: PLW1509
         )
@@ -168,12 +167,12 @@ def log_tail(log: Path) -> str:
     return "\n".join(f"    {line}" for line in lines) or "    (nothing was written)"
 
 
-def _importable() -> dict[str, str]:
-    """Return what lets a child import us from a checkout, wherever it is started."""
+def child_environment() -> dict[str, str]:
+    """Return our environment, and what lets a child import us from a checkout, wherever it runs."""
     root = str(Path(__file__).resolve().parent.parent)
     known = os.environ.get("PYTHONPATH")
     paths = os.pathsep.join([root, known] if known else [root])
-    return {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
 
 
 def _die_with_parent() -> Callable[[], None]:
