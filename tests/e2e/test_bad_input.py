@@ -92,6 +92,20 @@ def copy(played: Path, tmp_path: Path) -> Path:
 # --- configuration -------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where a text stands in a file, as messages name it."""
+
+    file: Path
+
+    def __call__(self, text: str, occurrence: int = 0) -> str:
+        return f"{self.file}:{self.number(text, occurrence)}"
+
+    def number(self, text: str, occurrence: int = 0) -> int:
+        lines = self.file.read_text().splitlines()
+        return [at for at, line in enumerate(lines, 1) if line.startswith(text)][occurrence]
+
+
 def change(file: Path, *changes: tuple[str, str]) -> None:
     text = file.read_text()
     for old, new in changes:
@@ -114,15 +128,17 @@ def test_every_finding_in_an_edge_configuration_at_once(copy: Path, command: str
     ended = run("edge", command, "--config", file)
     assert ended.code == os.EX_CONFIG
     assert ended.out == ""
+    at = Lines(file)
     assert ended.err.splitlines() == [
-        f'{file}:9: sampling: unknown key "sample": it has no unit; did you mean "sample_ms"?',
-        f'{file}:19: outbox: unknown key "colour"',
-        f"{file}:44: meter 1 (dep1-generation): rated_w must be a whole number, "
+        f'{at("sample = ")}: sampling: unknown key "sample": it has no unit; '
+        'did you mean "sample_ms"?',
+        f'{at("colour")}: outbox: unknown key "colour"',
+        f"{at('rated_w')}: meter 1 (dep1-generation): rated_w must be a whole number, "
         'got the text "120"; take off the quotes',
-        f'{file}:51: meter 2 (dep1-consumption): address 0x40 on bus "i2c1" is that of meter 1, '
-        "line 37",
-        f'{file}:88: relay 1 (dep1-fan-relay): missing key "deenergised": what its load gets while '
-        'the coil is off, "fed" or "cut"',
+        f"{at('address = 0x40', 1)}: meter 2 (dep1-consumption): address 0x40 on bus "
+        f'"i2c1" is that of meter 1, line {at.number("address = 0x40")}',
+        f'{at("[[relay]]")}: relay 1 (dep1-fan-relay): missing key "deenergised": what its load '
+        'gets while the coil is off, "fed" or "cut"',
     ]
 
 
@@ -132,10 +148,11 @@ def test_every_finding_in_a_hub_configuration_at_once(copy: Path, command: str) 
     change(file, ("slot_ms", "slot"), ("port", "prot"), ('hub = "keys/hub.pem"', "hub = 7"))
     ended = run("hub", command, "--config", file)
     assert ended.code == os.EX_CONFIG
+    at = Lines(file)
     assert ended.err.splitlines() == [
-        f"{file}:9: keys: hub must be text, got 7",
-        f'{file}:14: broker: unknown key "prot": did you mean "port"?',
-        f'{file}:18: slots: unknown key "slot": it has no unit; did you mean "slot_ms"?',
+        f"{at('hub = 7')}: keys: hub must be text, got 7",
+        f'{at("prot = ")}: broker: unknown key "prot": did you mean "port"?',
+        f'{at("slot = ")}: slots: unknown key "slot": it has no unit; did you mean "slot_ms"?',
     ]
 
 

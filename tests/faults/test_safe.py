@@ -139,7 +139,8 @@ class Rig:
             self.stage.supervisor.children[name].process.wait(10)
         for name in names:
             if name.startswith("guard-"):
-                self.guard_socket(name).unlink(missing_ok=True)
+                node = name.removeprefix("guard-")
+                self.stage.installation.guard(node).unlink(missing_ok=True)
             self.stage.supervisor.restart(name)
         deadline = time.monotonic() + 30
         for name in names:
@@ -147,10 +148,6 @@ class Rig:
             while ready is not None and not ready():
                 assert time.monotonic() < deadline, f"{name} did not come back"
                 time.sleep(0.02)
-
-    def guard_socket(self, name: str) -> Path:
-        node = name.removeprefix("guard-")
-        return self.stage.installation.folder / f"state-{node}" / "guard.sock"
 
     # --- what the board saw
 

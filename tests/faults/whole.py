@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from testbed.founding import found_microgrid
 from testbed.installation import Installation, socket_folder
@@ -80,7 +83,10 @@ def installation(folder: Path, text: str) -> Installation:
     file.write_text(text)
     ports = (free_port() for _ in itertools.count())
     layout = plan(load_scenario(str(file)), None, None).with_ports(ports)
-    made = Installation(folder, layout, free_port(), free_port(), socket_folder(folder))
+    sockets = socket_folder(folder, layout)
+    if sockets != folder:  # it has to outlive the run, as configurations name it; not this process
+        atexit.register(shutil.rmtree, sockets, ignore_errors=True)
+    made = Installation(folder, layout, free_port(), free_port(), sockets)
     found_microgrid(made)
     return made
 
@@ -97,11 +103,13 @@ def running(
         needs("mosquitto")
     with staged(made, broker) as stage:
         nodes = made.layout.nodes
-        extra = tuple((environment or {}).items())
         ours = [stage._hub(), *(stage._edge(node) for node in nodes)]
         guards = [stage._guard(node) for node in nodes if node.relays]
-        stage._up([stage._broker()])
-        stage._up([*guards, *(replace(program, environment=extra) for program in ours)])
+        stage._up([stage._broker(), *guards])
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (environment or {}).items():
+                patch.setenv(name, value)
+            stage._up(ours)
         stage.clock.idle = stage.supervisor.check
         absent = stage.clock.wait_for([HUB, *(node.node for node in nodes)], READY_S)
         assert not absent, f"not at the barrier: {absent}"
