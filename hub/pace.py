@@ -21,6 +21,7 @@ from hub.nodes import Newsroom
 from hub.spine import Spine
 from hub.switchboard import Clocks, Switchboard
 
+CLOSING_MS_MAX = 100  # how long one turn may spend on slots that queued up
 IDLE_MS = 200  # how long the loop sleeps at most: renewals, beacons and signals are due in it
 
 
@@ -67,6 +68,7 @@ class WallPace:
         self._switchboard = switchboard
         self._news = news
         self._started_ms = monotonic_ms()
+        self._is_behind = False
 
     def start(self) -> None:
         """Nothing to connect to."""
@@ -79,15 +81,24 @@ class WallPace:
         return wall_ms()
 
     def wait_ms(self, now_ms: int) -> int:
-        """Sleep until the next look at the relays."""
+        """Sleep until the next look at the relays; not at all while slots are behind."""
+        if self._is_behind:
+            return 0
         return min(self._switchboard.wait_ms(now_ms), IDLE_MS)
 
     def drive(self, now_ms: int) -> None:
         """Close the slots that are due; look at the relays when it is time to."""
-        while self._closer.close_due(self._news, self.utc_ms(), now_ms, self._started_ms):
-            pass
+        self._is_behind = self._close_some(now_ms)
         if self._switchboard.wait_ms(now_ms) <= 0:
             self._switchboard.decide(Clocks(now_ms, self.utc_ms()))
+
+    def _close_some(self, now_ms: int) -> bool:
+        """Close what is due, for a while; after a long absence relays come in between."""
+        ends_ms = monotonic_ms() + CLOSING_MS_MAX
+        while self._closer.close_due(self._news, self.utc_ms(), now_ms, self._started_ms):
+            if monotonic_ms() >= ends_ms:
+                return True
+        return False
 
 
 class SimulatedPace:
