@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, insert, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
@@ -32,6 +33,7 @@ NOT_DAMAGE = (
     "SQLITE_LOCKED",
     "SQLITE_NOMEM",
 )
+FILE = "file:"  # how SQLite is told that a name is a URI
 WRITER_MARK = "gridtally_writer"  # execution option: this transaction will write
 
 
@@ -45,7 +47,7 @@ def connect(url: str, *, read_only: bool) -> Engine:
         raise LedgerError(f"{url}: a ledger needs a file, not memory")
     if read_only:
         query = {"mode": "ro", "uri": "true"}
-        parsed = parsed.set(database=f"file:{_quoted(path)}", query=query)
+        parsed = parsed.set(database=f"{FILE}{_quoted(path)}", query=query)
     engine = create_engine(parsed, pool_size=CONNECTIONS_MAX, max_overflow=0)
     _prepare_sqlite(engine, read_only=read_only)
     return engine
@@ -110,12 +112,12 @@ def named_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:  # sqlite3 cannot even say what is wrong with the file
-        raise LedgerCorrupt(_damaged(engine.url.database or "", error)) from error
+        raise LedgerCorrupt(_damaged(place(engine), error)) from error
     except IntegrityError as error:
         raise LedgerError(f"the ledger refused a row: {error.orig}") from error
     except DBAPIError as error:
         engine.dispose()  # never try again on a handle whose write or sync failed
-        where = engine.url.database or str(engine.url)
+        where = place(engine)
         name = getattr(error.orig, "sqlite_errorname", "")
         if _is_full(error, name):
             raise StorageFull(
@@ -129,10 +131,18 @@ def named_errors(engine: Engine) -> Iterator[None]:
         raise
 
 
+def place(engine: Engine) -> str:
+    """Return where the ledger is, for people: a path, or a server's address."""
+    database = engine.url.database or ""
+    if engine.dialect.name != "sqlite":
+        return engine.url.render_as_string(hide_password=True)
+    return unquote(database.removeprefix(FILE)) if database.startswith(FILE) else database
+
+
 def _damaged(where: str, what: object) -> str:
     return (
-        f"{where}: the database file is damaged ({what}). "
-        "Do not sign on: run `gridtally-hub verify`."
+        f"{where}: the database file is damaged ({what}). Do not sign on with it: keep it as "
+        "evidence, and put the newest good copy back."
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select
 
 from hub.errors import LedgerBehind, LedgerCorrupt, SchemaMismatch
 from hub.ledger import proofs, schema
-from hub.ledger.engine import protect, reading, writing
+from hub.ledger.engine import place, protect, reading, writing
 from hub.ledger.newest import HandedOut
 from hub.ledger.nodes import StoredNodes, missing_node
 from hub.ledger.records import Checkpoint
@@ -50,7 +50,7 @@ def create_tables(engine: Engine) -> None:
 
 def check_schema(engine: Engine, *, migrate: bool) -> None:
     """Refuse a file that is no ledger or newer than this program; bring an older one up to date."""
-    where = engine.url.database
+    where = place(engine)
     with reading(engine) as connection:
         if not inspect(connection).has_table(schema.ledger.name):
             raise SchemaMismatch(f"{where} holds no ledger: make one with `gridtally-hub init`")

@@ -241,6 +241,18 @@ def test_a_tampered_ledger(copy: Path, tamper: Callable[[Path], None], sentence:
     assert ADVICE.search(started.err), started.err
 
 
+@pytest.mark.parametrize("command", ["verify", "run", "audit"])
+def test_half_a_file(copy: Path, command: str) -> None:
+    path = copy / "ledger.db"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    ended = run("hub", command, "--config", copy / "hub.toml")
+    assert ended.code == os.EX_DATAERR
+    assert ended.err == (
+        f"{path}: the database file is damaged (database disk image is malformed). Do not sign on "
+        "with it: keep it as evidence, and put the newest good copy back."
+    )
+
+
 def test_an_untouched_ledger_is_verified(copy: Path) -> None:
     verified = run("hub", "verify", "--config", copy / "hub.toml")
     assert (verified.code, verified.out[:15]) == (0, "ledger verified")
