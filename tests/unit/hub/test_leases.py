@@ -66,9 +66,7 @@ def test_without_a_nonce_nothing_can_be_sent_yet(leases: Leases, world: World) -
     assert leases.was_sent(NAME)
 
 
-def test_letting_go_is_said_until_it_is_seen_and_then_no_more(
-    leases: Leases, world: World
-) -> None:
+def test_letting_go_is_said_until_it_is_seen_and_then_no_more(leases: Leases, world: World) -> None:
     leases.order(order(7, energised=False))
     (lease,) = world.due(leases, 0)
     assert not lease.energised
