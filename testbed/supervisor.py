@@ -235,10 +235,14 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_on_signals() -> None:
-    """Turn SIGTERM and SIGHUP into an exception, so that context managers stop the children."""
+    """Turn SIGTERM and SIGHUP into an exception, so that context managers stop the children.
+
+    SIGINT raises, too, even where a shell started us in the background and had it ignored.
+    """
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise Stopped
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
