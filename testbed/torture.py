@@ -8,7 +8,7 @@ the state roots, which the live hub wrote into its block headers, again.
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -23,6 +23,7 @@ from testbed.errors import LedgerDisagrees
 from testbed.play import Play
 from testbed.results import fold
 from testbed.stage import BROKER, HUB, Stage, staged
+from testbed.supervisor import free_port
 
 PATIENCE_S = 60.0
 DELAY_S_MAX = 0.3
@@ -101,7 +102,7 @@ class Ordeal:
 def torture(options: Options, folder: Path, kills: int, seed: int) -> Ordeal:
     """Play a scenario at full speed while processes are killed; return the accounts."""
     started_s = time.monotonic()
-    installation, _ = prepare(options, folder)
+    installation, _ = prepare(replace(options, port=free_port()), folder)
     layout = installation.layout
     instants = layout.slots * layout.slot_ms // layout.instant_ms
     with staged(installation, options.broker) as stage:

@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from testbed.supervisor import free_port
+
 ROOT = Path(__file__).parents[2]
 KEYS = [
     "slots",
@@ -74,7 +76,9 @@ class Finished:
 
 
 def play(state: Path, *arguments: str | Path) -> Finished:
-    ended = run("testbed.cli", "demo", "--exit", "--json", "--state", state, *arguments)
+    port = str(free_port())  # other demos may run beside this one
+    options = ("--exit", "--json", "--port", port, "--state", state)
+    ended = run("testbed.cli", "demo", *options, *arguments)
     assert ended.returncode == 0, ended.stderr
     return Finished(state, ended.stdout, ended.stderr, json.loads(ended.stdout))
 
@@ -245,7 +249,8 @@ def test_a_bad_homes_file_ends_with_65(tmp_path: Path) -> None:
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    arguments = command("testbed.cli", "demo", "--speed", "max", "--state", tmp_path / "demo")
+    options = ("--speed", "max", "--port", str(free_port()), "--state", tmp_path / "demo")
+    arguments = command("testbed.cli", "demo", *options)
     child = subprocess.Popen(
         arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -15,7 +15,7 @@ from testbed.demo import Options
 from testbed.torture import Kill, Ordeal, schedule, torture
 
 SEED = 20_261_121
-QUARTERS = {"slots = 96": "slots = 24", "instant_ms = 60_000": "instant_ms = 180_000"}
+QUARTERS = {"slots = 96": "slots = 24", "instant_ms = 300_000": "instant_ms = 180_000"}
 
 
 def village(folder: Path) -> str:
