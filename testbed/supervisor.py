@@ -118,7 +118,9 @@ class Supervisor:
 
     def stop(self, names: Iterable[str]) -> None:
         """Ask these to end, wait, and kill what did not; they are forgotten afterwards."""
-        leaving = [self.children.pop(name) for name in names if name in self.children]
+        named = [self.children.pop(name) for name in names if name in self.children]
+        # Whoever ended before has no number any more: the system may have given it to another.
+        leaving = [child for child in named if child.is_alive]
         for child in leaving:
             _signal_group(child.process, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
