@@ -15,6 +15,10 @@ test: ## The tests that need nothing but Python (ARGS="-k outbox" picks some)
 	@.ci/venv dev
 	@$(BIN)/python -m pytest -q -n logical -m "$(ALONE)" $(ARGS)
 
+cover: ## The same tests, with branch coverage by file
+	@.ci/venv dev
+	@$(BIN)/python -m pytest -q -n logical -m "$(ALONE)" --cov --cov-report term $(ARGS)
+
 check: ## Lint, format, types, import direction, spelling; all of them, even when one fails
 	@.ci/venv dev
 	@$(MAKE) --no-print-directory -k files lint format types imports spelling
@@ -51,4 +55,4 @@ imports:
 spelling:
 	@echo "codespell" && $(BIN)/codespell
 
-.PHONY: help demo test check bench torture docs lock files lint format types imports spelling
+.PHONY: help demo test cover check bench torture docs lock files lint format types imports spelling

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.source import ROOT, shipped
+from tests.support.source import PACKAGES, ROOT, shipped
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+FOLDERS = (*PACKAGES, "bench", "docs", "tests")
 # Namespaces and specifications, which nobody calls.
 NAMED_HOSTS = ("127.0.0.1", "localhost", "www.w3.org", "c2sp.org", "::1")
 
@@ -25,6 +26,12 @@ def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_named_files_exist(page):
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", page.read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
