@@ -30,6 +30,7 @@ BACKOFF_MAX_S = 30.0
 KEEPALIVE_S = 20
 ANSWER_WAIT_S = 10.0
 QUEUED_MAX = 5_000
+INFLIGHT_MAX = 200  # a lease does not wait for acknowledgements of receipts
 STOP_LOOK_S = 0.2
 URGENT = frozenset({"live", "ack", "hello", "status"})
 
@@ -152,6 +153,7 @@ class BrokerLink:
             reconnect_on_failure=False,
         )
         client.max_queued_messages_set(QUEUED_MAX)
+        client.max_inflight_messages_set(INFLIGHT_MAX)
         if settings.password_file is not None:
             password = Path(settings.password_file).read_text(encoding="utf-8").strip()
             client.username_pw_set(settings.user, password)
