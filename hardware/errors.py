@@ -74,6 +74,18 @@ class SwitchFailed(HardwareError):
     """The level read back from a relay's pin is not the one that was written."""
 
 
+class LimitRefused(HardwareError):
+    """The device cannot be limited so, or not again so soon; the message names what can be done."""
+
+
+class BadModelFile(HardwareError, ValueError):
+    """A model's TOML file is wrong; `findings` are whole sentences, each with file and line."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
 class UnknownModel(HardwareError, LookupError):
     """No such entry in the catalog."""
 

@@ -1,4 +1,4 @@
-"""What the rest of the house sees of a device: five small Protocols and one `Sample`.
+"""What the rest of the house sees of a device: a few small Protocols and one `Sample`.
 
 Sign: positive power and current mean import, from the grid into the site of that meter. Drivers
 report what their device says in this convention; a meter built in backwards is flipped by the
@@ -79,6 +79,27 @@ class ChargeController(EnergyMeter, Protocol):
 
 
 @runtime_checkable
+class Curtailable(Protocol):
+    """A generator that can be told to make less."""
+
+    @property
+    def revert_ms(self) -> int:
+        """The device's own timer after which it forgets a limit that is not repeated; 0: none."""
+
+    @property
+    def limited_mw(self) -> int | None:
+        """The limit that stands, as read back from the device; None if there is none. [mW]"""
+
+    def limit(self, power_mw: int | None) -> None:
+        """Let at most so much power through; None ends the limit.
+
+        Raises:
+            LimitRefused: this device has no way to do it, or not again so soon.
+            HardwareError: the bus failed, or the device did not keep what was written.
+        """
+
+
+@runtime_checkable
 class Relay(Protocol):
     """One relay coil. It is made de-energised and left de-energised."""
 
@@ -107,8 +128,24 @@ class I2cPort(Protocol):
         """Write one register."""
 
 
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a device asks of the line it sits on.
+
+    Attributes:
+        pause_ms: rest between its reply and the next request to it. [ms]
+        latency_ms: the longest time before its reply begins; 0: what the bus says. [ms]
+    """
+
+    pause_ms: int = 0
+    latency_ms: int = 0
+
+
 class ModbusPort(Protocol):
     """The Modbus functions that drivers use; addresses are 0-based as on the wire."""
+
+    def heed(self, device: int, manners: Manners) -> None:
+        """Keep to what this device asks of the line, from now on."""
 
     def read_words(self, device: int, function: int, address: int, count: int) -> tuple[int, ...]:
         """Read `count` holding (function 3) or input (function 4) registers."""
@@ -119,8 +156,30 @@ class ModbusPort(Protocol):
     def write_bit(self, device: int, address: int, energised: bool) -> None:
         """Write one coil (function 5)."""
 
+    def write_bits(self, device: int, address: int, bits: tuple[bool, ...]) -> None:
+        """Write consecutive coils (function 15)."""
+
+    def write_word(self, device: int, address: int, word: int) -> None:
+        """Write one holding register (function 6)."""
+
     def write_words(self, device: int, address: int, words: tuple[int, ...]) -> None:
         """Write consecutive holding registers (function 16)."""
 
     def identify(self, device: int) -> Mapping[int, str]:
         """Read the device identification objects (function 43 / 14)."""
+
+    def call(self, device: int, function: int, body: bytes, reply_bytes: int) -> bytes:
+        """Use a vendor's own function; `reply_bytes` are expected after the function code."""
+
+
+class BytePort(Protocol):
+    """A serial line that a device talks on by itself."""
+
+    def read(self) -> bytes:
+        """Return what has come since the last call, perhaps nothing, without waiting."""
+
+    def write(self, sent: bytes) -> None:
+        """Send bytes."""
+
+    def close(self) -> None:
+        """Let go of the port; the next call opens it again."""

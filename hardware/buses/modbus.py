@@ -35,6 +35,7 @@ from hardware.errors import (
     HardwareError,
     UnexpectedReply,
 )
+from hardware.ports import Manners
 
 _EXCEPTIONS: Mapping[int, str] = {
     1: "illegal function",
@@ -99,7 +100,12 @@ class ModbusBus:
         self._received = received
         self._trouble = trouble
         self._rest_until = 0.0
+        self._manners: dict[int, Manners] = {}
         self._lock = threading.Lock()
+
+    def heed(self, device: int, manners: Manners) -> None:
+        """Keep to what this device asks of the line, from now on."""
+        self._manners[device] = manners
 
     def read_words(self, device: int, function: int, address: int, count: int) -> tuple[int, ...]:
         """Read `count` holding (function 3) or input (function 4) registers.

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from hardware.mock.faults import SENSOR_FAULTS, Distortion, FaultSwitches
+from hardware.mock.faults import Distortion
 from hardware.mock.modbus_pdu import (
     DEVICE_FAILURE,
-    DEVICE_FAULTS,
     ILLEGAL_ADDRESS,
     ILLEGAL_VALUE,
     Refusal,
+    RefusingDevice,
 )
 from hardware.mock.points import SolarPlant
 
@@ -68,7 +68,7 @@ def _midday_ms() -> int:
     return 1_751_457_600_000
 
 
-class EpeverController:
+class EpeverController(RefusingDevice):
     """One charge controller on one plant."""
 
     def __init__(
@@ -81,8 +81,8 @@ class EpeverController:
             now_ms: the controller's clock before anybody sets it. [ms UTC]
             seed: of the noise fault.
         """
+        super().__init__()
         self.plant = plant
-        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS)
         self.delay_s = 0.6
         self._distortion = Distortion(self.faults, seed)
         self._now_ms = now_ms
@@ -121,6 +121,15 @@ class EpeverController:
         if address not in self._coils:
             raise Refusal(ILLEGAL_ADDRESS)
         self._coils[address] = on
+
+    def write_bits(self, address: int, bits: Sequence[bool]) -> None:
+        """Take coils."""
+        for place, on in enumerate(bits, address):
+            self.write_bit(place, on)
+
+    def write_word(self, address: int, word: int) -> None:
+        """Take one setting."""
+        self.write_words(address, [word])
 
     def write_words(self, address: int, words: Sequence[int]) -> None:
         """Take settings; clock and voltages only as a whole."""

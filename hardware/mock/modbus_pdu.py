@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from hardware.mock.faults import FaultSwitches
+from hardware.mock.faults import SENSOR_FAULTS, FaultSwitches
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
 _BUSY, _GATEWAY_SILENT = 6, 11
@@ -51,14 +51,63 @@ class ModbusDevice(Protocol):
     def read_bits(self, function: int, address: int, count: int) -> Sequence[bool]:
         """Return coils (1) or discrete inputs (2)."""
 
+    def write_word(self, address: int, word: int) -> None:
+        """Take one holding register (6)."""
+
     def write_words(self, address: int, words: Sequence[int]) -> None:
-        """Take holding registers."""
+        """Take consecutive holding registers (16)."""
 
     def write_bit(self, address: int, on: bool) -> None:
-        """Take a coil."""
+        """Take one coil (5)."""
+
+    def write_bits(self, address: int, bits: Sequence[bool]) -> None:
+        """Take consecutive coils (15)."""
 
     def identification(self) -> Mapping[int, bytes]:
         """Return the device identification objects, or none."""
+
+    def vendor(self, function: int, body: bytes) -> bytes:
+        """Answer a function of the vendor's own; what is returned follows the function code."""
+
+
+class RefusingDevice:
+    """A device that knows no function; a simulated one says which it knows by overriding."""
+
+    def __init__(self) -> None:
+        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS)
+        self.delay_s = 1.2
+
+    def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def read_bits(self, function: int, address: int, count: int) -> Sequence[bool]:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def write_word(self, address: int, word: int) -> None:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def write_words(self, address: int, words: Sequence[int]) -> None:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def write_bit(self, address: int, on: bool) -> None:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def write_bits(self, address: int, bits: Sequence[bool]) -> None:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
+
+    def identification(self) -> Mapping[int, bytes]:
+        """Return nothing: function 43 is refused."""
+        return {}
+
+    def vendor(self, function: int, body: bytes) -> bytes:
+        """Refuse."""
+        raise Refusal(ILLEGAL_FUNCTION)
 
 
 def answer(device: ModbusDevice, request: bytes) -> bytes:
@@ -72,9 +121,9 @@ def answer(device: ModbusDevice, request: bytes) -> bytes:
         if fault in device.faults:
             return bytes([function | 0x80, code])
     try:
-        if function not in _FUNCTIONS:
-            raise Refusal(ILLEGAL_FUNCTION)
-        return bytes([function]) + _FUNCTIONS[function](device, function, request[1:])
+        if function in _FUNCTIONS:
+            return bytes([function]) + _FUNCTIONS[function](device, function, request[1:])
+        return bytes([function]) + device.vendor(function, request[1:])
     except Refusal as refusal:
         return bytes([function | 0x80, refusal.code])
 
@@ -118,7 +167,7 @@ def _write_bit(device: ModbusDevice, function: int, body: bytes) -> bytes:
 
 def _write_word(device: ModbusDevice, function: int, body: bytes) -> bytes:
     address, word = _pair(body)
-    device.write_words(address, [word])
+    device.write_word(address, word)
     return body[:4]
 
 
@@ -127,8 +176,8 @@ def _write_bits(device: ModbusDevice, function: int, body: bytes) -> bytes:
     packed = body[5:]
     if len(packed) != (count + 7) // 8:
         raise Refusal(ILLEGAL_VALUE)
-    for place in range(count):
-        device.write_bit(address + place, bool(packed[place // 8] >> place % 8 & 1))
+    bits = [bool(packed[place // 8] >> place % 8 & 1) for place in range(count)]
+    device.write_bits(address, bits)
     return body[:4]
 
 

@@ -45,6 +45,22 @@ class AcFeeder(Protocol):
         """Exported energy since ever. [uWh]"""
 
 
+class ThreePhaseFeeder(Protocol):
+    """A three-phase feeder; its totals count the sum of the phases, as such meters do."""
+
+    @property
+    def phases(self) -> tuple[AcFeeder, AcFeeder, AcFeeder]:
+        """Phases 1 to 3."""
+
+    @property
+    def energy_import_uwh(self) -> int:
+        """Imported energy of all phases together. [uWh]"""
+
+    @property
+    def energy_export_uwh(self) -> int:
+        """Exported energy of all phases together. [uWh]"""
+
+
 class SolarPlant(Protocol):
     """Panels, battery and load, as a charge controller sees them."""
 
@@ -112,3 +128,68 @@ class Plant:
     charge_percent: int = 60
     load_power_mw: int = 0
     consumed_uwh: int = 0
+
+
+@dataclass(slots=True)
+class ThreePhase:
+    """A `ThreePhaseFeeder` of plain values."""
+
+    phases: tuple[AcFeeder, AcFeeder, AcFeeder]
+    energy_import_uwh: int = 0
+    energy_export_uwh: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Third:
+    """One of three equal phases of a feeder; the first one takes what a division leaves."""
+
+    feeder: AcFeeder
+    is_first: bool
+
+    @property
+    def voltage_mv(self) -> int:
+        return self.feeder.voltage_mv
+
+    @property
+    def frequency_mhz(self) -> int:
+        return self.feeder.frequency_mhz
+
+    @property
+    def power_mw(self) -> int:
+        return self._part(self.feeder.power_mw)
+
+    @property
+    def energy_import_uwh(self) -> int:
+        return self._part(self.feeder.energy_import_uwh)
+
+    @property
+    def energy_export_uwh(self) -> int:
+        return self._part(self.feeder.energy_export_uwh)
+
+    def _part(self, whole: int) -> int:
+        third = whole // 3
+        return whole - 2 * third if self.is_first else third
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """A feeder spread evenly over three phases."""
+
+    feeder: AcFeeder
+
+    @property
+    def phases(self) -> tuple[AcFeeder, AcFeeder, AcFeeder]:
+        return _Third(self.feeder, True), _Third(self.feeder, False), _Third(self.feeder, False)
+
+    @property
+    def energy_import_uwh(self) -> int:
+        return self.feeder.energy_import_uwh
+
+    @property
+    def energy_export_uwh(self) -> int:
+        return self.feeder.energy_export_uwh
+
+
+def split(feeder: AcFeeder) -> ThreePhaseFeeder:
+    """Return a feeder as three equal phases."""
+    return _Split(feeder)

@@ -12,14 +12,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from hardware.mock.faults import SENSOR_FAULTS, Distortion, FaultSwitches
+from hardware.mock.faults import Distortion
 from hardware.mock.modbus_pdu import (
     DEVICE_FAILURE,
-    DEVICE_FAULTS,
     ILLEGAL_ADDRESS,
-    ILLEGAL_FUNCTION,
     ILLEGAL_VALUE,
     Refusal,
+    RefusingDevice,
 )
 from hardware.mock.points import AcFeeder
 
@@ -38,7 +37,7 @@ _METER_CODE, _OTHER_METER_CODE = 0x0020, 0x0070
 _UWH_PER_KWH = 10**9
 
 
-class Sdm120Meter:
+class Sdm120Meter(RefusingDevice):
     """One meter on one feeder."""
 
     def __init__(
@@ -52,9 +51,8 @@ class Sdm120Meter:
             words_max: the most registers it answers at once.
             seed: of the noise fault.
         """
+        super().__init__()
         self.feeder = feeder
-        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS)
-        self.delay_s = 1.2
         self.is_in_setup = False
         self._distortion = Distortion(self.faults, seed)
         self._words_max = words_max
@@ -77,13 +75,9 @@ class Sdm120Meter:
             raise Refusal(ILLEGAL_ADDRESS)
         return _pack(self._measured(), address, count)
 
-    def read_bits(self, function: int, address: int, count: int) -> Sequence[bool]:
-        """Refuse: it has none."""
-        raise Refusal(ILLEGAL_FUNCTION)
-
-    def write_bit(self, address: int, on: bool) -> None:
-        """Refuse: it has none."""
-        raise Refusal(ILLEGAL_FUNCTION)
+    def write_word(self, address: int, word: int) -> None:
+        """Take one word, as function 16 does."""
+        self.write_words(address, [word])
 
     def write_words(self, address: int, words: Sequence[int]) -> None:
         """Take one setting."""
@@ -95,10 +89,6 @@ class Sdm120Meter:
             self._set(address, words)
         else:
             raise Refusal(ILLEGAL_ADDRESS)
-
-    def identification(self) -> Mapping[int, bytes]:
-        """Return nothing: the SDM120 does not know function 43."""
-        return {}
 
     def _set(self, address: int, words: Sequence[int]) -> None:
         (value,) = struct.unpack(">f", struct.pack(">HH", *words))

@@ -20,7 +20,7 @@ from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
 from hardware.mock.points import Feeder, Line, Plant
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
 from hardware.mock.sdm120_meter import Sdm120Meter
-from hardware.ports import EnergyMeter
+from hardware.ports import EnergyMeter, Manners
 
 
 class ModbusDirect:
@@ -30,6 +30,9 @@ class ModbusDirect:
         self.requests: list[bytes] = []
         self._device = device
         self._device_id = device_id
+
+    def heed(self, device: int, manners: Manners) -> None:
+        """There is no line here."""
 
     def read_words(self, device: int, function: int, address: int, count: int) -> tuple[int, ...]:
         reply = self._ask(device, function, address, count.to_bytes(2, "big"))
@@ -41,6 +44,18 @@ class ModbusDirect:
 
     def write_bit(self, device: int, address: int, energised: bool) -> None:
         self._ask(device, 5, address, b"\xff\0" if energised else b"\0\0")
+
+    def write_word(self, device: int, address: int, word: int) -> None:
+        self._ask(device, 6, address, word.to_bytes(2, "big"))
+
+    def write_bits(self, device: int, address: int, bits: tuple[bool, ...]) -> None:
+        packed = sum(bit << place for place, bit in enumerate(bits))
+        size = (len(bits) + 7) // 8
+        body = len(bits).to_bytes(2, "big") + bytes([size]) + packed.to_bytes(size, "little")
+        self._ask(device, 15, address, body)
+
+    def call(self, device: int, function: int, body: bytes, reply_bytes: int) -> bytes:
+        return self._exchange(device, bytes([function]) + body)[1:]
 
     def write_words(self, device: int, address: int, words: tuple[int, ...]) -> None:
         body = b"".join(word.to_bytes(2, "big") for word in words)
