@@ -35,8 +35,9 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "busy": "exception 6",
         "gateway": "exception 11: the gateway is alive, the device is not",
         "device_failure": "exception 4",
-        "reboots": "it restarts, 2 s of silence, when asked within 60 ms of its last reply",
+        "reboots": "it restarts, 2 s of silence, when asked too soon after its last reply",
         "wrong_model": "another model answers under this id",
+        "tenths": "the frequency is counted in tenths, as by some clones",
         # a relay
         "welded": "the contact stays where it is, whatever the coil does",
         "coil_dead": "the contact stays at rest, whatever the coil is told",
@@ -92,6 +93,8 @@ SENSOR_FAULTS = ("frozen", "lie", "noise")
 """Faults of `Distortion`; a sensor's switches must hold them."""
 
 _COUNTER_SUFFIX = "_uwh"
+_HALVED = ("_mw", "_ma", "_ua")
+_WANDERING = (*_HALVED, "_mv")
 
 
 class Distortion:
@@ -112,14 +115,14 @@ class Distortion:
             return self._held.setdefault(quantity, value)
         self._held.pop(quantity, None)
         value = self._told(quantity, value)
-        if "noise" in self._switches and not quantity.endswith(_COUNTER_SUFFIX):
+        if "noise" in self._switches and quantity.endswith(_WANDERING):
             value += self._noise.randint(-abs(value), abs(value)) // 50
         return value
 
     def _told(self, quantity: str, value: int) -> int:
         """Halve a power; halve a counter's growth, and never let it fall afterwards."""
         if not quantity.endswith(_COUNTER_SUFFIX):
-            halved = "lie" in self._switches and quantity != "voltage_mv"
+            halved = "lie" in self._switches and quantity.endswith(_HALVED)
             return value // 2 if halved else value
         true_before, told_before = self._lied.get(quantity, (value, value))
         if "lie" not in self._switches and quantity not in self._lied:

@@ -39,11 +39,31 @@ class Refusal(Exception):
         self.code = code
 
 
+class Silence(Exception):
+    """The device gives no reply to this request."""
+
+
 class ModbusDevice(Protocol):
-    """A device's registers. Each method may raise `Refusal`."""
+    """A device's registers. Each method may raise `Refusal` or `Silence`.
+
+    Attributes:
+        faults: its fault switches.
+        delay_s: how late the fault "late" makes a reply. [s]
+        haste_s: with the fault "reboots", a request so soon after a reply restarts it. [s]
+        device_id: its id on the line; the server it is put behind sets it, its settings may too.
+    """
 
     faults: FaultSwitches
     delay_s: float
+    haste_s: float
+    device_id: int
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it answers nothing at all now: a fault, or no power."""
+
+    def hears(self, asked_id: int) -> bool:
+        """Whether a request with this id is for it."""
 
     def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
         """Return holding (3) or input (4) registers."""
@@ -73,9 +93,21 @@ class ModbusDevice(Protocol):
 class RefusingDevice:
     """A device that knows no function; a simulated one says which it knows by overriding."""
 
-    def __init__(self) -> None:
-        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS)
+    def __init__(self, *faults: str) -> None:
+        """Have the fault switches of any Modbus device, and these."""
+        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS, *faults)
         self.delay_s = 1.2
+        self.haste_s = 0.06
+        self.device_id = 1
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the fault is on."""
+        return "silent" in self.faults
+
+    def hears(self, asked_id: int) -> bool:
+        """Whether this is its own id: most devices know neither broadcast nor a second id."""
+        return asked_id == self.device_id
 
     def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
         """Refuse."""
@@ -111,7 +143,9 @@ class RefusingDevice:
 
 
 def answer(device: ModbusDevice, request: bytes) -> bytes:
-    """Return the reply to a request; both begin with the function code."""
+    """Return the reply to a request, empty if there is none; both begin with the function code."""
+    if device.is_silent:
+        return b""
     function = request[0]
     for fault, code in (
         ("busy", _BUSY),
@@ -126,6 +160,8 @@ def answer(device: ModbusDevice, request: bytes) -> bytes:
         return bytes([function]) + device.vendor(function, request[1:])
     except Refusal as refusal:
         return bytes([function | 0x80, refusal.code])
+    except Silence:
+        return b""
 
 
 def _pair(body: bytes) -> tuple[int, int]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tty
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import and_
 from pathlib import Path
 
 from hardware.mock.loop import LoopServer, LoopThread
@@ -22,7 +24,8 @@ _FIXED_RTU_BYTES = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 0x2B: 7}
 _COUNTED_RTU = (0x0F, 0x10)
 _SILENCE_S = 0.05
 _SPLIT_S = 0.03
-_HASTE_S, _REBOOT_S = 0.06, 2.0
+_REBOOT_S = 2.0
+_BROADCAST = 0
 
 
 def crc16(frame: bytes) -> bytes:
@@ -45,24 +48,42 @@ class _Devices:
     def __init__(
         self, devices: Mapping[int, ModbusDevice], loop: asyncio.AbstractEventLoop
     ) -> None:
-        self._devices = devices
+        self._devices = tuple(devices.values())
+        for device_id, device in devices.items():
+            device.device_id = device_id
         self._loop = loop
-        self._replied_at: dict[int, float] = {}
-        self._down_until: dict[int, float] = {}
+        self._replied_at: dict[ModbusDevice, float] = {}
+        self._down_until: dict[ModbusDevice, float] = {}
 
     def ask(
         self,
-        device_id: int,
+        asked_id: int,
         request: bytes,
         frame: Callable[[bytes], bytes],
         send: Callable[[bytes], object],
         echo: bytes = b"",
     ) -> None:
-        """Let one device answer; `frame` wraps its reply, `send` puts bytes on the wire."""
-        device = self._devices.get(device_id)
-        if device is None or not request or self._is_down(device_id, device):
+        """Let who hears this id answer; `frame` wraps a reply, `send` puts bytes on the wire.
+
+        Nobody answers a broadcast, and where two answer at once nobody is understood.
+        """
+        hearing = [device for device in self._devices if device.hears(asked_id)]
+        answered = [(device, self._answer(device, request)) for device in hearing if request]
+        replies = [(device, frame(reply)) for device, reply in answered if reply]
+        if asked_id == _BROADCAST or not replies:
             return
-        reply = frame(answer(device, request))
+        if len(replies) > 1:
+            send(_collided([reply for _device, reply in replies]))
+            return
+        self._put(*replies[0], send, echo)
+
+    def _answer(self, device: ModbusDevice, request: bytes) -> bytes:
+        return b"" if self._is_down(device) else answer(device, request)
+
+    def _put(
+        self, device: ModbusDevice, reply: bytes, send: Callable[[bytes], object], echo: bytes
+    ) -> None:
+        """Put one reply on the wire, as its faults have it."""
         if echo:
             reply = _line_faults(device, echo, reply)
         if "cut" in device.faults:
@@ -77,16 +98,21 @@ class _Devices:
         else:
             send(reply)
 
-    def _is_down(self, device_id: int, device: ModbusDevice) -> bool:
+    def _is_down(self, device: ModbusDevice) -> bool:
         now = self._loop.time()
         if "reboots" in device.faults:
-            if now - self._replied_at.get(device_id, 0.0) < _HASTE_S:
-                self._down_until[device_id] = now + _REBOOT_S
-            self._replied_at[device_id] = now
-        return "silent" in device.faults or now < self._down_until.get(device_id, 0.0)
+            if now - self._replied_at.get(device, 0.0) < device.haste_s:
+                self._down_until[device] = now + _REBOOT_S
+            self._replied_at[device] = now
+        return now < self._down_until.get(device, 0.0)
 
     def _send_later(self, delay_s: float, send: Callable[[bytes], object], part: bytes) -> None:
         self._loop.call_later(delay_s, send, part)
+
+
+def _collided(replies: Sequence[bytes]) -> bytes:
+    """Return what a line makes of several replies at once: one that pulls it down wins."""
+    return bytes(reduce(and_, together) for together in zip(*replies, strict=False))
 
 
 def _line_faults(device: ModbusDevice, request: bytes, reply: bytes) -> bytes:
@@ -112,7 +138,7 @@ class ModbusTcpServer(LoopServer):
         """Listen at once.
 
         Args:
-            devices: unit id -> device; other ids get no reply.
+            devices: unit id -> device; ids that none of them hears get no reply.
             host: the address to listen on.
             port: 0 lets the system choose; `self.port` tells.
             loop: a loop to share; without one the server starts its own.
@@ -195,7 +221,7 @@ class ModbusRtuServer(LoopServer):
         """Open the terminal at once.
 
         Args:
-            devices: id -> device; other ids, and id 0, get no reply.
+            devices: id -> device; ids that none of them hears, and id 0, get no reply.
             link: a symbolic link to make to the port, for a name that lasts.
             loop: a loop to share; without one the server starts its own.
         """

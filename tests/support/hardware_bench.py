@@ -78,9 +78,9 @@ class ModbusDirect:
 
     def _exchange(self, device: int, request: bytes) -> bytes:
         self.requests.append(request)
-        if device != self._device_id or "silent" in self._device.faults:
+        reply = answer(self._device, request) if device == self._device_id else b""
+        if not reply:
             raise BusTimeout(f"device {device}: no reply")
-        reply = answer(self._device, request)
         if reply[0] & 0x80:
             raise DeviceRefused(f"exception {reply[1]}", reply[1])
         return reply

@@ -8,7 +8,7 @@ import select
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,7 @@ import pytest
 from hardware import catalog, errors, words
 from hardware.buses.modbus import ModbusBus
 from hardware.mock.epever_controller import EpeverController
-from hardware.mock.faults import FaultSwitches
-from hardware.mock.modbus_pdu import DEVICE_FAULTS
+from hardware.mock.modbus_pdu import RefusingDevice
 from hardware.mock.modbus_server import ModbusRtuServer, crc16
 from hardware.mock.points import Feeder, Plant
 from hardware.mock.sdm120_meter import Sdm120Meter
@@ -44,16 +43,19 @@ def framed(head: str) -> bytes:
     return frame + crc16(frame)
 
 
-class Coils:
+class Coils(RefusingDevice):
     """A relay board: eight coils, as captured boards answer."""
 
     def __init__(self) -> None:
-        self.faults = FaultSwitches(*DEVICE_FAULTS)
-        self.delay_s = 0.0
+        super().__init__()
         self.on: set[int] = set()
 
     def write_bit(self, address: int, on: bool) -> None:
         (self.on.add if on else self.on.discard)(address)
+
+    def write_bits(self, address: int, bits: Sequence[bool]) -> None:
+        for place, on in enumerate(bits, address):
+            self.write_bit(place, on)
 
     def read_bits(self, function: int, address: int, count: int) -> list[bool]:
         return [place in self.on for place in range(address, address + count)]
