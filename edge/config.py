@@ -19,6 +19,8 @@ from edge.config_rules import (
     between_tables,
     bus_options,
     meter_options,
+    model_complaint,
+    model_in,
     relay_options,
     socket_complaint,
 )
@@ -159,7 +161,7 @@ class MeterTable:
     """One measuring point with a key of its own."""
 
     meter_id: str = setting(check=name_complaint)
-    model: str = setting(choices=tuple(catalog.METERS))
+    model: str = setting(check=model_complaint)
     bus: str
     key: str
     purpose: str = setting(choices=PURPOSES)
@@ -300,7 +302,12 @@ def _finished(config: EdgeConfig, folder: Path) -> EdgeConfig:
         sampling=replace(sampling, gap_ms=sampling.gap_ms or GAP_SAMPLES * sampling.sample_ms),
         broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
         meter=tuple(
-            replace(each, key=must(each.key), member=each.member or config.member)
+            replace(
+                each,
+                key=must(each.key),
+                member=each.member or config.member,
+                model=model_in(folder, each.model),
+            )
             for each in config.meter
         ),
         relay=tuple(

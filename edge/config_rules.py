@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from hardware import catalog
 from hardware.errors import BadOption
+from hardware.register_device import OPTION_NAMES
 from messages.config import Document, Finding
 
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, less its final zero
 RELAY_KIND: Final = "gpio"
 GUARD_SOCKET: Final = "guard.sock"
 UNIX: Final = "unix:"
+MODEL_FILE: Final = ".toml"
 
 
 def bus_options(table: Mapping[str, Any]) -> tuple[str, ...]:
@@ -28,7 +30,23 @@ def bus_options(table: Mapping[str, Any]) -> tuple[str, ...]:
 
 def meter_options(table: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the options that a meter of this model has."""
-    return _option_names(catalog.METERS, _word(table, "model"))
+    model = _word(table, "model")
+    if model.endswith(MODEL_FILE):
+        return OPTION_NAMES  # which of them this file allows is checked where it is read
+    return _option_names(catalog.METERS, model)
+
+
+def model_complaint(value: str) -> str:
+    """Return what is wrong with a meter's model, or an empty text; a file is read later."""
+    if value.endswith(MODEL_FILE) or value in catalog.METERS:
+        return ""
+    listed = ", ".join(catalog.METERS)
+    return f'"{value}" is no model file (.toml) and none of {listed}{_near(value, catalog.METERS)}'
+
+
+def model_in(folder: Path, model: str) -> str:
+    """Return a model as the catalog knows it: the path of a model file is that folder's."""
+    return str(folder / model) if model.endswith(MODEL_FILE) else model
 
 
 def relay_options(table: Mapping[str, Any]) -> tuple[str, ...]:
@@ -62,7 +80,7 @@ def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
     yield from _repeated(document, document.values("meter", "*", "key"))
     yield from _repeated(document, document.values("relay", "*", "pin"))
     yield from _one_address_each(document)
-    yield from _meters(document)
+    yield from _meters(document, folder)
     yield from _relays(document)
     yield from _buses(document)
     yield from _grid(document)
@@ -104,15 +122,16 @@ def _default_address(model: str) -> object:
     return next((each.default for each in options if each.name == "address"), None)
 
 
-def _meters(document: Document[Any]) -> Iterator[Finding]:
+def _meters(document: Document[Any], folder: Path) -> Iterator[Finding]:
     kinds = {_word(table, "name"): _word(table, "kind") for _, table in _tables(document, "bus")}
     for path, table in _tables(document, "meter"):
         bus, model = _word(table, "bus"), _word(table, "model")
         if bus and bus not in kinds:
             text = f'bus: no bus is named "{bus}"{_near(bus, kinds)}'
             yield document.finding((*path, "bus"), text)
-        elif kinds.get(bus) in catalog.BUSES and model in catalog.METERS:
-            found = catalog.check_meter(model, kinds[bus], _given(table, meter_options(table)))
+        elif kinds.get(bus) in catalog.BUSES and not model_complaint(model):
+            given = _given(table, meter_options(table))
+            found = catalog.check_meter(model_in(folder, model), kinds[bus], given)
             yield from _unlike(document, path, found)
         if table.get("purpose") == "appliance" and not table.get("parent"):
             text = 'missing key "parent": an appliance is a part of a consumption meter; name that'

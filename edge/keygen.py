@@ -49,7 +49,7 @@ def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
         "meters": [
             {
                 "meter_id": each.meter_id,
-                "model": each.model,
+                "model": Path(each.model).stem,
                 "purpose": each.purpose,
                 "parent": each.parent,
                 "member": each.member,

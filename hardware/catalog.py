@@ -6,22 +6,25 @@ are opened, and their libraries imported, only when a configuration names one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from hardware import options
+from hardware import modelfile, options
 from hardware.buses.i2c import I2cOptions, open_i2c
 from hardware.buses.modbus_options import ModbusRtuOptions, ModbusTcpOptions
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
-from hardware.errors import BadOption, BadOptions, UnknownModel
+from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
 from hardware.meters.ina219 import Ina219, Ina219Options, settings
-from hardware.meters.sdm120 import Sdm120, Sdm120Options
-from hardware.ports import EnergyMeter, Relay
+from hardware.ports import EnergyMeter, ModbusPort, Relay
+from hardware.register_device import RegisterDevice, register_options
 from hardware.relays.gpio_relay import GpioRelay, GpioRelayOptions
 
 Entry = TypeVar("Entry")
+MODBUS: Final = ("modbus_rtu", "modbus_tcp", "modbus_rtu_tcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +76,90 @@ def _open_modbus_rtu(given: ModbusRtuOptions) -> Any:
     return open_rtu(given)
 
 
-METERS: Mapping[str, MeterModel] = MappingProxyType(
+METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
     {
         "ina219": MeterModel(Ina219, Ina219Options, ("i2c",), False, verify=settings),
-        "sdm120": MeterModel(Sdm120, Sdm120Options, ("modbus_tcp", "modbus_rtu"), True),
         "epever_tracer": MeterModel(
             EpeverTracer,
             EpeverTracerOptions,
-            ("modbus_rtu", "modbus_tcp"),
+            MODBUS,
             has_counters=True,
             is_silent_at_night=True,
         ),
     }
 )
+"""Models that are more than a register map -> how to make one."""
+
+METERS_GROUP: Final = "gridtally.meters"
+"""Entry points of this group add models: each names a `MeterModel`."""
+
+
+def _from_file(model: modelfile.Model) -> MeterModel:
+    """Return the entry of a model that is a register map and nothing else."""
+
+    def build(bus: ModbusPort, given: Any) -> EnergyMeter:
+        return RegisterDevice(bus, model, given)
+
+    table = model.table
+    return MeterModel(
+        build, register_options(model), table.buses, model.has_counters, table.silent_at_night
+    )
+
+
+@dataclass(slots=True)
+class Meters(Mapping[str, MeterModel]):
+    """Every meter model by name; a name that ends in .toml is the path of a model file.
+
+    Files are read when they are asked for first, since an edge needs few of them.
+    """
+
+    _made: dict[str, MeterModel] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> MeterModel:
+        """Return one entry.
+
+        Raises:
+            KeyError: no such model.
+            BadModelFile: the file of that name is wrong.
+        """
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield every name that needs no path."""
+        yield from sorted(
+            {*METERS_IN_PYTHON, *modelfile.shipped_names(), *_plugged_in(METERS_GROUP)}
+        )
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a model of this name; the path of a model file is none."""
+        return name in tuple(self)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(1 for _ in self)
+
+    def _make(self, name: str) -> MeterModel:
+        if name in METERS_IN_PYTHON:
+            return METERS_IN_PYTHON[name]
+        if name.endswith(".toml"):
+            return _from_file(modelfile.load_model(Path(name)))
+        if name in modelfile.shipped_names():
+            return _from_file(modelfile.shipped_model(name))
+        plugged_in = _plugged_in(METERS_GROUP)
+        if name in plugged_in:
+            entry = plugged_in[name].load()
+            if isinstance(entry, MeterModel):
+                return entry
+        raise KeyError(name)
+
+
+def _plugged_in(group: str) -> dict[str, Any]:
+    return {each.name: each for each in entry_points(group=group)}
+
+
+METERS: Final = Meters()
 """Meter model -> how to make one."""
 
 RELAYS: Mapping[str, RelayModel] = MappingProxyType(
@@ -111,9 +185,12 @@ def check_meter(model: str, bus_kind: str, given: Mapping[str, object]) -> tuple
         bus_kind: a key of `BUSES`: the kind of the bus it is to sit on.
         given: the model's own options and nothing else.
     """
-    if model not in METERS:
+    try:
+        entry = METERS[model]
+    except KeyError:
         return (BadOption("model", model, _want("meter model", METERS)),)
-    entry = METERS[model]
+    except BadModelFile as error:
+        return tuple(BadOption("model", model, finding) for finding in error.findings)
     findings = options.check(entry.options, given)
     if bus_kind not in entry.bus_kinds:
         kinds = " or ".join(entry.bus_kinds)

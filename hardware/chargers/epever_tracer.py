@@ -13,31 +13,15 @@ Known limits: some units fall silent at night, so a timeout then is no fault.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
-from hardware import options, registers
-from hardware.errors import DeviceRefused, TransientHardwareError, WrongDevice
-from hardware.ports import Battery, ModbusPort, Sample
-from hardware.registers import Register
-
-GENERATION = (
-    Register("voltage_mv", 0x3100, "u16", 1, 0, 300_000),
-    Register("current_ma", 0x3101, "u16", 1, 0, 200_000),
-    Register("power_mw", 0x3102, "u32_low_first", 1, 0, 20_000_000),
-    Register("generated_uwh", 0x3312, "u32_low_first", 7, 0, 2**32 * 10**7),
-)
-"""Input registers of the panel side; the total is in 0.01 kWh."""
-
-BATTERY = (
-    Register("charge_percent", 0x311A, "u16", 0, 0, 100),
-    Register("status", 0x3201, "u16", 0, 0, 0xFFFF),
-    Register("voltage_mv", 0x331A, "u16", 1, 0, 100_000),
-    Register("current_ma", 0x331B, "s32_low_first", 1, -200_000, 200_000),
-    Register("temperature_mc", 0x331D, "s16", 1, -60_000, 150_000),
-)
-"""Input registers of the battery side; the current is net, positive = charging."""
+from hardware import options
+from hardware.errors import DeviceRefused, WrongDevice
+from hardware.modelfile import shipped_model
+from hardware.ports import Battery, ModbusPort
+from hardware.register_device import RegisterDevice
 
 _STAGES = ("off", "float", "boost", "equalize")
-_WORDS_MAX = 16
 _VENDORS = ("EP",)  # "EPsolar Tech co., Ltd", "EPEVER"
 
 
@@ -46,74 +30,49 @@ class EpeverTracerOptions:
     """Which controller."""
 
     address: int = options.number(1, 247, "the Modbus id")
+    words_max: int = options.number(1, 16, "registers in one read", default=16)
 
 
-class EpeverTracer:
+class EpeverTracer(RegisterDevice):
     """One charge controller, as a meter of its panels and a view of its battery."""
 
     def __init__(self, bus: ModbusPort, given: EpeverTracerOptions) -> None:
         """Plan the reads; the controller is not touched."""
-        self._bus = bus
-        self._device = given.address
-        self._generation = registers.plan(GENERATION, function=4, words_max=_WORDS_MAX)
-        self._battery = registers.plan(BATTERY, function=4, words_max=_WORDS_MAX)
-        self._is_identified = False
-
-    def sample(self) -> Sample:
-        """Return the panels' power and generated energy as export.
-
-        Raises:
-            WrongDevice: another maker's device answers.
-            ImplausibleSample: a value that no Tracer can measure.
-            TransientHardwareError: the bus failed; at night some units do not answer.
-        """
-        values = self._read(self._generation)
-        return Sample(
-            power_mw=_negated(values["power_mw"]),
-            energy_import_uwh=None,
-            energy_export_uwh=values["generated_uwh"],
-            voltage_mv=values["voltage_mv"],
-            current_ma=_negated(values["current_ma"]),
-            frequency_mhz=None,
-        )
+        super().__init__(bus, shipped_model("epever_tracer"), given)
 
     def battery(self) -> Battery:
         """Return the battery as the controller sees it; raises as `sample` does."""
-        values = self._read(self._battery)
-        status = values["status"] or 0
+        values = self.values(
+            (
+                "battery_charge",
+                "charging_status",
+                "battery_net_voltage",
+                "battery_net_current",
+                "battery_temperature",
+            )
+        )
+        status = values["charging_status"]
         return Battery(
-            voltage_mv=values["voltage_mv"],
-            current_ma=values["current_ma"],
-            charge_percent=values["charge_percent"],
-            temperature_mc=values["temperature_mc"],
-            stage=_STAGES[status >> 2 & 3],
+            voltage_mv=_milli(values["battery_net_voltage"]),
+            current_ma=_milli(values["battery_net_current"]),
+            charge_percent=_whole(values["battery_charge"]),
+            temperature_mc=_milli(values["battery_temperature"]),
+            stage=_STAGES[int(status) >> 2 & 3] if isinstance(status, Fraction) else "off",
         )
 
-    def close(self) -> None:
-        """Nothing to let go of: the bus is shared."""
-
-    def _read(self, wanted: registers.RegisterMap) -> dict[str, int | None]:
-        try:
-            if not self._is_identified:
-                self._identify()
-            return wanted.read(self._bus, self._device)
-        except TransientHardwareError:
-            self._is_identified = False
-            raise
-
-    def _identify(self) -> None:
+    def _compare_model(self) -> None:
         """Compare the vendor's name, where this model tells it."""
         try:
-            vendor = self._bus.identify(self._device).get(0, "")
+            vendor = self._bus.identify(self.device).get(0, "")
         except DeviceRefused:
-            vendor = _VENDORS[0]  # not every model knows the function: nothing to compare
+            return  # not every model knows the function: nothing to compare
         if not vendor.startswith(_VENDORS):
-            raise WrongDevice(
-                f"epever_tracer at address {self._device}: vendor {vendor!r}, "
-                "want EPsolar or EPEVER"
-            )
-        self._is_identified = True
+            raise WrongDevice(f"{self._where}: vendor {vendor!r}, want EPsolar or EPEVER")
 
 
-def _negated(value: int | None) -> int | None:
-    return None if value is None else -value
+def _milli(value: object) -> int | None:
+    return round(value * 1000) if isinstance(value, Fraction) else None
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, Fraction) else None

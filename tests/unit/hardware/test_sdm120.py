@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware import words
+from hardware import catalog, registers
 from hardware.errors import BusTimeout, DeviceRefused, ImplausibleSample, WrongDevice
-from hardware.meters.sdm120 import Sdm120, Sdm120Options
 from hardware.mock.modbus_pdu import answer
 from hardware.mock.points import Feeder
 from hardware.mock.sdm120_meter import Sdm120Meter
@@ -27,6 +26,10 @@ def single(value: float) -> tuple[int, int]:
     return struct.unpack(">HH", struct.pack(">f", value))
 
 
+def driver(port, **given):
+    return catalog.make_meter("sdm120", port, given)
+
+
 class Words:
     """A `ModbusPort` with input registers at addresses, and a meter code."""
 
@@ -34,6 +37,9 @@ class Words:
         self.reads: list[tuple[int, int, int]] = []
         self._inputs = inputs
         self._code = code
+
+    def heed(self, device: int, manners: object) -> None:
+        """There is no line here."""
 
     def read_words(self, device: int, function: int, address: int, count: int) -> tuple[int, ...]:
         self.reads.append((function, address, count))
@@ -47,12 +53,14 @@ class Words:
 
 @pytest.mark.parametrize("row", VECTORS["floats"], ids=lambda row: row["words"])
 def test_floats(row):
-    assert words.f32(*split(row["words"]), 3) == row["milli"]
+    bits = int(row["words"].replace(" ", ""), 16)
+    value = registers.single(bits)
+    assert (None if value is None else round(value * 1000)) == row["milli"]
 
 
 def test_a_sample_takes_its_values_from_the_documented_addresses():
     port = Words({0: 230.5, 6: 2.25, 12: -517.25, 70: 49.9, 72: 1050.5, 74: 3.25})
-    sample = Sdm120(port, Sdm120Options(address=7)).sample()
+    sample = driver(port, address=7).sample()
     assert (sample.voltage_mv, sample.current_ma, sample.power_mw) == (230_500, 2_250, -517_250)
     assert (sample.energy_import_uwh, sample.energy_export_uwh) == (1050_500_000_000, 3_250_000_000)
     assert sample.frequency_mhz == 49_900
@@ -72,16 +80,16 @@ def test_a_sample_takes_its_values_from_the_documented_addresses():
 )
 def test_reads_stay_within_the_limit_and_are_even(words_max, blocks):
     port = Words({0: 230.0})
-    Sdm120(port, Sdm120Options(address=1, words_max=words_max)).sample()
+    driver(port, address=1, words_max=words_max).sample()
     assert [(address, count) for _function, address, count in port.reads[1:]] == blocks
 
 
 def test_a_clone_that_counts_hertz_in_tenths_is_put_right():
-    assert Sdm120(Words({70: 500.0}), Sdm120Options(address=1)).sample().frequency_mhz == 50_000
+    assert driver(Words({70: 500.0}), address=1).sample().frequency_mhz == 50_000
 
 
 def test_a_quantity_the_meter_does_not_have_is_not_measured():
-    sample = Sdm120(Words({12: float("nan")}), Sdm120Options(address=1)).sample()
+    sample = driver(Words({12: float("nan")}), address=1).sample()
     assert sample.power_mw is None
     assert sample.voltage_mv == 0
 
@@ -100,14 +108,14 @@ def test_a_quantity_the_meter_does_not_have_is_not_measured():
 )
 def test_what_no_meter_can_measure_is_refused_by_name(address, value, quantity):
     with pytest.raises(ImplausibleSample, match=quantity):
-        Sdm120(Words({address: value}), Sdm120Options(address=1)).sample()
+        driver(Words({address: value}), address=1).sample()
 
 
 def test_it_is_asked_who_it_is_once_while_it_answers():
     port = ModbusDirect(meter := Sdm120Meter(Feeder()))
-    driver = Sdm120(port, Sdm120Options(address=1))
-    driver.sample()
-    driver.sample()
+    meter_driver = driver(port, address=1)
+    meter_driver.sample()
+    meter_driver.sample()
     assert [request[0] for request in port.requests] == [3, 4, 4, 4, 4]
     assert meter.faults.active == ()
 
@@ -115,15 +123,15 @@ def test_it_is_asked_who_it_is_once_while_it_answers():
 def test_after_a_silence_it_is_asked_again():
     """Somebody may have put another meter in its place."""
     port = ModbusDirect(meter := Sdm120Meter(Feeder()))
-    driver = Sdm120(port, Sdm120Options(address=1))
-    driver.sample()
+    meter_driver = driver(port, address=1)
+    meter_driver.sample()
     meter.faults.switch("silent", True)
     with pytest.raises(BusTimeout):
-        driver.sample()
+        meter_driver.sample()
     meter.faults.switch("silent", False)
     meter.faults.switch("wrong_model", True)
     with pytest.raises(WrongDevice, match="meter code 0x0070, want 0x0020"):
-        driver.sample()
+        meter_driver.sample()
 
 
 def test_firmware_without_a_meter_code_is_taken_as_it_is():
@@ -135,15 +143,14 @@ def test_firmware_without_a_meter_code_is_taken_as_it_is():
                 raise DeviceRefused("exception 2", 2)
             return super().read_words(device, function, address, count)
 
-    assert Sdm120(Older({0: 230.0}), Sdm120Options(address=1)).sample().voltage_mv == 230_000
+    assert driver(Older({0: 230.0}), address=1).sample().voltage_mv == 230_000
 
 
 def test_a_meter_that_answers_less_at_once_refuses_and_says_so():
-    driver = Sdm120(ModbusDirect(Sdm120Meter(Feeder(), words_max=10)), Sdm120Options(address=1))
+    meter_driver = driver(ModbusDirect(Sdm120Meter(Feeder(), words_max=10)), address=1)
     with pytest.raises(DeviceRefused, match="exception 2"):
-        driver.sample()
-    shorter = Sdm120Options(address=1, words_max=10)
-    meter = Sdm120(ModbusDirect(Sdm120Meter(Feeder(), words_max=10)), shorter)
+        meter_driver.sample()
+    meter = driver(ModbusDirect(Sdm120Meter(Feeder(), words_max=10)), address=1, words_max=10)
     assert meter.sample().voltage_mv == 230_000
 
 
