@@ -7,7 +7,6 @@ allow; a value of several words is always read in one request, since read apart 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -232,7 +231,7 @@ def _checked(register: Register, value: Fraction, words: Sequence[int]) -> Fract
 
 
 def natural(register: Register, value: Value) -> float | int | str | bool | None:
-    """Return a value as a person writes it: 230.2 for the single nearest to it, "float" for 1.
+    """Return a value as a person writes it: 230.2 for a single next to it, "float" for 1.
 
     >>> volts = Register("voltage", "V", 4, 0, "f32", 2)
     >>> natural(volts, decode(volts, (0x4366, 0x3334)))
@@ -242,13 +241,6 @@ def natural(register: Register, value: Value) -> float | int | str | bool | None
         return value
     if value.denominator == 1 and 0 <= value < len(register.names):
         return register.names[int(value)]
-    if register.type == "f32" and not register.times:
-        return float(Fraction(_shortest(value / register.scale)) * register.scale)
-    return int(value) if value.denominator == 1 else float(value)
-
-
-def _shortest(value: Fraction) -> str:
-    """Return the shortest decimal text that reads back as the same single."""
-    packed = struct.pack(">f", float(value))
-    texts = (f"{float(value):.{digits}g}" for digits in range(6, 10))
-    return next((text for text in texts if struct.pack(">f", float(text)) == packed), str(value))
+    if value.denominator == 1:
+        return int(value)
+    return float(f"{float(value):.7g}") if register.type == "f32" else float(value)

@@ -127,9 +127,7 @@ def test_a_person_reads_the_decimal_that_was_meant(number, places):
     meant = number / 10**places
     words = struct.unpack(">HH", struct.pack(">f", meant))
     row = register(0, "f32")
-    shown = natural(row, decode(row, words))
-    assert struct.pack(">f", shown) == struct.pack(">f", meant)
-    assert len(repr(shown)) <= len(repr(meant))
+    assert natural(row, decode(row, words)) == meant
 
 
 def test_names_stand_for_numbers():

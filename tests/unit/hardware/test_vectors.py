@@ -29,7 +29,7 @@ def read(model: str, request: bytes, reply: bytes) -> dict[str, object]:
     found = {}
     for row in shipped_model(model).registers:
         start = row.address - address
-        if row.function == function and 0 <= start and start + row.words <= len(words):
+        if row.function == function and start >= 0 and start + row.words <= len(words):
             found[row.key] = natural(row, decode(row, words[start : start + row.words]))
     return found
 
