@@ -38,6 +38,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "reboots": "it restarts, 2 s of silence, when asked too soon after its last reply",
         "wrong_model": "another model answers under this id",
         "tenths": "the frequency is counted in tenths, as by some clones",
+        "not_available": "measured values read as the device's code for not available",
         # a relay
         "welded": "the contact stays where it is, whatever the coil does",
         "coil_dead": "the contact stays at rest, whatever the coil is told",
