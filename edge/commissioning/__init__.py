@@ -1,0 +1,1 @@
+"""From four wires and an unknown device to a configured one: decode, probe, scan, trace, replay."""

@@ -1,0 +1,330 @@
+"""What request and reply say, by the names of a register map, in the device's natural units.
+
+Values come as the device means them: nothing is summed, flipped or converted to what the rest of
+the house uses. A value of several words counts only if all of them came in one reply, since read
+apart it can tear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Final
+
+from edge.commissioning import frames
+from edge.commissioning.errors import BadFrame, BadUsage
+from edge.commissioning.frames import Message
+from hardware.modelfile import Model
+from hardware.registers import OutOfRange, Register, Value, decode, natural
+
+Shown = float | int | str | bool | None
+"""A value as JSON has it."""
+
+EXCEPTIONS: Final[Mapping[int, str]] = {
+    1: "illegal function",
+    2: "illegal address",
+    3: "illegal value",
+    4: "device failure",
+    5: "acknowledged, still working",
+    6: "busy",
+    8: "memory parity",
+    10: "gateway path unavailable",
+    11: "gateway target silent",
+}
+"""Source: Modbus application protocol 1.1b3, chapter 7."""
+
+_OBJECTS: Final = (
+    "vendor_name",
+    "product_code",
+    "revision",
+    "vendor_url",
+    "product_name",
+    "model_name",
+    "application_name",
+)
+_UNKNOWN: Final[Mapping[int, str]] = {1: "coil", 2: "input", 3: "register", 4: "register"}
+_ON, _OFF, _TOGGLE = 0xFF00, 0x0000, 0x5500
+_PLAUSIBLE_SINGLE: Final = (1e-6, 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """The names behind the addresses of one model.
+
+    Attributes:
+        registers: every row.
+        singles: whether what has no name is a float of two words, as all that has one.
+        blocks: what the model reads at once: function, address, count.
+    """
+
+    registers: tuple[Register, ...]
+    singles: bool = False
+    blocks: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Words (or bits) that went over the wire together; `function` 1 to 4 says of which kind."""
+
+    function: int
+    address: int
+    words: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """The address after the last word."""
+        return self.address + len(self.words)
+
+    def part(self, register: Register) -> tuple[int, ...] | None:
+        """Return the words of a register, if all of them are here."""
+        if register.function != self.function or register.address < self.address:
+            return None
+        if register.end > self.end:
+            return None
+        offset = register.address - self.address
+        return self.words[offset : offset + register.words]
+
+
+@dataclass(slots=True)
+class Said:
+    """What exchanges say: values by name, and what a person should know besides."""
+
+    values: dict[str, Shown] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def map_of(model: Model) -> Map:
+    """Return the map of a model file, with the registers that identify it."""
+    plain = (model.identify.register if model.identify else None, model.serial)
+    named = {(each.function, each.address) for each in model.registers}
+    extra = [each for each in plain if each and (each.function, each.address) not in named]
+    blocks = model.plan(each.name for each in model.registers)
+    return Map(
+        (*model.registers, *extra),
+        singles=model.table.defaults.type == "f32",
+        blocks=tuple((each.function, each.address, each.count) for each in blocks),
+    )
+
+
+def read_exchanges(known: Map, exchanges: Iterable[tuple[Message | None, Message]]) -> Said:
+    """Name what exchanges say; factors of one may stand in another.
+
+    Raises:
+        BadFrame: an identification reply contradicts itself.
+        BadUsage: there is no request, and the reply fits none that the model would make.
+    """
+    said = Said()
+    contents: list[Content] = []
+    for request, reply in exchanges:
+        if reply.stray:
+            said.notes.append(f"{reply.stray} stray zero bytes before the reply were dropped")
+        if reply.function & frames.EXCEPTION_BIT:
+            code = reply.body[0]
+            said.values["exception"] = code
+            said.notes.append(f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}")
+            continue
+        asked = request or _guessed(known, reply, said)
+        content = _content(asked, reply, said)
+        if content is not None:
+            contents.append(content)
+    _name_all(known, contents, said)
+    return said
+
+
+# --- from frames to words ------------------------------------------------------------------------
+
+
+def _guessed(known: Map, reply: Message, said: Said) -> Message:
+    """Return the request that the model would make for a reply of this function and length."""
+    if reply.function not in (*frames.READ_BITS, *frames.READ_WORDS):
+        return reply
+    held = reply.body[0]
+    fits = [
+        (function, address, count)
+        for function, address, count in known.blocks
+        if function == reply.function
+        and held == (2 * count if function in frames.READ_WORDS else (count + 7) // 8)
+    ]
+    if len(fits) != 1:
+        raise BadUsage(
+            f"reply: {held} bytes of function 0x{reply.function:02X} may be many things; "
+            "give the request, too"
+        )
+    _, address, count = fits[0]
+    said.notes.append(f"no request: taken as the {count} from 0x{address:04X}")
+    return replace(reply, body=address.to_bytes(2, "big") + count.to_bytes(2, "big"))
+
+
+def _content(request: Message, reply: Message, said: Said) -> Content | None:
+    """Return the words that were read or written; what has none is named at once."""
+    function = request.function
+    address, second = request.pair
+    if function in frames.READ_WORDS:
+        return Content(function, address, _words(reply.body[1:]))
+    if function in frames.READ_BITS:
+        return Content(function, address, _bits(reply.body[1:], second))
+    if function == frames.WRITE_BIT:
+        return _coil(address, second, said)
+    if function == frames.WRITE_WORD:
+        return Content(3, address, (second,))
+    if function in (frames.WRITE_WORDS, frames.WRITE_BITS):
+        return _written(request, said)
+    said.values |= _unaddressed(reply)
+    return None
+
+
+def _written(request: Message, said: Said) -> Content | None:
+    address, count = request.pair
+    if len(request.body) < 6:
+        said.notes.append(f"{count} written from 0x{address:04X}: the request has the values")
+        return None
+    if request.function == frames.WRITE_WORDS:
+        return Content(3, address, _words(request.body[5:]))
+    return Content(1, address, _bits(request.body[5:], count))
+
+
+def _coil(address: int, value: int, said: Said) -> Content | None:
+    if value in (_ON, _OFF):
+        return Content(1, address, (int(value == _ON),))
+    word = "toggle" if value == _TOGGLE else f"0x{value:04X}"
+    said.values[f"coil_0x{address:04X}"] = word
+    return None
+
+
+def _unaddressed(reply: Message) -> dict[str, Shown]:
+    """Name a reply that holds neither registers nor coils."""
+    if reply.function == frames.RESET_ENERGY:
+        return {"energy_reset": True}
+    if reply.function == frames.IDENTIFY:
+        return dict(_identification(reply.body))
+    return {f"function_0x{reply.function:02X}": reply.body.hex(" ").upper()}
+
+
+def _identification(body: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the objects of function 43 / 14.
+
+    The body is `0E code level more next count`, then `id length text` for each object.
+    """
+    if len(body) < 6 or body[0] != 0x0E:
+        raise BadFrame(f"reply: identification of kind {body[:1].hex()}, want 0E")
+    rest = body[6:]
+    for _ in range(body[5]):
+        key, size = rest[0], rest[1]
+        name = _OBJECTS[key] if key < len(_OBJECTS) else f"object_0x{key:02X}"
+        yield name, rest[2 : 2 + size].decode("latin-1")
+        rest = rest[2 + size :]
+
+
+def _words(raw: bytes) -> tuple[int, ...]:
+    return tuple(int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2))
+
+
+def _bits(raw: bytes, count: int) -> tuple[int, ...]:
+    return tuple(raw[bit // 8] >> bit % 8 & 1 for bit in range(min(count, 8 * len(raw))))
+
+
+# --- from words to names -------------------------------------------------------------------------
+
+
+def _name_all(known: Map, contents: Sequence[Content], said: Said) -> None:
+    factors = _factors(known, contents)
+    for content in contents:
+        covered: set[int] = set()
+        for register in known.registers:
+            part = content.part(register)
+            if part is not None:
+                covered.update(range(register.address, register.end))
+                _name(register, part, factors, said)
+        _name_rest(known, content, covered, said)
+
+
+def _factors(known: Map, contents: Sequence[Content]) -> dict[str, Fraction]:
+    """Return the registers that scale others, where they are among what was read."""
+    wanted = {name for register in known.registers for name in register.times}
+    found: dict[str, Fraction] = {}
+    for register in known.registers:
+        for content in contents if register.name in wanted else ():
+            part = content.part(register)
+            value = None if part is None else decode(replace(register, low=None, high=None), part)
+            if isinstance(value, Fraction):
+                found[register.name] = value
+    return found
+
+
+def _name(
+    register: Register, part: tuple[int, ...], factors: Mapping[str, Fraction], said: Said
+) -> None:
+    """Add one register under its name; a value out of its range is shown, and said to be so."""
+    try:
+        value = decode(register, part)
+    except OutOfRange as error:
+        said.notes.append(str(error))
+        try:
+            value = decode(replace(register, low=None, high=None), part)
+        except OutOfRange:
+            value = None
+    missing = [name for name in register.times if name not in factors]
+    for name in missing:
+        said.notes.append(
+            f"{register.key}: taken as not multiplied by {name}, which stands in a register that "
+            "was not read: give that exchange, too"
+        )
+    if isinstance(value, Fraction):
+        value *= math.prod(factors.get(name, Fraction(1)) for name in register.times)
+    shown = natural(register, value)
+    said.values[register.key] = shown
+    if isinstance(shown, str) and isinstance(value, Fraction):
+        said.values[f"{register.key}_code"] = int(value)
+
+
+def _name_rest(known: Map, content: Content, covered: set[int], said: Said) -> None:
+    """Add what has no name under its address."""
+    for register in known.registers:
+        if register.function == content.function and not covered & {register.address}:
+            _note_torn(register, content, said)
+    address = content.address
+    while address < content.end:
+        offset = address - content.address
+        if address in covered:
+            address += 1
+            continue
+        key = f"{_UNKNOWN[content.function]}_0x{address:04X}"
+        single = None
+        if known.singles and content.function in frames.READ_WORDS and address + 1 not in covered:
+            single = _single(content.words[offset : offset + 2])
+        if single is not None:
+            said.values[key] = single
+            address += 2
+            continue
+        word = content.words[offset]
+        said.values[key] = bool(word) if content.function in frames.READ_BITS else word
+        address += 1
+
+
+def _note_torn(register: Register, content: Content, said: Said) -> None:
+    is_cut = register.address < content.end and register.end > content.address
+    if is_cut and content.part(register) is None:
+        said.notes.append(
+            f"{register.key} has {register.words} registers from 0x{register.address:04X}, and "
+            "not all are here: read them in one request"
+        )
+
+
+def _single(words: tuple[int, ...]) -> float | None:
+    """Return two words as a float, if they look like one."""
+    if len(words) < 2:
+        return None
+    register = Register("", "", 3, 0, "f32", 2)
+    try:
+        value: Value = decode(register, words)
+    except OutOfRange:
+        return None
+    if not isinstance(value, Fraction):
+        return None
+    least, most = _PLAUSIBLE_SINGLE
+    if value and not least <= abs(value) <= most:
+        return None
+    shown = natural(register, value)
+    return float(shown) if isinstance(shown, int | float) else None
