@@ -37,6 +37,9 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "device_failure": "exception 4",
         "reboots": "it restarts, 2 s of silence, when asked too soon after its last reply",
         "wrong_model": "another model answers under this id",
+        # a SunSpec device
+        "rescaled": "every second reply comes with scale factors ten times coarser",
+        "lone_end": "the end of the model list has no length register",
         "tenths": "the frequency is counted in tenths, as by some clones",
         "not_available": "measured values read as the device's code for not available",
         # a relay
