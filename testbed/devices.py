@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.faults import FaultSwitches
 from hardware.mock.i2c_bus import SimulatedI2cBus, SmbusShape
 from hardware.mock.ina219_chip import Ina219Chip
@@ -17,7 +18,6 @@ from hardware.mock.loop import LoopThread
 from hardware.mock.modbus_pdu import ModbusDevice
 from hardware.mock.modbus_server import ModbusTcpServer
 from hardware.mock.remote import WireServer
-from hardware.mock.sdm120_meter import Sdm120Meter
 from testbed.layout import Layout, MeterPlace, NodePlace
 from testbed.world import Probe, World
 

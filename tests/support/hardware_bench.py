@@ -11,6 +11,7 @@ from typing import Any
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
 from hardware.errors import BusTimeout, DeviceRefused
+from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.faults import FaultSwitches
 from hardware.mock.i2c_bus import SimulatedI2cBus
@@ -19,7 +20,6 @@ from hardware.mock.modbus_pdu import ModbusDevice, answer
 from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
 from hardware.mock.points import Feeder, Line, Plant
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
-from hardware.mock.sdm120_meter import Sdm120Meter
 from hardware.ports import EnergyMeter, Manners
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from hardware import catalog, registers
 from hardware.errors import BusTimeout, DeviceRefused, ImplausibleSample, WrongDevice
+from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.modbus_pdu import answer
 from hardware.mock.points import Feeder
-from hardware.mock.sdm120_meter import Sdm120Meter
 from tests.support.hardware_bench import ModbusDirect
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "sdm120.json").read_text())
