@@ -11,21 +11,33 @@ from typing import Protocol
 from hardware.mock.faults import SENSOR_FAULTS, FaultSwitches
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
-_BUSY, _GATEWAY_SILENT = 6, 11
+_BUSY, _GATEWAY_PATH, _GATEWAY_SILENT = 6, 10, 11
 _WORDS_MAX, _BITS_MAX, _WRITE_MAX = 125, 2_000, 123
 
 DEVICE_FAULTS = (
     "silent",
     "late",
     "bad_crc",
+    "bit_flip",
     "stray_zero",
+    "garbage",
     "cut",
+    "half",
     "split",
     "echo",
+    "wrong_id",
+    "wrong_function",
+    "wrong_length",
+    "two_devices",
+    "torn",
     "busy",
     "gateway",
+    "gateway_path",
     "device_failure",
+    "hurried",
     "reboots",
+    "half_open",
+    "second_client",
     "wrong_model",
 )
 """Fault switches that every simulated Modbus device has."""
@@ -49,7 +61,7 @@ class ModbusDevice(Protocol):
     Attributes:
         faults: its fault switches.
         delay_s: how late the fault "late" makes a reply. [s]
-        haste_s: with the fault "reboots", a request so soon after a reply restarts it. [s]
+        haste_s: the pause it asks for after its reply; "hurried" and "reboots" go by it. [s]
         device_id: its id on the line; the server it is put behind sets it, its settings may too.
     """
 
@@ -150,6 +162,7 @@ def answer(device: ModbusDevice, request: bytes) -> bytes:
     for fault, code in (
         ("busy", _BUSY),
         ("gateway", _GATEWAY_SILENT),
+        ("gateway_path", _GATEWAY_PATH),
         ("device_failure", DEVICE_FAILURE),
     ):
         if fault in device.faults:

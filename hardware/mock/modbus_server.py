@@ -1,7 +1,7 @@
-"""Modbus servers that any client may use: TCP on a socket, RTU on a pseudo-terminal.
+"""Modbus servers that any client may use: TCP, RTU on a pseudo-terminal, RTU frames over TCP.
 
-Framing and the faults of a line live here; what a device answers is its image's business. One
-loop thread serves many servers: a reply costs some tens of microseconds.
+What a device answers is its image's business, what a line makes of it that of `modbus_line` and
+`modbus_rtu`. One loop thread serves many servers: a reply costs some tens of microseconds.
 
 Source: Modbus messaging on TCP/IP 1.0b, 3.1; Modbus over serial line 1.02, 2.5.1.
 """
@@ -9,122 +9,89 @@ Source: Modbus messaging on TCP/IP 1.0b, 3.1; Modbus over serial line 1.02, 2.5.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tty
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from operator import and_
+from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 from hardware.mock.loop import LoopServer, LoopThread
-from hardware.mock.modbus_pdu import ModbusDevice, answer
+from hardware.mock.modbus_line import Line, Part, Reply
+from hardware.mock.modbus_pdu import ModbusDevice
+from hardware.mock.modbus_rtu import RtuSide
 
 _FRAME_MAX = 260
-_FIXED_RTU_BYTES = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 0x2B: 7}
-_COUNTED_RTU = (0x0F, 0x10)
-_SILENCE_S = 0.05
-_SPLIT_S = 0.03
-_REBOOT_S = 2.0
-_BROADCAST = 0
 
 
-def crc16(frame: bytes) -> bytes:
-    """Return the two check bytes of an RTU frame, low byte first.
+class _Session(asyncio.Protocol):
+    """One client of a TCP server, and the faults of a connection."""
 
-    >>> crc16(bytes.fromhex("010400000002")).hex()
-    '71cb'
-    """
-    crc = 0xFFFF
-    for byte in frame:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return crc.to_bytes(2, "little")
+    def __init__(self, server: _TcpServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._hangs = False
+        self.buffer = b""
 
-
-class _Devices:
-    """The devices behind one line, and the faults between them and the wire."""
-
-    def __init__(
-        self, devices: Mapping[int, ModbusDevice], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._devices = tuple(devices.values())
-        for device_id, device in devices.items():
-            device.device_id = device_id
-        self._loop = loop
-        self._replied_at: dict[ModbusDevice, float] = {}
-        self._down_until: dict[ModbusDevice, float] = {}
-
-    def ask(
-        self,
-        asked_id: int,
-        request: bytes,
-        frame: Callable[[bytes], bytes],
-        send: Callable[[bytes], object],
-        echo: bytes = b"",
-    ) -> None:
-        """Let who hears this id answer; `frame` wraps a reply, `send` puts bytes on the wire.
-
-        Nobody answers a broadcast, and where two answer at once nobody is understood.
-        """
-        hearing = [device for device in self._devices if device.hears(asked_id)]
-        answered = [(device, self._answer(device, request)) for device in hearing if request]
-        replies = [(device, frame(reply)) for device, reply in answered if reply]
-        if asked_id == _BROADCAST or not replies:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
             return
-        if len(replies) > 1:
-            send(_collided([reply for _device, reply in replies]))
-            return
-        self._put(*replies[0], send, echo)
-
-    def _answer(self, device: ModbusDevice, request: bytes) -> bytes:
-        return b"" if self._is_down(device) else answer(device, request)
-
-    def _put(
-        self, device: ModbusDevice, reply: bytes, send: Callable[[bytes], object], echo: bytes
-    ) -> None:
-        """Put one reply on the wire, as its faults have it."""
-        if echo:
-            reply = _line_faults(device, echo, reply)
-        if "cut" in device.faults:
-            reply = reply[:-1]
-        delay_s = device.delay_s if "late" in device.faults else 0.0
-        if "split" in device.faults:
-            half = len(reply) // 2
-            self._send_later(delay_s, send, reply[:half])
-            self._send_later(delay_s + _SPLIT_S, send, reply[half:])
-        elif delay_s:
-            self._send_later(delay_s, send, reply)
+        self._transport = transport
+        if self._server.line.has("second_client"):
+            self.end()
         else:
-            send(reply)
+            self._server.sessions.add(self)
 
-    def _is_down(self, device: ModbusDevice) -> bool:
-        now = self._loop.time()
-        if "reboots" in device.faults:
-            if now - self._replied_at.get(device, 0.0) < device.haste_s:
-                self._down_until[device] = now + _REBOOT_S
-            self._replied_at[device] = now
-        return now < self._down_until.get(device, 0.0)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.sessions.discard(self)
 
-    def _send_later(self, delay_s: float, send: Callable[[bytes], object], part: bytes) -> None:
-        self._loop.call_later(delay_s, send, part)
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a connection that hung once hangs for ever."""
+        self._hangs = self._hangs or self._server.line.has("half_open")
+        if not self._hangs:
+            self._server.take(self, data)
 
+    def send(self, content: bytes) -> None:
+        """Send bytes, if the client is still there."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and not self._hangs:
+            transport.write(content)
 
-def _collided(replies: Sequence[bytes]) -> bytes:
-    """Return what a line makes of several replies at once: one that pulls it down wins."""
-    return bytes(reduce(and_, together) for together in zip(*replies, strict=False))
-
-
-def _line_faults(device: ModbusDevice, request: bytes, reply: bytes) -> bytes:
-    """Return what a serial line makes of a reply."""
-    if "bad_crc" in device.faults:
-        reply = reply[:-1] + bytes([reply[-1] ^ 0x10])
-    if "stray_zero" in device.faults:
-        reply = b"\0" + reply
-    return request + reply if "echo" in device.faults else reply
+    def end(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
 
 
-class ModbusTcpServer(LoopServer):
+class _TcpServer(LoopServer):
+    """A port that many clients may connect to."""
+
+    line: Line
+    port: int
+
+    def __init__(self, loop: LoopThread | None) -> None:
+        super().__init__(loop)
+        self.sessions: set[_Session] = set()
+
+    @abstractmethod
+    def take(self, session: _Session, data: bytes) -> None:
+        """Take what one client sent."""
+
+    def _open(self, host: str, port: int) -> None:
+        self._listener = self._thread.call(self._listen(host, port))
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def _listen(self, host: str, port: int) -> asyncio.Server:
+        return await self._thread.loop.create_server(lambda: _Session(self), host, port)
+
+    async def _stop(self) -> None:
+        self._listener.close()
+        for session in tuple(self.sessions):
+            session.end()
+        await self._listener.wait_closed()
+
+
+class ModbusTcpServer(_TcpServer):
     """Modbus TCP devices by unit id on one port."""
 
     def __init__(
@@ -144,68 +111,74 @@ class ModbusTcpServer(LoopServer):
             loop: a loop to share; without one the server starts its own.
         """
         super().__init__(loop)
-        self._devices = _Devices(devices, self._thread.loop)
-        self._sessions: set[_TcpSession] = set()
-        self._listener = self._thread.call(self._listen(host, port))
-        self.port: int = self._listener.sockets[0].getsockname()[1]
+        self.line = Line(devices, self._thread.loop.time, is_serial=False)
+        self._open(host, port)
 
-    async def _listen(self, host: str, port: int) -> asyncio.Server:
-        return await self._thread.loop.create_server(
-            lambda: _TcpSession(self._devices, self._sessions), host, port
-        )
+    def take(self, session: _Session, data: bytes) -> None:
+        """Serve frames of `tid(2) 0(2) length(2) unit(1) pdu`; hang up on anything else."""
+        session.buffer += data
+        while len(session.buffer) >= 8:
+            size = 6 + int.from_bytes(session.buffer[4:6], "big")
+            if session.buffer[2:4] != b"\0\0" or not 8 <= size <= _FRAME_MAX:
+                session.end()
+                return
+            if len(session.buffer) < size:
+                return
+            frame, session.buffer = session.buffer[:size], session.buffer[size:]
+            self._serve(session, frame)
+
+    def _serve(self, session: _Session, request: bytes) -> None:
+        tid, unit = request[:2], request[6]
+
+        def frame(own_id: int, reply: bytes) -> bytes:
+            return tid + b"\0\0" + (len(reply) + 1).to_bytes(2, "big") + bytes([own_id]) + reply
+
+        reply = self.line.ask(unit, request[7:], frame)
+        if reply is not None:
+            self._say(session, reply, reply.parts)
+
+    def _say(self, session: _Session, reply: Reply, left: tuple[Part, ...]) -> None:
+        """Send the parts that are left, each in its time."""
+        if not left:
+            self.line.has_replied(reply.devices)
+        elif left[0].after_s:
+            now = Part(0.0, left[0].content)
+            loop = self._thread.loop
+            loop.call_later(left[0].after_s, self._say, session, reply, (now, *left[1:]))
+        else:
+            session.send(left[0].content)
+            self._say(session, reply, left[1:])
+
+
+class ModbusRtuTcpServer(_TcpServer):
+    """A serial server: RTU frames over TCP. What the line says goes to every client."""
+
+    def __init__(
+        self,
+        devices: Mapping[int, ModbusDevice],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        baud: int | None = None,
+        loop: LoopThread | None = None,
+    ) -> None:
+        """Listen at once; `baud` is the pace of the line, the rest as in `ModbusTcpServer`."""
+        super().__init__(loop)
+        self._side = RtuSide(devices, self._thread.loop, self._write, baud)
+        self.line = self._side.line
+        self._open(host, port)
+
+    def take(self, session: _Session, data: bytes) -> None:
+        """Put a client's bytes on the line."""
+        self._side.receive(data)
+
+    def _write(self, content: bytes) -> None:
+        for session in tuple(self.sessions):
+            session.send(content)
 
     async def _stop(self) -> None:
-        self._listener.close()
-        for session in tuple(self._sessions):
-            session.end()
-        await self._listener.wait_closed()
-
-
-class _TcpSession(asyncio.Protocol):
-    """One client: frames of `tid(2) 0(2) length(2) unit(1) pdu`."""
-
-    def __init__(self, devices: _Devices, sessions: set[_TcpSession]) -> None:
-        self._devices = devices
-        self._sessions = sessions
-        self._transport: asyncio.Transport | None = None
-        self._buffer = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-            self._sessions.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._sessions.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= 8:
-            size = 6 + int.from_bytes(self._buffer[4:6], "big")
-            if self._buffer[2:4] != b"\0\0" or not 8 <= size <= _FRAME_MAX:
-                self.end()
-                return
-            if len(self._buffer) < size:
-                return
-            frame, self._buffer = self._buffer[:size], self._buffer[size:]
-            self._serve(frame)
-
-    def end(self) -> None:
-        """Hang up."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def _serve(self, request: bytes) -> None:
-        tid, unit = request[:2], request[6:7]
-
-        def frame(reply: bytes) -> bytes:
-            return tid + b"\0\0" + (len(reply) + 1).to_bytes(2, "big") + unit + reply
-
-        self._devices.ask(unit[0], request[7:], frame, self._send)
-
-    def _send(self, reply: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(reply)
+        self._side.stop()
+        await super()._stop()
 
 
 class ModbusRtuServer(LoopServer):
@@ -216,6 +189,7 @@ class ModbusRtuServer(LoopServer):
         devices: Mapping[int, ModbusDevice],
         *,
         link: Path | None = None,
+        baud: int | None = None,
         loop: LoopThread | None = None,
     ) -> None:
         """Open the terminal at once.
@@ -223,6 +197,7 @@ class ModbusRtuServer(LoopServer):
         Args:
             devices: id -> device; ids that none of them hears, and id 0, get no reply.
             link: a symbolic link to make to the port, for a name that lasts.
+            baud: the pace of the line, 11 bits a character; without it bytes take no time.
             loop: a loop to share; without one the server starts its own.
         """
         super().__init__(loop)
@@ -235,9 +210,7 @@ class ModbusRtuServer(LoopServer):
             link.unlink(missing_ok=True)
             link.symlink_to(self.device)
             self.device = str(link)
-        self._devices = _Devices(devices, self._thread.loop)
-        self._buffer = b""
-        self._silence: asyncio.TimerHandle | None = None
+        self._side = RtuSide(devices, self._thread.loop, self._write, baud)
         self._thread.call(self._listen())
 
     async def _listen(self) -> None:
@@ -245,8 +218,7 @@ class ModbusRtuServer(LoopServer):
 
     async def _stop(self) -> None:
         self._thread.loop.remove_reader(self._line)
-        if self._silence is not None:
-            self._silence.cancel()
+        self._side.stop()
         os.close(self._line)
         os.close(self._port)
         self._line = -1
@@ -254,43 +226,11 @@ class ModbusRtuServer(LoopServer):
             self._link.unlink(missing_ok=True)
 
     def _receive(self) -> None:
-        """Take bytes; what is no whole request when the line falls silent is forgotten."""
-        try:
-            self._buffer += os.read(self._line, 4096)
-        except BlockingIOError:
-            return
-        if self._silence is not None:
-            self._silence.cancel()
-        self._silence = self._thread.loop.call_later(_SILENCE_S, self._forget)
-        while size := self._request_bytes():
-            request, self._buffer = self._buffer[:size], self._buffer[size:]
-            if crc16(request[:-2]) == request[-2:]:
-                self._serve(request)
-            else:
-                self._buffer = b""  # a device is silent on a bad checksum
+        with contextlib.suppress(BlockingIOError):
+            self._side.receive(os.read(self._line, 4096))
 
-    def _forget(self) -> None:
-        self._buffer = b""
-
-    def _request_bytes(self) -> int:
-        """Return the length of the first request, or 0 while it is not whole."""
-        if len(self._buffer) < 4:
-            return 0
-        size = _FIXED_RTU_BYTES.get(self._buffer[1], 0)
-        if self._buffer[1] in _COUNTED_RTU and len(self._buffer) > 6:
-            size = 9 + self._buffer[6]
-        elif not size and self._buffer[1] not in _COUNTED_RTU:
-            size = len(self._buffer)
-        return size if size and len(self._buffer) >= size else 0
-
-    def _serve(self, request: bytes) -> None:
-        device_id = request[:1]
-
-        def frame(reply: bytes) -> bytes:
-            return device_id + reply + crc16(device_id + reply)
-
-        self._devices.ask(device_id[0], request[1:-2], frame, self._send, echo=request)
-
-    def _send(self, reply: bytes) -> None:
+    def _write(self, content: bytes) -> None:
+        """Put bytes on the line; what nobody reads is lost, as on a wire."""
         if self._line >= 0:
-            os.write(self._line, reply)
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._line, content)

@@ -18,7 +18,8 @@ from hardware.buses.modbus import ModbusBus
 from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.modbus_pdu import RefusingDevice
-from hardware.mock.modbus_server import ModbusRtuServer, crc16
+from hardware.mock.modbus_rtu import crc16
+from hardware.mock.modbus_server import ModbusRtuServer
 from hardware.mock.points import Feeder, Plant
 from tests.support.scripted_line import ScriptedLine
 
