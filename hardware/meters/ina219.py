@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hardware import options, words
-from hardware.errors import BadOption, DeviceAbsent, SensorReset, StaleConversion, WrongDevice
+from hardware.errors import BadOption
+from hardware.meters.settled_chip import Settings, SettledChip
 from hardware.ports import I2cPort, Sample
 
 CONFIGURATION, SHUNT, BUS, POWER, CURRENT, CALIBRATION = range(6)
@@ -29,7 +30,6 @@ _SHUNT_LIMITS = (4_000, 8_000, 16_000, 32_000)
 """Shunt full scale by gain code 0 to 3: 40, 80, 160, 320 mV. [10 uV]"""
 _ADC_CODES = {1: 0x3, 2: 0x9, 4: 0xA, 8: 0xB, 16: 0xC, 32: 0xD, 64: 0xE, 128: 0xF}
 _SAMPLE_US = 532
-_POLLS_MAX = 12
 _OVERFLOW, _READY = 1, 2
 _CALIBRATION_MAX = 0xFFFE
 
@@ -46,25 +46,10 @@ class Ina219Options:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The two words that the chip must hold, and what follows from them.
-
-    Attributes:
-        configuration: register 0.
-        calibration: register 5.
-        shunt_limit: shunt counts at which the range ends. [10 uV]
-        conversion_s: time of one conversion of both channels. [s]
-    """
-
-    configuration: int
-    calibration: int
-    shunt_limit: int
-    conversion_s: float
-
-
 def settings(given: Ina219Options) -> Settings:
     """Return the words for a board: the smallest range and current step that fit.
+
+    A conversion is one of both channels, one after the other.
 
     Raises:
         BadOption: the shunt drops more than 320 mV, or the calibration exceeds its register.
@@ -76,7 +61,6 @@ def settings(given: Ina219Options) -> Settings:
             given.current_max_ma,
             f"drops {drop_uv // 1000} mV on a shunt of {given.shunt_mohm} mohm, want 320 at most",
         )
-    gain = next(code for code, limit in enumerate(_SHUNT_LIMITS) if drop_uv <= limit * 10)
     code = _ADC_CODES[given.samples_averaged]
     step_na = -(-given.current_max_ma * 1_000_000 // 32_768)
     calibration = calibrate(step_na, given.shunt_mohm)
@@ -87,12 +71,17 @@ def settings(given: Ina219Options) -> Settings:
             f"is too small for a shunt of {given.shunt_mohm} mohm, "
             "the calibration would exceed 16 bits",
         )
+    configuration = _RANGE_32_V | gain(given) << 11 | code << 7 | code << 3 | _MODE_BOTH_CONTINUOUS
     return Settings(
-        _RANGE_32_V | gain << 11 | code << 7 | code << 3 | _MODE_BOTH_CONTINUOUS,
-        calibration,
-        _SHUNT_LIMITS[gain],
+        {CONFIGURATION: configuration, CALIBRATION: calibration},
         2 * given.samples_averaged * _SAMPLE_US / 1e6,
     )
+
+
+def gain(given: Ina219Options) -> int:
+    """Return the code of the smallest shunt range that holds the largest current."""
+    drop_uv = given.shunt_mohm * given.current_max_ma
+    return next(code for code, limit in enumerate(_SHUNT_LIMITS) if drop_uv <= limit * 10)
 
 
 def calibrate(step_na: int, shunt_mohm: int) -> int:
@@ -123,12 +112,11 @@ class Ina219:
             given: address, shunt and range.
             pause: how to wait for a conversion. [s]
         """
-        self._bus = bus
-        self._address = given.address
+        wanted = settings(given)
+        self._chip = SettledChip(bus, "ina219", given.address, wanted, pause)
         self._shunt_mohm = given.shunt_mohm
-        self._settings = settings(given)
-        self._pause = pause
-        self._is_configured = False
+        self._shunt_limit = _SHUNT_LIMITS[gain(given)]
+        self._calibration = wanted.words[CALIBRATION]
 
     def sample(self) -> Sample:
         """Return voltage, current and power of the newest conversion.
@@ -139,75 +127,23 @@ class Ina219:
             WrongDevice: the settings cannot be written.
             TransientHardwareError: the bus failed.
         """
-        try:
-            return self._sample()
-        except DeviceAbsent:
-            self._is_configured = False
-            raise
+        self._chip.settle()
+        bus_word = self._chip.await_conversion(BUS, _READY)
+        shunt = words.s16(self._chip.read(SHUNT))
+        current = self._chip.read(CURRENT)
+        self._chip.read(POWER)
+        voltage_mv = (bus_word >> 3) * 4
+        if bus_word & _OVERFLOW or abs(shunt) >= self._shunt_limit:
+            return Sample(None, None, None, voltage_mv, None, None, quality="overflow")
+        if current == 0 and abs(shunt * self._calibration // 4096) > 1:
+            self._chip.check("lost its settings in the middle of a sample")
+        return self._measured(shunt, voltage_mv)
 
     def close(self) -> None:
         """Nothing to let go of: the chip goes on converting."""
-
-    def _sample(self) -> Sample:
-        if not self._is_configured:
-            self._configure()
-            self._is_configured = True
-        elif not self._holds_settings():
-            raise self._reset("lost its settings")
-        bus_word = self._await_conversion()
-        shunt = words.s16(self._read(SHUNT))
-        current = self._read(CURRENT)
-        self._read(POWER)
-        voltage_mv = (bus_word >> 3) * 4
-        if bus_word & _OVERFLOW or abs(shunt) >= self._settings.shunt_limit:
-            return Sample(None, None, None, voltage_mv, None, None, quality="overflow")
-        expected = shunt * self._settings.calibration // 4096
-        if current == 0 and abs(expected) > 1 and not self._holds_settings():
-            raise self._reset("lost its settings in the middle of a sample")
-        return self._measured(shunt, voltage_mv)
 
     def _measured(self, shunt: int, voltage_mv: int) -> Sample:
         drop_uv = shunt * 10
         current_ma = words.divide_half_even(drop_uv, self._shunt_mohm)
         power_mw = words.divide_half_even(drop_uv * voltage_mv, self._shunt_mohm * 1000)
         return Sample(power_mw, None, None, voltage_mv, current_ma, None)
-
-    def _configure(self) -> None:
-        """Write the settings, prove that they stand, and wait for a first conversion."""
-        self._bus.write_word(self._address, CONFIGURATION, self._settings.configuration)
-        self._bus.write_word(self._address, CALIBRATION, self._settings.calibration)
-        if not self._holds_settings():
-            raise WrongDevice(
-                f"ina219 at address 0x{self._address:02X}: does not keep what is written to it; "
-                "is it another chip?"
-            )
-        self._pause(self._settings.conversion_s)
-
-    def _holds_settings(self) -> bool:
-        return (
-            self._read(CONFIGURATION) == self._settings.configuration
-            and self._read(CALIBRATION) == self._settings.calibration
-        )
-
-    def _reset(self, what: str) -> SensorReset:
-        self._is_configured = False
-        self._configure()
-        self._is_configured = True
-        return SensorReset(
-            f"ina219 at address 0x{self._address:02X}: {what}; check its 3.3 V supply"
-        )
-
-    def _await_conversion(self) -> int:
-        """Return the bus register as soon as it says ready."""
-        for _ in range(_POLLS_MAX):
-            word = self._read(BUS)
-            if word & _READY:
-                return word
-            self._pause(self._settings.conversion_s / 8)
-        raise StaleConversion(
-            f"ina219 at address 0x{self._address:02X}: no new conversion within "
-            f"{self._settings.conversion_s * _POLLS_MAX / 8 * 1000:.1f} ms"
-        )
-
-    def _read(self, register: int) -> int:
-        return self._bus.read_word(self._address, register)

@@ -15,6 +15,7 @@ from hardware.meters.ina219 import Ina219, Ina219Options, calibrate
 from hardware.mock.i2c_bus import SimulatedI2cBus
 from hardware.mock.ina219_chip import Ina219Chip
 from hardware.mock.points import Line
+from tests.support.i2c_words import FakeClock, Words
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "ina219.json").read_text())
 BENCH = Ina219Options(shunt_mohm=100, current_max_ma=3_200)
@@ -22,32 +23,6 @@ BENCH = Ina219Options(shunt_mohm=100, current_max_ma=3_200)
 
 def named(rows):
     return [pytest.param(row, id=row["name"]) for row in rows]
-
-
-class Words:
-    """An `I2cPort` that holds written words and answers fixed ones."""
-
-    def __init__(self, fixed: dict[str, str]) -> None:
-        self.written: list[tuple[int, int]] = []
-        self._held: dict[int, int] = {}
-        self._fixed = {int(key): int(word, 16) for key, word in fixed.items()}
-
-    def read_word(self, address: int, register: int) -> int:
-        return self._fixed[register] if register in self._fixed else self._held[register]
-
-    def write_word(self, address: int, register: int, word: int) -> None:
-        self.written.append((register, word))
-        self._held[register] = word
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_ns = 0
-        self.pauses: list[float] = []
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now_ns += round(seconds * 1e9)
 
 
 class Rig:
@@ -85,7 +60,7 @@ def test_samples(row):
 def brown_out(port: Words, registers: dict[str, str]) -> None:
     """Let the chip fall back to its power-on words, until it is written again."""
     for key in ("0", "5"):
-        port._held[int(key)] = int(registers[key], 16)
+        port.held[int(key)] = int(registers[key], 16)
 
 
 @pytest.mark.parametrize("row", named(VECTORS["negative"]))
@@ -119,7 +94,7 @@ def test_lost_settings_are_noticed_when_no_current_flows(lost):
     port = Words({"1": "0000", "2": "5DC2", "3": "0000", "4": "0000"})
     meter = Ina219(port, BENCH, pause=lambda _s: None)
     assert meter.sample().power_mw == 0
-    port._held.update(lost)
+    port.held.update(lost)
     with pytest.raises(errors.SensorReset):
         meter.sample()
     assert meter.sample().power_mw == 0
@@ -131,7 +106,7 @@ def test_a_brown_out_in_the_middle_of_a_sample_is_noticed():
     class Fading(Words):
         def read_word(self, address: int, register: int) -> int:
             if register == ina219.SHUNT and len(self.written) == 2:
-                self._held.update({0: 0x399F, 5: 0})
+                self.held.update({0: 0x399F, 5: 0})
             return super().read_word(address, register)
 
     port = Fading({"1": "3A98", "2": "5DC2", "3": "0000", "4": "0000"})
@@ -201,7 +176,7 @@ def test_the_smallest_range_that_fits_is_chosen_and_measures(
     given = Ina219Options(
         shunt_mohm=shunt_mohm, current_max_ma=current_max_ma, samples_averaged=averaged
     )
-    assert ina219.settings(given).configuration >> 11 & 3 == gain
+    assert ina219.settings(given).words[ina219.CONFIGURATION] >> 11 & 3 == gain
     rig = Rig(given)
     for share in (-99, -50, -1, 0, 1, 50, 99):
         rig.line.current_ua = current_max_ma * share * 10
