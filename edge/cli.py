@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
 from edge.errors import ConfigError
 from edge.service import FORESEEN, command, exit_code, loaded, log_to_stderr
@@ -253,6 +254,8 @@ def _told() -> Iterator[None]:
         print(error, file=sys.stderr)
         raise typer.Exit(exit_code(error)) from None
 
+
+commissioning.add_to(app)
 
 if __name__ == "__main__":
     app()

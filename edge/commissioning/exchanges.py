@@ -45,7 +45,10 @@ _OBJECTS: Final = (
     "application_name",
 )
 _UNKNOWN: Final[Mapping[int, str]] = {1: "coil", 2: "input", 3: "register", 4: "register"}
-_ON, _OFF, _TOGGLE = 0xFF00, 0x0000, 0x5500
+_TOGGLE: Final = 0x5500
+_COIL_WORDS: Final[Mapping[int, int]] = {0xFF00: 1, 0x0000: 0, 0x0100: 1, 0x0200: 0}
+"""Value of function 5 -> on; the last two are a dialect of relay boards of the R4D8 kind."""
+
 _PLAUSIBLE_SINGLE: Final = (1e-6, 1e9)
 
 
@@ -126,7 +129,7 @@ def read_exchanges(known: Map, exchanges: Iterable[tuple[Message | None, Message
             said.notes.append(f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}")
             continue
         asked = request or _guessed(known, reply, said)
-        content = _content(asked, reply, said)
+        content = _content(known, asked, reply, said)
         if content is not None:
             contents.append(content)
     _name_all(known, contents, said)
@@ -157,7 +160,7 @@ def _guessed(known: Map, reply: Message, said: Said) -> Message:
     return replace(reply, body=address.to_bytes(2, "big") + count.to_bytes(2, "big"))
 
 
-def _content(request: Message, reply: Message, said: Said) -> Content | None:
+def _content(known: Map, request: Message, reply: Message, said: Said) -> Content | None:
     """Return the words that were read or written; what has none is named at once."""
     function = request.function
     address, second = request.pair
@@ -166,7 +169,7 @@ def _content(request: Message, reply: Message, said: Said) -> Content | None:
     if function in frames.READ_BITS:
         return Content(function, address, _bits(reply.body[1:], second))
     if function == frames.WRITE_BIT:
-        return _coil(address, second, said)
+        return _coil(known, address, second, said)
     if function == frames.WRITE_WORD:
         return Content(3, address, (second,))
     if function in (frames.WRITE_WORDS, frames.WRITE_BITS):
@@ -185,11 +188,15 @@ def _written(request: Message, said: Said) -> Content | None:
     return Content(1, address, _bits(request.body[5:], count))
 
 
-def _coil(address: int, value: int, said: Said) -> Content | None:
-    if value in (_ON, _OFF):
-        return Content(1, address, (int(value == _ON),))
-    word = "toggle" if value == _TOGGLE else f"0x{value:04X}"
-    said.values[f"coil_0x{address:04X}"] = word
+def _coil(known: Map, address: int, value: int, said: Said) -> Content | None:
+    """Return the coil that was written; boards have other words than on and off, too."""
+    rows = [each for each in known.registers if (each.function, each.address) == (1, address)]
+    if rows and rows[0].type != "bit":
+        return Content(1, address, (value,))
+    if value in _COIL_WORDS:
+        return Content(1, address, (_COIL_WORDS[value],))
+    name = rows[0].key if rows else f"coil_0x{address:04X}"
+    said.values[name] = "toggle" if value == _TOGGLE else f"0x{value:04X}"
     return None
 
 
