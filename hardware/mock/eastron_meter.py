@@ -33,10 +33,8 @@ from hardware.mock.eastron_models import (
 from hardware.mock.eastron_quantities import (
     PEAKS,
     THREE_PHASES_FOUR_WIRES,
-    Seen,
     does_not_apply,
-    one_phase,
-    three_phase,
+    measured,
 )
 from hardware.mock.faults import Distortion
 from hardware.mock.modbus_pdu import (
@@ -48,6 +46,7 @@ from hardware.mock.modbus_pdu import (
     Silence,
 )
 from hardware.mock.points import AcFeeder, ThreePhaseFeeder
+from hardware.mock.seen_mains import SeenMains, see_one, see_three
 
 _FREQUENCY, _TOTAL, _RESETTABLE = 0x46, 0x156, (0x180, 0x184, 0x186)
 _SERIAL, _CODE, _SOFTWARE, _MODE, _RESET = 0xFC00, 0xFC02, 0xFC03, 0xF920, 0xF010
@@ -105,8 +104,8 @@ class EastronMeter(RefusingDevice, Generic[Feeder], ABC):
 
     def reset_energy(self) -> None:
         """Set the resettable counters to zero, as a person at the meter does."""
-        measured = self._quantities(self._distortion.seen)
-        self._reset_at = {place: measured[place] for place in _RESETTABLE}
+        values = measured(self._mains())
+        self._reset_at = {place: values[place] for place in _RESETTABLE}
 
     def read_words(self, function: int, address: int, count: int) -> Sequence[int]:
         """Return holding or input registers."""
@@ -143,8 +142,8 @@ class EastronMeter(RefusingDevice, Generic[Feeder], ABC):
             raise Refusal(ILLEGAL_ADDRESS)
 
     @abstractmethod
-    def _quantities(self, seen: Seen) -> dict[int, float]:
-        """Return every quantity by its address, as the sensor sees it."""
+    def _mains(self) -> SeenMains:
+        """Return what its sensors see."""
 
     @property
     def _is_unlocked(self) -> bool:
@@ -200,7 +199,7 @@ class EastronMeter(RefusingDevice, Generic[Feeder], ABC):
 
     def _measured(self) -> dict[int, float]:
         """Return every quantity of this model by its address, in the meter's units."""
-        values = self._quantities(self._distortion.seen)
+        values = measured(self._mains())
         if "tenths" in self.faults:
             values[_FREQUENCY] *= 10
         for demand, peak in PEAKS.items():
@@ -219,13 +218,13 @@ class EastronMeter(RefusingDevice, Generic[Feeder], ABC):
 
 
 class _OnePhaseMeter(EastronMeter[AcFeeder]):
-    def _quantities(self, seen: Seen) -> dict[int, float]:
-        return one_phase(self.feeder, seen)
+    def _mains(self) -> SeenMains:
+        return see_one(self.feeder, self._distortion)
 
 
 class _ThreePhaseMeter(EastronMeter[ThreePhaseFeeder]):
-    def _quantities(self, seen: Seen) -> dict[int, float]:
-        return three_phase(self.feeder, seen)
+    def _mains(self) -> SeenMains:
+        return see_three(self.feeder, self._distortion)
 
 
 class Sdm120Meter(_OnePhaseMeter):

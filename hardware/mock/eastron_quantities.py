@@ -10,14 +10,10 @@ Source: Eastron SDM120-Modbus protocol V2.4; SDM630-Modbus protocol V1.7; SDM72D
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from hardware.mock.points import AcFeeder, ThreePhaseFeeder
-
-Seen = Callable[[str, int], int]
-"""What a sensor makes of a true value: name of the quantity, value -> value."""
+from hardware.mock.seen_mains import SeenMains, SeenPhase
 
 PEAKS: Mapping[int, int] = MappingProxyType(
     {
@@ -45,20 +41,6 @@ _LINE_TO_LINE = (*range(0xC8, 0xD0, 2), *range(0x14E, 0x156, 2))
 _WITHOUT_NEUTRAL = (*range(0x00, 0x06, 2), *range(0x0C, 0x2A, 2), 0x2A, *range(0xEA, 0xF0, 2))
 
 
-@dataclass(frozen=True, slots=True)
-class _Phase:
-    """One phase in the meter's units. [V, W, kWh]"""
-
-    volts: float
-    watts: float
-    imported: float
-    exported: float
-
-    @property
-    def amps(self) -> float:
-        return abs(self.watts) / self.volts if self.volts else 0.0
-
-
 def does_not_apply(wiring: float) -> frozenset[int]:
     """Return the registers that read zero in this wiring mode."""
     if wiring == ONE_PHASE_TWO_WIRES:
@@ -70,74 +52,49 @@ def does_not_apply(wiring: float) -> frozenset[int]:
     return frozenset()
 
 
-def one_phase(feeder: AcFeeder, seen: Seen) -> dict[int, float]:
-    """Return the quantities of a meter with one phase."""
-    phase = _Phase(
-        volts=seen("voltage_mv", feeder.voltage_mv) / 1000,
-        watts=seen("power_mw", feeder.power_mw) / 1000,
-        imported=seen("energy_import_uwh", feeder.energy_import_uwh) / _UWH_PER_KWH,
-        exported=seen("energy_export_uwh", feeder.energy_export_uwh) / _UWH_PER_KWH,
+def measured(mains: SeenMains) -> dict[int, float]:
+    """Return every quantity by its address, in the meters' units."""
+    values = _of_system(mains)
+    for place, phase in enumerate(mains.phases):
+        values |= {first + 2 * place: value for first, value in _of_phase(phase)}
+    return values | _between(mains.phases) if len(mains.phases) == 3 else values
+
+
+def _of_phase(phase: SeenPhase) -> Sequence[tuple[int, float]]:
+    """Return what a phase has of its own, by the first phase's addresses."""
+    watts, amps = phase.power_mw / 1000, phase.current_ma / 1000
+    imported, exported = phase.import_uwh / _UWH_PER_KWH, phase.export_uwh / _UWH_PER_KWH
+    return (
+        (0x000, phase.voltage_mv / 1000),
+        (0x006, amps),
+        (0x00C, watts),
+        (0x012, abs(watts)),
+        (0x01E, phase.power_factor_milli / 1000),
+        (0x024, _angle(watts)),
+        (0x102, amps),
+        (0x15A, imported),
+        (0x160, exported),
+        (0x166, imported + exported),
     )
-    hertz = seen("frequency_mhz", feeder.frequency_mhz) / 1000
-    return _of_phases((phase,)) | _of_system((phase,), hertz, phase.imported, phase.exported)
 
 
-def three_phase(feeder: ThreePhaseFeeder, seen: Seen) -> dict[int, float]:
-    """Return the quantities of a meter with three phases."""
-    phases = [
-        _Phase(
-            volts=seen(f"{name}_voltage_mv", each.voltage_mv) / 1000,
-            watts=seen(f"{name}_power_mw", each.power_mw) / 1000,
-            imported=seen(f"{name}_import_uwh", each.energy_import_uwh) / _UWH_PER_KWH,
-            exported=seen(f"{name}_export_uwh", each.energy_export_uwh) / _UWH_PER_KWH,
-        )
-        for name, each in zip(("l1", "l2", "l3"), feeder.phases, strict=True)
-    ]
-    hertz = seen("frequency_mhz", feeder.phases[0].frequency_mhz) / 1000
-    imported = seen("energy_import_uwh", feeder.energy_import_uwh) / _UWH_PER_KWH
-    exported = seen("energy_export_uwh", feeder.energy_export_uwh) / _UWH_PER_KWH
-    values = _of_phases(phases) | _of_system(phases, hertz, imported, exported)
-    return values | _between_phases(phases)
-
-
-def _of_phases(phases: Sequence[_Phase]) -> dict[int, float]:
-    """Return what each phase has of its own."""
-    values: dict[int, float] = {}
-    for place, phase in enumerate(phases):
-        amps = phase.amps
-        row = (
-            (0x000, phase.volts),
-            (0x006, amps),
-            (0x00C, phase.watts),
-            (0x012, abs(phase.watts)),
-            (0x01E, _factor(phase.watts)),
-            (0x024, _angle(phase.watts)),
-            (0x102, amps),
-            (0x15A, phase.imported),
-            (0x160, phase.exported),
-            (0x166, phase.imported + phase.exported),
-        )
-        values |= {first + 2 * place: value for first, value in row}
-    return values
-
-
-def _of_system(
-    phases: Sequence[_Phase], hertz: float, imported: float, exported: float
-) -> dict[int, float]:
+def _of_system(mains: SeenMains) -> dict[int, float]:
     """Return sums and averages, frequency, counters and demands."""
-    watts = sum(phase.watts for phase in phases)
-    volt_amps = sum(abs(phase.watts) for phase in phases)
-    amps = sum(phase.amps for phase in phases)
+    phases = mains.phases
+    watts = mains.power_mw / 1000
+    volt_amps = sum(abs(phase.power_mw) for phase in phases) / 1000
+    amps = sum(phase.current_ma for phase in phases) / 1000
+    imported, exported = mains.import_uwh / _UWH_PER_KWH, mains.export_uwh / _UWH_PER_KWH
     total = imported + exported
     return {
-        0x02A: sum(phase.volts for phase in phases) / len(phases),
+        0x02A: sum(phase.voltage_mv for phase in phases) / len(phases) / 1000,
         0x02E: amps / len(phases),
         0x030: amps,
         0x034: watts,
         0x038: volt_amps,
-        0x03E: _factor(watts),
+        0x03E: mains.power_factor_milli / 1000,
         0x042: _angle(watts),
-        0x046: hertz,
+        0x046: mains.frequency_mhz / 1000,
         0x048: imported,
         0x04A: exported,
         0x050: total,
@@ -155,11 +112,11 @@ def _of_system(
     }
 
 
-def _between_phases(phases: Sequence[_Phase]) -> dict[int, float]:
+def _between(phases: Sequence[SeenPhase]) -> dict[int, float]:
     """Return line-to-line voltages and the neutral's current, phases 120 degrees apart."""
-    first, second, third = (phase.volts for phase in phases)
+    first, second, third = (phase.voltage_mv / 1000 for phase in phases)
     lines = [_apart(*pair) for pair in ((first, second), (second, third), (third, first))]
-    a, b, c = (math.copysign(phase.amps, phase.watts) for phase in phases)
+    a, b, c = (math.copysign(phase.current_ma / 1000, phase.power_mw) for phase in phases)
     neutral = math.sqrt(max(0.0, a * a + b * b + c * c - a * b - b * c - c * a))
     values = {0xC8 + 2 * place: volts for place, volts in enumerate(lines)}
     return values | {0xCE: sum(lines) / 3, 0xE0: neutral, 0x68: neutral}
@@ -167,10 +124,6 @@ def _between_phases(phases: Sequence[_Phase]) -> dict[int, float]:
 
 def _apart(one: float, other: float) -> float:
     return math.sqrt(one * one + other * other + one * other)
-
-
-def _factor(watts: float) -> float:
-    return -1.0 if watts < 0 else 1.0
 
 
 def _angle(watts: float) -> float:
