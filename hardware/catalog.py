@@ -18,7 +18,7 @@ from hardware.buses.i2c import I2cOptions, open_i2c
 from hardware.buses.modbus_options import ModbusRtuOptions, ModbusTcpOptions
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
 from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
-from hardware.meters.ina219 import Ina219, Ina219Options, settings
+from hardware.meters import ina219, ina226, ina3221
 from hardware.ports import EnergyMeter, ModbusPort, Relay
 from hardware.register_device import RegisterDevice, register_options
 from hardware.relays.gpio_relay import GpioRelay, GpioRelayOptions
@@ -78,7 +78,13 @@ def _open_modbus_rtu(given: ModbusRtuOptions) -> Any:
 
 METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
     {
-        "ina219": MeterModel(Ina219, Ina219Options, ("i2c",), False, verify=settings),
+        "ina219": MeterModel(
+            ina219.Ina219, ina219.Ina219Options, ("i2c",), False, verify=ina219.settings
+        ),
+        "ina226": MeterModel(
+            ina226.Ina226, ina226.Ina226Options, ("i2c",), False, verify=ina226.settings
+        ),
+        "ina3221": MeterModel(ina3221.Ina3221, ina3221.Ina3221Options, ("i2c",), False),
         "epever_tracer": MeterModel(
             EpeverTracer,
             EpeverTracerOptions,

@@ -14,11 +14,12 @@ from hardware.mock.points import DcLine
 from hardware.mock.register_chip import RegisterChip, averaged_ns, nearest, signed
 
 _CONFIGURATION, _SHUNT, _BUS, _POWER, _CURRENT, _CALIBRATION, _MASK, _LIMIT = range(8)
+_MANUFACTURER, _DIE, _OTHER_DIE = 0xFE, 0xFF, 0x3220
 _POWER_ON = {
     **dict.fromkeys(range(1, 8), 0),
     _CONFIGURATION: 0x4127,
-    0xFE: 0x5449,
-    0xFF: 0x2260,
+    _MANUFACTURER: 0x5449,
+    _DIE: 0x2260,
 }
 _FIXED_BITS = 0x4000
 _MASK_WRITABLE = 0xFC03
@@ -46,7 +47,7 @@ class Ina226Chip(RegisterChip):
             clock_ns: nanoseconds that rise, or None for conversions that end at once.
             seed: of the noise fault.
         """
-        super().__init__(clock_ns)
+        super().__init__(clock_ns, "wrong_model")
         self.line = line
         self._distortion = Distortion(self.faults, seed)
         self._shunt_mohm = shunt_mohm
@@ -77,6 +78,8 @@ class Ina226Chip(RegisterChip):
             self._words[_LIMIT] = word
 
     def _load(self, register: int) -> int:
+        if register == _DIE and "wrong_model" in self.faults:
+            return _OTHER_DIE
         word = super()._load(register)
         if register != _MASK:
             return word

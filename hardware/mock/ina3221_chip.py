@@ -22,6 +22,7 @@ _CONFIGURATION, _FIRST_LIMIT, _SUM, _SUM_LIMIT, _MASK, _VALID_UP, _VALID_DOWN = 
     0x10,
     0x11,
 )
+_MANUFACTURER, _DIE, _OTHER_DIE = 0xFE, 0xFF, 0x2260
 _POWER_ON = {
     **dict.fromkeys(range(1, 7), 0),
     **dict.fromkeys(range(_FIRST_LIMIT, _SUM), 0x7FF8),
@@ -31,8 +32,8 @@ _POWER_ON = {
     _MASK: 0,
     _VALID_UP: 0x2710,
     _VALID_DOWN: 0x2328,
-    0xFE: 0x5449,
-    0xFF: 0x3220,
+    _MANUFACTURER: 0x5449,
+    _DIE: 0x3220,
 }
 _WRITABLE = {
     **dict.fromkeys(range(_FIRST_LIMIT, _SUM), 0xFFF8),
@@ -69,7 +70,7 @@ class Ina3221Chip(RegisterChip):
             clock_ns: nanoseconds that rise, or None for conversions that end at once.
             seed: of the noise fault.
         """
-        super().__init__(clock_ns)
+        super().__init__(clock_ns, "wrong_model")
         self.lines = tuple(lines)
         if len(self.lines) != 3 or len(shunts_mohm) != 3:
             raise ValueError(f"{len(self.lines)} lines, {len(shunts_mohm)} shunts: want 3 of each")
@@ -91,6 +92,8 @@ class Ina3221Chip(RegisterChip):
             self._words[register] = word & _WRITABLE[register]
 
     def _load(self, register: int) -> int:
+        if register == _DIE and "wrong_model" in self.faults:
+            return _OTHER_DIE
         word = super()._load(register)
         if register != _MASK:
             return word

@@ -25,14 +25,15 @@ _POWER_DOWN, _ADC_OFF = 0, 4
 class RegisterChip(ABC):
     """One chip. Registers are read and written most significant byte first."""
 
-    def __init__(self, clock_ns: Callable[[], int] | None) -> None:
+    def __init__(self, clock_ns: Callable[[], int] | None, *faults: str) -> None:
         """Power it on.
 
         Args:
             clock_ns: nanoseconds that rise, or None for conversions that end at once.
+            faults: switches besides those that every chip has.
         """
         self.faults = FaultSwitches(
-            *SENSOR_FAULTS, "unplugged", "stuck", "brown_out", "never_ready"
+            *SENSOR_FAULTS, "unplugged", "stuck", "brown_out", "never_ready", *faults
         )
         self._clock_ns = clock_ns
         self.power_cycle()

@@ -14,8 +14,10 @@ from hardware.errors import BusTimeout, DeviceRefused
 from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.faults import FaultSwitches
-from hardware.mock.i2c_bus import SimulatedI2cBus
+from hardware.mock.i2c_bus import I2cChip, SimulatedI2cBus
 from hardware.mock.ina219_chip import Ina219Chip
+from hardware.mock.ina226_chip import Ina226Chip
+from hardware.mock.ina3221_chip import Ina3221Chip
 from hardware.mock.modbus_pdu import ModbusDevice, answer
 from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
 from hardware.mock.points import Feeder, Line, Plant
@@ -99,6 +101,8 @@ class Bench:
 
 WIRES: Mapping[str, tuple[str, ...]] = {
     "ina219": ("direct", "i2c"),
+    "ina226": ("direct", "i2c"),
+    "ina3221": ("direct", "i2c"),
     "sdm120": ("direct", "modbus_tcp", "modbus_rtu"),
     "epever_tracer": ("direct", "modbus_tcp", "modbus_rtu"),
 }
@@ -109,13 +113,54 @@ WIRES: Mapping[str, tuple[str, ...]] = {
 def open_bench(model: str, wire: str, folder: Path) -> Iterator[Bench]:
     """Build a bench and take it down."""
     with ExitStack() as stack:
-        make = {"ina219": _ina219, "sdm120": _sdm120, "epever_tracer": _epever}[model]
+        make = {
+            "ina219": _ina219,
+            "ina226": _ina226,
+            "ina3221": _ina3221,
+            "sdm120": _sdm120,
+            "epever_tracer": _epever,
+        }[model]
         yield make(wire, folder, stack)
 
 
 def _ina219(wire: str, folder: Path, stack: ExitStack) -> Bench:
     line = Line()
     chip = Ina219Chip(line)
+    meter = catalog.make_meter(
+        "ina219", _i2c(wire, chip, folder, stack), {"shunt_mohm": 100, "current_max_ma": 3200}
+    )
+    return Bench(meter, _through(line), chip.faults, "unplugged", "")
+
+
+def _ina226(wire: str, folder: Path, stack: ExitStack) -> Bench:
+    line = Line()
+    chip = Ina226Chip(line, shunt_mohm=20)
+    meter = catalog.make_meter(
+        "ina226", _i2c(wire, chip, folder, stack), {"shunt_mohm": 20, "current_max_ma": 3200}
+    )
+    return Bench(meter, _through(line), chip.faults, "unplugged", "wrong_model")
+
+
+def _ina3221(wire: str, folder: Path, stack: ExitStack) -> Bench:
+    line = Line()
+    chip = Ina3221Chip((Line(), line, Line()), shunts_mohm=(100, 40, 100))
+    meter = catalog.make_meter(
+        "ina3221", _i2c(wire, chip, folder, stack), {"shunt_mohm": 40, "channel": 2}
+    )
+    return Bench(meter, _through(line), chip.faults, "unplugged", "wrong_model")
+
+
+def _through(line: Line) -> Callable[..., None]:
+    """Return the hand that lets a power flow through a line of 12 V."""
+
+    def measure(power_mw: int = 0, import_uwh: int = 0, export_uwh: int = 0) -> None:
+        line.bus_mv, line.current_ua = 12_000, power_mw * 1_000 // 12
+
+    return measure
+
+
+def _i2c(wire: str, chip: I2cChip, folder: Path, stack: ExitStack) -> I2cBus:
+    """Return a bus with a chip at 0x40, here or behind the simulated wire's socket."""
     wires: Any = SimulatedI2cBus({0x40: chip})
     if wire == "i2c":
         stack.enter_context(
@@ -124,13 +169,7 @@ def _ina219(wire: str, folder: Path, stack: ExitStack) -> Bench:
         link = WireLink(folder / "wire.sock")
         stack.callback(link.close)
         wires = RemoteI2c(link, "dep1/i2c1")
-    bus = I2cBus(lambda: wires, "i2c1")
-
-    def measure(power_mw: int = 0, import_uwh: int = 0, export_uwh: int = 0) -> None:
-        line.bus_mv, line.current_ua = 12_000, power_mw * 1_000 // 12
-
-    meter = catalog.make_meter("ina219", bus, {"shunt_mohm": 100, "current_max_ma": 3200})
-    return Bench(meter, measure, chip.faults, "unplugged", "")
+    return I2cBus(lambda: wires, "i2c1")
 
 
 def _sdm120(wire: str, folder: Path, stack: ExitStack) -> Bench:

@@ -35,6 +35,8 @@ class UntouchedBus:
 
 REQUIRED = {
     "ina219": {"shunt_mohm": 100, "current_max_ma": 3200},
+    "ina226": {"shunt_mohm": 20, "current_max_ma": 3200},
+    "ina3221": {"channel": 1, "shunt_mohm": 100},
     "sdm120": {"address": 1},
     "epever_tracer": {"address": 1},
 }
