@@ -73,6 +73,7 @@ class Register:
         high: the greatest plausible value, in `unit`; None: any.
         tenths_above: a greater value was counted in tenths; 0: never.
         names: words for 0, 1, 2...
+        wraps_at: of a counter: the value at which it is 0 again; None: it is never.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Register:
     high: int | None = None
     tenths_above: int = 0
     names: tuple[str, ...] = ()
+    wraps_at: Fraction | None = None
 
     @property
     def key(self) -> str:
@@ -132,7 +134,7 @@ def plan(
             group.append(register)
         else:
             groups.append([register])
-    return tuple(_block(group) for group in groups)
+    return tuple(block_of(group) for group in groups)
 
 
 def _joins(group: list[Register], register: Register, words_max: int, hole_words_max: int) -> bool:
@@ -144,7 +146,8 @@ def _joins(group: list[Register], register: Register, words_max: int, hole_words
     )
 
 
-def _block(group: list[Register]) -> Block:
+def block_of(group: Sequence[Register]) -> Block:
+    """Return the one request that reads registers of one function, in order of address."""
     first, end = group[0], max(each.end for each in group)
     return Block(first.function, first.address, end - first.address, tuple(group))
 
