@@ -30,6 +30,7 @@ from hardware.mock.word_image import image, part, whole
 
 _UNLOCK, _UNLOCK_HEAD, _UNLOCKED_S = 0x28, bytes.fromhex("FE01000204"), 10.0
 _BAUD_AT, _ID_AT, _PASSWORD_AT = 0x0E, 0x0F, 0x10
+_BAUD_CODES, _NODE_IDS = range(1, 5), range(1, 248)
 _UWH_PER_WH = 10**6
 
 Rows = dict[int, Sequence[int]]
@@ -98,15 +99,14 @@ class OrnoWe504(OrnoMeter):
             raise Refusal(ILLEGAL_ADDRESS)
         if self._clock_s() >= self._open_until_s:
             raise Refusal(DEVICE_FAILURE)
-        match address, tuple(words):
-            case (0x0E, (code,)) if 1 <= code <= 4:
-                self._baud_code = code
-            case (0x0F, (device_id,)) if 1 <= device_id <= 247:
-                self.device_id = device_id
-            case (0x10, (high, low)):
-                self._password = (high, low)
-            case _:
-                raise Refusal(ILLEGAL_VALUE)
+        if address == _PASSWORD_AT and len(words) == 2:
+            self._password = (words[0], words[1])
+        elif address == _BAUD_AT and len(words) == 1 and words[0] in _BAUD_CODES:
+            self._baud_code = words[0]
+        elif address == _ID_AT and len(words) == 1 and words[0] in _NODE_IDS:
+            self.device_id = words[0]
+        else:
+            raise Refusal(ILLEGAL_VALUE)
 
     def vendor(self, function: int, body: bytes) -> bytes:
         """Unlock the settings, if the password is right."""
@@ -157,12 +157,12 @@ def _small(phase: SeenPhase) -> Rows:
 
 
 def _large(phase: SeenPhase) -> Rows:
-    """Return the measurements of a WE-514, room for phases and tariffs it does not have included."""
+    """Return the measurements of a WE-514, and zeros for phases and tariffs that it lacks."""
     watts = whole(_watts(phase), 2)
     energy = whole((phase.import_uwh + phase.export_uwh) // (10 * _UWH_PER_WH), 2)
-    zeros: Rows = {0x0132: [0] * 0x27, 0xA002: [0] * 0x26}
     return {
-        **zeros,
+        0x0132: [0] * 0x27,
+        0xA004: [0] * 0x24,
         0x0130: whole(phase.frequency_mhz // 10),
         0x0131: whole(phase.voltage_mv // 10),
         0x0139: whole(phase.current_ma, 2),
