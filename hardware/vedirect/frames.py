@@ -85,8 +85,8 @@ def put(register: int, value: bytes) -> Frame:
 def write(frame: Frame) -> bytes:
     """Return a frame as it goes over the line, from the colon to the line feed.
 
-    >>> write(put(0x2015, (100).to_bytes(2, "little")))
-    b':81520006400B4\\n'
+    >>> write(put(0x2015, (100).to_bytes(2, "little"))).strip()
+    b':81520006400B4'
     """
     check = (_SUM - frame.command - sum(frame.body)) & 0xFF
     return f":{frame.command:X}{frame.body.hex().upper()}{check:02X}\n".encode()

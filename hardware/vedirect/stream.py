@@ -224,7 +224,7 @@ class Stream:
         except BadChecksum as error:
             self._break_frame(digits, str(error), None)
 
-    def _break_frame(self, digits: bytes, why: str, byte: int | None) -> None:
+    def _break_frame(self, digits: bytearray, why: str, byte: int | None) -> None:
         """Let a broken frame spoil the block it stood in; `byte` is read again as text."""
         if self._part is _Part.CHECKSUM:
             # It was no frame: the colon was this block's checksum, and wrong or not to be judged.
