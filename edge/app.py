@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from sdnotify import SystemdNotifier
 
 from edge import clock
-from edge.agent import Meter, Packing, Reset
+from edge.agent import Packing
 from edge.config import EdgeConfig, MeterTable
 from edge.errors import ConfigError
 from edge.guardlink import GuardLink
@@ -29,6 +29,7 @@ from edge.outbox import Outbox
 from edge.outbox_records import Draft
 from edge.posting import Posting
 from edge.receipts import log_trust
+from edge.register import Meter, Reset
 from edge.relaying import NodeKey, Relaying
 from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device
 from edge.sweep import Devices
@@ -252,7 +253,7 @@ def _measuring(
             last_export_uwh=reset.last[1],
             first_import_uwh=reset.first[0],
             first_export_uwh=reset.first[1],
-            reason="the counters fell" if reset.first != reset.last else "an old copy was restored",
+            reason=reset.reason,
             at_ms=at_ms,
         )
         return key.event(epoch)
@@ -276,4 +277,5 @@ def _meter(config: EdgeConfig, table: MeterTable) -> Meter:
         reversed=table.reversed,
         rated_mw=table.rated_w * 1000,
         gap_ms=config.sampling.gap_ms,
+        frozen_ms=config.sampling.frozen_ms,
     )

@@ -98,6 +98,7 @@ PURPOSES: Final = ("generation", "consumption", "net", "storage", "appliance", "
 SWITCHES_PER_MINUTE_MAX: Final = 6
 SIMULATED_SWITCHES_PER_MINUTE_MAX: Final = 600
 GAP_SAMPLES: Final = 5
+FROZEN_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,8 @@ class SamplingSettings:
         slot_ms: length of a slot; a whole number of samples.
         pack_samples: samples in one telemetry pack.
         gap_ms: the longest time between two samples that power is integrated over; 0: 5 samples.
+        frozen_ms: how long a device without counters may say the very same before it is doubted; 0:
+            for ever, as in simulated time, where loads are constant.
         trust_clock: do not ask the kernel whether the clock is synchronised (no NTP here, but a
             GPS or a good RTC).
     """
@@ -117,6 +120,7 @@ class SamplingSettings:
     slot_ms: int = setting(low=1_000, high=86_400_000)
     pack_samples: int = setting(default=60, low=1, high=60)
     gap_ms: int = setting(default=0, low=0, high=86_400_000)
+    frozen_ms: int = setting(default=FROZEN_MS, low=0, high=86_400_000)
     trust_clock: bool = False
 
 
@@ -291,15 +295,17 @@ def _finished(config: EdgeConfig, folder: Path) -> EdgeConfig:
         simulation = SimulationSettings(
             wire=at(simulation.wire), clock=at(simulation.clock), journal=at(simulation.journal)
         )
-    switches = SWITCHES_PER_MINUTE_MAX
+    switches, frozen_ms = SWITCHES_PER_MINUTE_MAX, sampling.frozen_ms
     if simulation is not None and simulation.clock is not None:
         switches = SIMULATED_SWITCHES_PER_MINUTE_MAX  # an hour may pass in a second
+        frozen_ms = 0
+    gap_ms = sampling.gap_ms or GAP_SAMPLES * sampling.sample_ms
     return replace(
         config,
         trust=must(config.trust),
         state=str(state),
         key=must(config.key or f"keys/{config.node}.pem"),
-        sampling=replace(sampling, gap_ms=sampling.gap_ms or GAP_SAMPLES * sampling.sample_ms),
+        sampling=replace(sampling, gap_ms=gap_ms, frozen_ms=frozen_ms),
         broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
         meter=tuple(
             replace(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from edge import clock
-from edge.agent import Reset
 from edge.config import SamplingSettings
 from edge.errors import EdgeError
 from edge.inbound import (
@@ -30,6 +29,7 @@ from edge.measuring import Measuring
 from edge.outbox import Outbox
 from edge.outbox_records import Batch
 from edge.posting import Posting
+from edge.register import Reset
 from edge.relaying import NodeKey, Relaying
 from edge.sweep import Devices, Sweep
 from edge.timers import Timers

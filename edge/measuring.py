@@ -11,8 +11,10 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from edge import agent
-from edge.agent import Meter, Observed, Packing, Point, Register, Reset
+from edge.agent import Packing, Point
+from edge.observing import observe
 from edge.outbox_records import Batch, Draft
+from edge.register import Meter, Observed, Register, Reset, is_new, merged, shifted
 from hardware.ports import Sample
 from messages import slots
 from messages.live import live_sequence, sign_live
@@ -93,13 +95,13 @@ class Measuring:
         resets: list[tuple[str, Reset]] = []
         for meter_id, sample in samples.items():
             meter, state = self._meters[meter_id].meter, self._states[meter_id]
-            observed = agent.observe(meter, state.register, sample, at_ms)
+            observed = observe(meter, state.register, sample, at_ms)
             state.register = observed.register
             shown.append(Shown(meter_id, at_ms, observed.sample))
             if observed.reset is not None:
                 resets.append((meter_id, observed.reset))
                 drafts.append(self._sign_reset(meter_id, observed.reset, at_ms))
-            if dated and agent.is_new(state.register, at_ms, self._packing.slot_ms):
+            if dated and is_new(state.register, at_ms, self._packing.slot_ms):
                 drafts += self._readings(meter_id, observed, at_ms)
                 point = agent.make_point(observed.sample, at_ms)
                 state.points.append(point)
@@ -113,7 +115,7 @@ class Measuring:
     def shift(self, by_ms: int) -> None:
         """Move every register's newest sample along with a clock that was set."""
         for state in self._states.values():
-            state.register = agent.shifted(state.register, by_ms)
+            state.register = shifted(state.register, by_ms)
 
     def begin_epoch(self, kid: bytes, at_ms: int) -> Batch:
         """Begin the integrated register of a key anew: an old copy of the outbox was restored."""
@@ -122,8 +124,8 @@ class Measuring:
             if each.signer.public.kid != kid or each.meter.has_counters:
                 continue
             totals = (register.import_uwh, register.export_uwh)
-            reset = Reset(register.epoch + 1, totals, totals)
-            doubts = tuple(dict.fromkeys((*register.doubts, "restored")))
+            reset = Reset(register.epoch + 1, totals, totals, "an old copy was restored")
+            doubts = merged(register.doubts, ("restored",))
             self._states[meter_id].register = replace(register, epoch=reset.epoch, doubts=doubts)
             draft = self._sign_reset(meter_id, reset, at_ms)
             return Batch((draft,), {meter_id: self._states[meter_id].register})

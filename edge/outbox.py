@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from edge.agent import Point, Register
+from edge.agent import Point
 from edge.ballast import Ballast
 from edge.errors import OutboxError, OutboxFull
 from edge.outbox_records import (
@@ -36,6 +36,7 @@ from edge.outbox_records import (
 )
 from edge.outbox_schema import DURABLE, RELAXED, lock, open_for_writing
 from edge.receipts import TELEMETRY, Proven
+from edge.register import Register
 
 LEAVES_KEPT: Final = 4_096
 SPARE_PART: Final = 100  # a full outbox is made a hundredth emptier at once
@@ -86,11 +87,16 @@ class Outbox:
         """Return the stored register of each meter."""
         query = (
             "SELECT meter_id, import_uwh, export_uwh, import_rest, export_rest, epoch, at_ms,"
-            " power_mw, kept_ms, doubts FROM register"
+            " power_mw, kept_ms, import_wrapped_uwh, export_wrapped_uwh, doubts FROM register"
         )
         found = {}
-        for meter_id, *values, doubts in self._opened().execute(query):
-            found[meter_id] = replace(Register(*values), doubts=tuple(doubts.split()))
+        for meter_id, *values, into, out, doubts in self._opened().execute(query):
+            found[meter_id] = replace(
+                Register(*values),
+                import_wrapped_uwh=into,
+                export_wrapped_uwh=out,
+                doubts=tuple(doubts.split()),
+            )
         return found
 
     def points(self) -> dict[str, list[Point]]:

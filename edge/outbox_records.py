@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from edge.agent import Point, Register
+from edge.agent import Point
+from edge.register import Register
 from messages.log.tree import leaf_hash
 
 Key = tuple[bytes, str]
@@ -96,7 +97,9 @@ def keep_head(connection: sqlite3.Connection, key: Key, head: Head) -> None:
 def keep_registers(connection: sqlite3.Connection, registers: Mapping[str, Register]) -> None:
     """Write the registers of these meters."""
     connection.executemany(
-        "INSERT OR REPLACE INTO register VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO register (meter_id, import_uwh, export_uwh, import_rest,"
+        " export_rest, epoch, at_ms, power_mw, kept_ms, import_wrapped_uwh, export_wrapped_uwh,"
+        " doubts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 meter_id,
@@ -108,6 +111,8 @@ def keep_registers(connection: sqlite3.Connection, registers: Mapping[str, Regis
                 register.at_ms,
                 register.power_mw,
                 register.kept_ms,
+                register.import_wrapped_uwh,
+                register.export_wrapped_uwh,
                 " ".join(register.doubts),
             )
             for meter_id, register in registers.items()

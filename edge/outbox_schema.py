@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from edge.errors import OutboxCorrupt, OutboxError, OutboxLocked
 
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_S: Final = 5.0
 
 # What is signed must be on disk before it leaves: FULL. What is deleted was proven to be on the
@@ -63,6 +63,8 @@ CREATE TABLE register (
     at_ms INTEGER,
     power_mw INTEGER,
     kept_ms INTEGER,
+    import_wrapped_uwh INTEGER NOT NULL DEFAULT 0,
+    export_wrapped_uwh INTEGER NOT NULL DEFAULT 0,
     doubts TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -78,6 +80,13 @@ CREATE TABLE point (
     PRIMARY KEY (at_ms, meter_id)
 ) STRICT, WITHOUT ROWID;
 """
+
+_MIGRATIONS: Final = {
+    1: """
+ALTER TABLE register ADD COLUMN import_wrapped_uwh INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE register ADD COLUMN export_wrapped_uwh INTEGER NOT NULL DEFAULT 0;
+""",
+}
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -134,6 +143,10 @@ def lock(path: Path) -> IO[str]:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
         connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {VERSION};COMMIT;")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number in range(version, VERSION):
+        steps = f"{_MIGRATIONS[number]}PRAGMA user_version = {number + 1};"
+        connection.executescript(f"BEGIN;{steps}COMMIT;")
     _check_version(connection, path)
 
 

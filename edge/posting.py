@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from edge.agent import Register
 from edge.drain import Drain
 from edge.errors import HubBehind, OutboxError
 from edge.journal import Journal
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft, Key, Row
 from edge.receipts import TELEMETRY, LogTrust, check_receipt
+from edge.register import Register
 from messages import cose
 from messages.entries import content_type, parse_as
 from messages.errors import MessageError

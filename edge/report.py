@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge import agent
 from edge.app import Bench
 from edge.config import EdgeConfig, MeterTable
 from edge.errors import NoGuard, Unavailable
 from edge.guardlink import look
 from edge.outbox_schema import open_for_reading
+from edge.register import oriented
 from hardware.errors import HardwareError
 from hardware.ports import Sample
 
@@ -151,5 +151,5 @@ def _read(bench: Bench, table: MeterTable) -> Answer:
         except HardwareError as error:
             fault = str(error)
             continue
-        return Answer(table, agent.oriented(sample) if table.reversed else sample)
+        return Answer(table, oriented(sample) if table.reversed else sample)
     return Answer(table, None, fault)

@@ -121,6 +121,8 @@ class RegisterTable:
     high: int | None = None
     tenths_above: int = setting(default=0, low=0, high=1_000_000)
     names: tuple[str, ...] = ()
+    wraps: bool = True
+    wraps_at: int = setting(default=0, low=0, high=1 << 62)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +296,17 @@ def _register(row: RegisterTable, defaults: DefaultsTable) -> Register:
         high=row.high,
         tenths_above=row.tenths_above,
         names=row.names,
+        wraps_at=_end(row, kind, words) if row.wraps else None,
     )
+
+
+def _end(row: RegisterTable, kind: str, words: int) -> Fraction | None:
+    """Return where a counter is 0 again: what the file says, or the end of its words."""
+    if row.wraps_at:
+        return Fraction(row.wraps_at)
+    if kind in ("f32", "ascii", "bit"):
+        return None
+    return Fraction(row.scale) * (1 << 16 * words)
 
 
 def _plain_register(name: str, row: IdentifyTable | SerialTable) -> Register:

@@ -13,6 +13,24 @@ from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """How a device counts energy. [uWh]
+
+    Attributes:
+        import_wrap_uwh: where its import counter is 0 again; None: it never is, a fall is a reset.
+        export_wrap_uwh: the same for export.
+        step_uwh: the smallest step of its counters; 0: it is not known, or grows with the value.
+    """
+
+    import_wrap_uwh: int | None = None
+    export_wrap_uwh: int | None = None
+    step_uwh: int = 0
+
+
+NO_WRAP = Counting()
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """What one device measured at one moment; None means not measured and is never 0.
 
@@ -23,7 +41,8 @@ class Sample:
         voltage_mv: [mV]
         current_ma: signed as power where the device knows the direction, else a magnitude. [mA]
         frequency_mhz: [mHz]
-        quality: empty, or one word that says why a value is missing or doubtful.
+        quality: empty, or words that say why a value is missing or doubtful.
+        counting: how its counters behave.
     """
 
     power_mw: int | None
@@ -33,6 +52,7 @@ class Sample:
     current_ma: int | None
     frequency_mhz: int | None
     quality: str = ""
+    counting: Counting = NO_WRAP
 
 
 @dataclass(frozen=True, slots=True)

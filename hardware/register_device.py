@@ -13,10 +13,11 @@ from fractions import Fraction
 from typing import Any
 
 from hardware import options
+from hardware.block_reader import BlockReader
 from hardware.errors import DeviceRefused, TransientHardwareError, WrongDevice
 from hardware.modelfile import SAMPLE_UNITS, Model
-from hardware.ports import ModbusPort, Sample
-from hardware.registers import UNITS, Block, OutOfRange, Register, Value, decode
+from hardware.ports import Counting, ModbusPort, Sample
+from hardware.registers import UNITS, Block, OutOfRange, Register, Value, block_of, decode
 
 _CHOSEN = {
     "power_from": "power_mw",
@@ -69,11 +70,13 @@ class RegisterDevice:
         self.model = model
         self.device: int = given.address
         self._bus = bus
+        self._reader = BlockReader(bus, self.device)
         self._words_max: int = given.words_max
         self._serial: str = getattr(given, "serial", "")
         self._sources = _sources(model, given)
         wanted = [name.removeprefix("-") for names in self._sources.values() for name in names]
         self._plan = model.plan(wanted, self._words_max)
+        self._counting = _counting(model, self._sources)
         self._factors: dict[str, Fraction] = {}
         self._is_identified = False
         bus.heed(self.device, model.manners)
@@ -83,7 +86,7 @@ class RegisterDevice:
 
         Raises:
             WrongDevice: another model, or another unit, answers under this id.
-            DeviceRefused: it does not answer this many registers, or has no such register.
+            DeviceRefused: it has no such register.
             TransientHardwareError: the bus failed.
         """
         values, doubts = self._read(self._plan)
@@ -92,7 +95,11 @@ class RegisterDevice:
             for name, sources in self._sources.items()
         }
         missing = dict.fromkeys(SAMPLE_UNITS)
-        return Sample(**{**missing, **fields}, quality=" ".join(dict.fromkeys(doubts)))
+        return Sample(
+            **{**missing, **fields},
+            quality=" ".join(dict.fromkeys(doubts)),
+            counting=self._counting,
+        )
 
     def values(self, names: Iterable[str] | None = None) -> dict[str, Value]:
         """Return registers by name, all of the map or these; None is not available or impossible.
@@ -135,20 +142,12 @@ class RegisterDevice:
             if not self._is_identified:
                 self._identify()
             for block in blocks:
-                words = self._ask(block)
-                for register in block.registers:
-                    offset = register.address - block.address
-                    part = words[offset : offset + register.words]
-                    values[register.name] = self._decoded(register, part, doubts)
+                for register, words in self._reader.read(block):
+                    values[register.name] = self._decoded(register, words, doubts)
         except TransientHardwareError:
             self._is_identified = False
             raise
         return values, doubts
-
-    def _ask(self, block: Block) -> tuple[int, ...]:
-        if block.function <= 2:
-            return self._bus.read_bits(self.device, block.function, block.address, block.count)
-        return self._bus.read_words(self.device, block.function, block.address, block.count)
 
     def _decoded(self, register: Register, words: tuple[int, ...], doubts: list[str]) -> Value:
         try:
@@ -171,10 +170,8 @@ class RegisterDevice:
         self._compare_serial()
         names = {name for register in self.model.registers for name in register.times}
         for block in self.model.plan(names, self._words_max):
-            words = self._ask(block)
-            for register in block.registers:
-                offset = register.address - block.address
-                value = decode(register, words[offset : offset + register.words])
+            for register, words in self._reader.read(block):
+                value = decode(register, words)
                 if not isinstance(value, Fraction):
                     raise WrongDevice(f"{self._where}: {register.name} says nothing")
                 self._factors[register.name] = value
@@ -207,8 +204,8 @@ class RegisterDevice:
             raise WrongDevice(f"{self._where}: serial number {shown}, want {self._serial}")
 
     def _one(self, register: Register) -> Value:
-        block = Block(register.function, register.address, register.words, (register,))
-        return decode(register, self._ask(block))
+        ((_register, words),) = self._reader.read(block_of((register,)))
+        return decode(register, words)
 
     @property
     def _where(self) -> str:
@@ -223,3 +220,21 @@ def _sources(model: Model, given: Any) -> dict[str, tuple[str, ...]]:
         if chosen:
             sources[name] = (chosen,)
     return {name: names for name, names in sources.items() if names}
+
+
+def _counting(model: Model, sources: Mapping[str, tuple[str, ...]]) -> Counting:
+    """Return how the counters behave that feed a sample; a sum of several never wraps as one."""
+    import_wrap, import_step = _counter(model, sources.get("energy_import_uwh", ()))
+    export_wrap, export_step = _counter(model, sources.get("energy_export_uwh", ()))
+    return Counting(import_wrap, export_wrap, max(import_step, export_step))
+
+
+def _counter(model: Model, names: tuple[str, ...]) -> tuple[int | None, int]:
+    """Return (where it wraps, its step). [uWh]"""
+    if len(names) != 1:
+        return None, 0
+    register = model.register(names[0].removeprefix("-"))
+    per_unit = 10 ** (6 + UNITS[register.unit])
+    wrap = None if register.wraps_at is None or register.times else register.wraps_at
+    step = 0 if register.type == "f32" else round(register.scale * per_unit)
+    return None if wrap is None else round(wrap * per_unit), step

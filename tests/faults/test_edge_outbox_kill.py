@@ -12,7 +12,7 @@ from edge.outbox import Outbox
 WRITER = """
 import sys
 from pathlib import Path
-from edge.agent import Register
+from edge.register import Register
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 

@@ -20,6 +20,8 @@ PURE = (
     "hub/intake.py",
     "hub/pairing.py",
     "edge/agent.py",
+    "edge/observing.py",
+    "edge/register.py",
     "edge/lease.py",
 )
 

@@ -15,12 +15,13 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from edge.agent import Meter, Packing
+from edge.agent import Packing
 from edge.measuring import Measuring, SigningMeter
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 from edge.posting import Posting
 from edge.receipts import log_trust
+from edge.register import Meter
 from hardware.ports import Sample
 from hub.arrivals import Arrival
 from hub.closing import Closer, CloseRule

@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.agent import HALF_MW_MS_PER_UWH, Register, integrated
+from edge.register import HALF_MW_MS_PER_UWH, Register, integrated
 
 POWER = st.one_of(st.integers(-5, 5), st.integers(-100_000_000, 100_000_000))
 STEP = st.integers(0, 100_000)

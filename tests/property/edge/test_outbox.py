@@ -7,10 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edge.agent import Register
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 from edge.receipts import Proven
+from edge.register import Register
 from messages.log.checkpoint import Checkpoint
 from messages.log.tree import leaf_hash
 

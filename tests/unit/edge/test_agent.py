@@ -3,24 +3,17 @@ from dataclasses import replace
 import pytest
 
 from edge.agent import (
-    Meter,
-    Observed,
     Packing,
     Point,
-    Register,
-    Reset,
     cut,
-    integrated,
     is_closed,
-    is_new,
     make_live,
     make_pack,
     make_point,
     make_reading,
-    observe,
-    oriented,
-    shifted,
 )
+from edge.observing import observe
+from edge.register import Meter, Observed, Register, Reset, integrated, is_new, oriented, shifted
 from hardware.ports import Sample
 from messages.live import Live
 from messages.reading import Reading

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.agent import Meter, Packing
+from edge.agent import Packing
 from edge.config import SamplingSettings
 from edge.errors import EdgeError
 from edge.inbound import Connected, Disconnected, FromGuard, FromHub, Instant, ThreadEnded
@@ -14,6 +14,7 @@ from edge.measuring import Measuring, SigningMeter
 from edge.outbox import Outbox
 from edge.posting import Posting
 from edge.receipts import log_trust
+from edge.register import Meter
 from edge.relaying import NodeKey, Relaying
 from edge.sampler import BusThread, Device
 from edge.sweep import Devices

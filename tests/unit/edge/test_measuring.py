@@ -1,8 +1,9 @@
 from dataclasses import replace
 
-from edge.agent import Meter, Packing, Point, Register
+from edge.agent import Packing, Point
 from edge.measuring import Measuring, SigningMeter
 from edge.outbox_records import Draft
+from edge.register import Meter, Register
 from hardware.ports import Sample
 from messages import cose
 from messages.live import parse_live

@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import pytest
 
-from edge.agent import Point, Register
+from edge.agent import Point
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxLocked
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft, Head, Row
 from edge.outbox_schema import open_for_reading
 from edge.receipts import Proven
+from edge.register import Register
 from messages.log.checkpoint import Checkpoint
 from messages.log.tree import leaf_hash
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from edge.agent import Point, Register
+from edge.agent import Point
 from edge.drain import Drain
 from edge.errors import OutboxFull
 from edge.journal import Journal
@@ -10,6 +10,7 @@ from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 from edge.posting import Posting, Reply
 from edge.receipts import log_trust
+from edge.register import Register
 from tests.support.edge_hub import FakeHub
 from tests.support.signers import ed25519
 
