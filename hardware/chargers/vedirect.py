@@ -1,0 +1,207 @@
+"""Victron over VE.Direct text: an MPPT charge controller, or a BMV battery monitor or SmartShunt.
+
+The device talks each second without being asked; a sample takes what has come since the last
+one, and nothing is ever sent. What the panels of an MPPT generate is this meter's export: power is
+negative, and the export counter is the yield, in steps of 10 Wh. A battery monitor measures a
+battery: charging is import, with counters where its text has them (H17 and H18).
+
+Source: Victron VE.Direct protocol papers; recordings of an MPPT 75|15, a BMV-702 and a BMV-712.
+Seen on: simulated devices only.
+Known limits: text tells panel power in whole watts and no panel current, where `vedirect_hex` has
+0.01 W; the yield can be reset by its user; one meter a port.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hardware import options
+from hardware.errors import HardwareError, StaleConversion, WrongDevice
+from hardware.ports import Battery, BytePort, Sample
+from hardware.vedirect.labels import number
+from hardware.vedirect.quantity import STATES, whole, within
+from hardware.vedirect.report import STALE_S, Report
+from hardware.vedirect.stream import Block, Damage, Stream
+
+SOLAR: Final = ("PPV", "VPV", "H19")
+"""Labels of which an MPPT has at least one."""
+
+MONITOR: Final = ("SOC", "CE", "BMV", "MON", "H17", "H18")
+"""Labels of which a battery monitor has at least one."""
+
+_OTHERS: Mapping[str, str] = {"AC_OUT_V": "an inverter", "DC_IN_V": "a DC-DC charger"}
+_FIRST_WAIT_S, _STEP_S = 2.5, 0.02
+_LONG_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VeDirectOptions:
+    """Which device."""
+
+    serial: str = options.text("the unit's serial number, to tell it from another", default="")
+
+
+class VeDirect:
+    """One device behind one port, as a meter and a view of its battery."""
+
+    def __init__(
+        self,
+        bus: BytePort,
+        given: VeDirectOptions,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Be ready to listen; the port is not touched.
+
+        Args:
+            bus: its port.
+            given: which unit it must be.
+            clock_s: a clock that never goes back. [s]
+            pause: how to wait. [s]
+        """
+        self._bus = bus
+        self._serial = given.serial
+        self._clock_s = clock_s
+        self._pause = pause
+        self._stream = Stream()
+        self._report = Report()
+        self._heard_s: float | None = None
+        self._damaged = 0
+
+    def sample(self) -> Sample:
+        """Return what the device told last.
+
+        It waits for a block only if nobody listened for half a minute: what a port held for so
+        long may be old.
+
+        Raises:
+            StaleConversion: no valid block for three seconds.
+            WrongDevice: another kind of device talks, or another unit.
+            ImplausibleSample: a value that no such device can measure.
+            TransientHardwareError: the port failed.
+        """
+        fields = self._fields()
+        if any(label in fields for label in SOLAR):
+            return _solar_sample(fields)
+        if any(label in fields for label in MONITOR):
+            return _monitor_sample(fields)
+        raise self._other(fields)
+
+    def battery(self) -> Battery:
+        """Return the battery as the device sees it; raises as `sample` does."""
+        fields = self._fields()
+        return Battery(
+            voltage_mv=_milli(fields, "V", 0, 100_000),
+            current_ma=_milli(fields, "I", -1_000_000, 1_000_000),
+            charge_percent=whole(number(fields, "SOC"), 1),
+            temperature_mc=_milli(fields, "T", -60_000, 150_000),
+            stage=STATES.get(whole(number(fields, "CS"), 1) or 0, "unknown"),
+        )
+
+    def close(self) -> None:
+        """Nothing to let go of: the bus closes its port."""
+
+    def _fields(self) -> Mapping[str, str]:
+        """Return what was told in the last seconds, by label."""
+        now_s = self._clock_s()
+        if self._heard_s is None or now_s - self._heard_s > _LONG_S:
+            self._listen_anew()
+        else:
+            self._hear()
+        age_s = self._report.age_s(self._clock_s())
+        if age_s is None or age_s > STALE_S:
+            raise StaleConversion(self._silence(age_s))
+        fields = self._report.fields
+        if self._serial and fields.get("SER#", self._serial) != self._serial:
+            raise WrongDevice(f"vedirect: serial number {fields['SER#']}, want {self._serial}")
+        return fields
+
+    def _hear(self) -> None:
+        """Take what has come; a port that failed begins anew, and in the middle of a block."""
+        try:
+            raw = self._bus.read()
+        except HardwareError:
+            self._forget()
+            raise
+        self._heard_s = self._clock_s()
+        for found in self._stream.feed(raw):
+            if isinstance(found, Block):
+                self._damaged = 0
+                self._report.add(found, self._heard_s)
+            elif isinstance(found, Damage) and not found.in_frame:
+                self._damaged += 1
+
+    def _listen_anew(self) -> None:
+        """Drop what the port held, and wait until the device has told everything once."""
+        self._hear()
+        self._forget()
+        until_s = self._clock_s() + _FIRST_WAIT_S
+        while not self._report.is_whole and self._clock_s() < until_s:
+            self._pause(_STEP_S)
+            self._hear()
+
+    def _forget(self) -> None:
+        self._stream = Stream()
+        self._report.clear()
+        self._damaged = 0
+
+    def _silence(self, age_s: float | None) -> str:
+        since = "yet" if age_s is None else f"for {age_s:.0f} s"
+        if self._damaged:
+            return (
+                f"vedirect: no valid block {since}, {self._damaged} were damaged; check the wiring"
+            )
+        return f"vedirect: no block {since}, want one a second; check cable and power"
+
+    @staticmethod
+    def _other(fields: Mapping[str, str]) -> HardwareError:
+        for label, what in _OTHERS.items():
+            if label in fields:
+                product = fields.get("PID", "unknown")
+                return WrongDevice(
+                    f"vedirect: product {product} is {what}, want an MPPT or a battery monitor"
+                )
+        return StaleConversion("vedirect: blocks come, but none of panels or of a battery monitor")
+
+
+def _solar_sample(fields: Mapping[str, str]) -> Sample:
+    power_mw = _milli(fields, "PPV", 0, 100_000_000)
+    return Sample(
+        power_mw=None if power_mw is None else -power_mw,
+        energy_import_uwh=None,
+        energy_export_uwh=_energy_uwh(fields, "H19"),
+        voltage_mv=_milli(fields, "VPV", 0, 1_000_000),
+        current_ma=None,
+        frequency_mhz=None,
+    )
+
+
+def _monitor_sample(fields: Mapping[str, str]) -> Sample:
+    """Return a battery as a meter: its voltage times its current resolves more than its watts."""
+    voltage_mv = _milli(fields, "V", 0, 100_000)
+    current_ma = _milli(fields, "I", -1_000_000, 1_000_000)
+    power_mw = _milli(fields, "P", -100_000_000, 100_000_000)
+    if voltage_mv is not None and current_ma is not None:
+        power_mw = round(voltage_mv * current_ma / 1000)
+    return Sample(
+        power_mw=power_mw,
+        energy_import_uwh=_energy_uwh(fields, "H18"),
+        energy_export_uwh=_energy_uwh(fields, "H17"),
+        voltage_mv=voltage_mv,
+        current_ma=current_ma,
+        frequency_mhz=None,
+    )
+
+
+def _milli(fields: Mapping[str, str], label: str, low: int, high: int) -> int | None:
+    return within(f"vedirect label {label}", whole(number(fields, label), 1_000), low, high)
+
+
+def _energy_uwh(fields: Mapping[str, str], label: str) -> int | None:
+    """Return an energy in kWh as micro-watt-hours."""
+    value = whole(number(fields, label), 10**9)
+    return within(f"vedirect label {label}", value, 0, 2**32 * 10**7)
