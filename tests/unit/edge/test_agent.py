@@ -13,7 +13,7 @@ from edge.agent import (
     make_reading,
 )
 from edge.observing import observe
-from edge.register import Meter, Observed, Register, Reset, integrated, is_new, oriented, shifted
+from edge.register import Meter, Observed, Register, integrated, is_new, oriented, shifted
 from hardware.ports import Sample
 from messages.live import Live
 from messages.reading import Reading
@@ -142,68 +142,6 @@ def test_a_reversed_meter_is_flipped_once():
     assert (last.register.import_uwh, last.register.export_uwh) == (0, 1000)
     assert last.sample.power_mw == -3600
     assert last.sample.current_ma == -100
-
-
-# counters
-
-
-def test_a_counter_is_taken_as_it_is():
-    first, second = walk(COUNTER, [(0, ac(10, 20)), (1000, ac(11, 20, 99, quality="slow"))])
-    assert (first.register.import_uwh, first.register.export_uwh) == (10, 20)
-    assert second.register == Register(11, 20, at_ms=1000, power_mw=99, doubts=("slow",))
-    assert second.sample == ac(11, 20, 99, quality="slow")
-    assert second.reset is None
-
-
-def test_a_total_that_is_not_measured_now_stays():
-    *_, last = walk(COUNTER, [(0, ac(10, 20)), (1000, ac(None, 21))])
-    assert (last.register.import_uwh, last.register.export_uwh) == (10, 21)
-    assert make_reading(COUNTER, last, 1000) == Reading("bench", "dep1-pv", 0, 1000, None, 21)
-    *_, last = walk(COUNTER, [(0, ac(10, 20)), (1000, ac(11, None))])
-    assert (last.register.import_uwh, last.register.export_uwh) == (11, 20)
-
-
-def test_a_single_fall_is_held_back():
-    _, fell, after = walk(COUNTER, [(0, ac(10, 20)), (1000, ac(9, 20)), (2000, ac(11, 20))])
-    assert fell.register.import_uwh == 10
-    assert fell.sample.energy_import_uwh is None
-    assert fell.sample.energy_export_uwh is None
-    assert fell.sample.quality == "fell"
-    assert make_reading(COUNTER, fell, 1000) is None
-    assert after.register.import_uwh == 11
-    assert after.register.fallen is None
-    assert after.register.doubts == ("fell",)
-    assert after.reset is None
-
-
-def test_a_fall_that_stays_is_a_reset():
-    *_, reset = walk(COUNTER, [(0, ac(10, 20)), (1000, ac(0, 0)), (2000, ac(1, 0))])
-    assert reset.reset == Reset(1, (10, 20), (1, 0))
-    assert reset.register == Register(
-        1, 0, epoch=1, at_ms=2000, power_mw=0, doubts=("fell", "reset")
-    )
-    assert make_reading(COUNTER, reset, 2000) == Reading(
-        "bench", "dep1-pv", 0, 2000, 1, 0, 1, "fell reset"
-    )
-
-
-def test_a_fall_that_goes_on_falling_is_not_believed():
-    seen = walk(COUNTER, [(0, ac(10, 20)), (1, ac(9, 20)), (2, ac(8, 20)), (3, ac(8, 20))])
-    assert [each.reset is None for each in seen] == [True, True, True, False]
-
-
-def test_a_counter_that_rises_faster_than_the_line_can_carry():
-    most = 1_000_000 + 2 * 100_000 * 3600 // 3600
-    fine = walk(COUNTER, [(0, ac(0, 0)), (3600, ac(most, 0))])[-1]
-    assert fine.register.doubts == ()
-    odd = walk(COUNTER, [(0, ac(0, 0)), (3600, ac(0, most + 1))])[-1]
-    assert odd.register.doubts == ("jump",)
-    assert odd.sample.quality == "jump"
-    assert odd.register.export_uwh == most + 1
-    spike = walk(COUNTER, [(0, ac(0, 0, 200_001))])[-1]
-    assert spike.sample.quality == "implausible"
-    back = walk(COUNTER, [(9, ac(0, 0)), (0, ac(None, 1))])[-1]
-    assert back.register.doubts == ()
 
 
 # what goes out

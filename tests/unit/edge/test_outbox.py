@@ -245,12 +245,27 @@ def test_the_ballast_is_given_back_once_and_kept_again(folder, caplog):
     outbox.close()
 
 
+def test_an_outbox_of_the_first_version_goes_on_with_its_registers(folder):
+    Outbox(folder, 100).close()
+    connection = sqlite3.connect(folder / "outbox.db")
+    connection.executescript(
+        "ALTER TABLE register DROP COLUMN import_wrapped_uwh;"
+        "ALTER TABLE register DROP COLUMN export_wrapped_uwh;"
+        "INSERT INTO register VALUES ('pv', 5, 6, 1, 2, 3, 4, 7, 8, 'fell gap');"
+        "PRAGMA user_version = 1;"
+    )
+    connection.close()
+    outbox = Outbox(folder, 100)
+    assert outbox.registers() == {"pv": Register(5, 6, 1, 2, 3, 4, 7, 8, ("fell", "gap"))}
+    outbox.close()
+
+
 def test_a_file_that_is_no_outbox_or_a_newer_one(folder):
     Outbox(folder, 100).close()
     connection = sqlite3.connect(folder / "outbox.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(OutboxCorrupt, match="format 99, this program knows 1"):
+    with pytest.raises(OutboxCorrupt, match="format 99, this program knows 2"):
         Outbox(folder, 100)
     (folder / "outbox.db").write_bytes(b"nothing of the kind " * 100)
     with pytest.raises(OutboxCorrupt, match="is not a database"):
