@@ -8,10 +8,10 @@ apart it can tear.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from edge.commissioning import frames
 from edge.commissioning.errors import BadFrame, BadUsage
@@ -19,7 +19,7 @@ from edge.commissioning.frames import Message
 from hardware.modelfile import Model
 from hardware.registers import OutOfRange, Register, Value, decode, natural
 
-Shown = float | int | str | bool | None
+Shown = float | int | str | bool | Sequence[Mapping[str, Any]] | None
 """A value as JSON has it."""
 
 EXCEPTIONS: Final[Mapping[int, str]] = {
@@ -165,9 +165,9 @@ def _content(known: Map, request: Message, reply: Message, said: Said) -> Conten
     function = request.function
     address, second = request.pair
     if function in frames.READ_WORDS:
-        return Content(function, address, _words(reply.body[1:]))
+        return Content(function, address, unpack_words(reply.body[1:]))
     if function in frames.READ_BITS:
-        return Content(function, address, _bits(reply.body[1:], second))
+        return Content(function, address, unpack_bits(reply.body[1:], second))
     if function == frames.WRITE_BIT:
         return _coil(known, address, second, said)
     if function == frames.WRITE_WORD:
@@ -184,8 +184,8 @@ def _written(request: Message, said: Said) -> Content | None:
         said.notes.append(f"{count} written from 0x{address:04X}: the request has the values")
         return None
     if request.function == frames.WRITE_WORDS:
-        return Content(3, address, _words(request.body[5:]))
-    return Content(1, address, _bits(request.body[5:], count))
+        return Content(3, address, unpack_words(request.body[5:]))
+    return Content(1, address, unpack_bits(request.body[5:], count))
 
 
 def _coil(known: Map, address: int, value: int, said: Said) -> Content | None:
@@ -205,30 +205,41 @@ def _unaddressed(reply: Message) -> dict[str, Shown]:
     if reply.function == frames.RESET_ENERGY:
         return {"energy_reset": True}
     if reply.function == frames.IDENTIFY:
-        return dict(_identification(reply.body))
+        objects = identification(reply.body)
+        return {_object_name(key): text for key, text in objects.items()}
     return {f"function_0x{reply.function:02X}": reply.body.hex(" ").upper()}
 
 
-def _identification(body: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the objects of function 43 / 14.
+def identification(body: bytes) -> dict[int, str]:
+    """Return the objects in a reply of function 43 / 14, from `0E` on.
 
     The body is `0E code level more next count`, then `id length text` for each object.
+
+    Raises:
+        BadFrame: it is of another kind.
     """
     if len(body) < 6 or body[0] != 0x0E:
         raise BadFrame(f"reply: identification of kind {body[:1].hex()}, want 0E")
+    found: dict[int, str] = {}
     rest = body[6:]
     for _ in range(body[5]):
         key, size = rest[0], rest[1]
-        name = _OBJECTS[key] if key < len(_OBJECTS) else f"object_0x{key:02X}"
-        yield name, rest[2 : 2 + size].decode("latin-1")
+        found[key] = rest[2 : 2 + size].decode("latin-1")
         rest = rest[2 + size :]
+    return found
 
 
-def _words(raw: bytes) -> tuple[int, ...]:
+def _object_name(key: int) -> str:
+    return _OBJECTS[key] if key < len(_OBJECTS) else f"object_0x{key:02X}"
+
+
+def unpack_words(raw: bytes) -> tuple[int, ...]:
+    """Return registers, each most significant byte first."""
     return tuple(int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2))
 
 
-def _bits(raw: bytes, count: int) -> tuple[int, ...]:
+def unpack_bits(raw: bytes, count: int) -> tuple[int, ...]:
+    """Return coils, the least significant bit of each byte first."""
     return tuple(raw[bit // 8] >> bit % 8 & 1 for bit in range(min(count, 8 * len(raw))))
 
 
