@@ -148,7 +148,7 @@ class ModelTable:
     note: str = ""
     buses: tuple[str, ...] = _BUSES
     silent_at_night: bool = False
-    link: LinkTable
+    link: LinkTable | None = None
     limits: LimitsTable = LimitsTable()
     defaults: DefaultsTable = DefaultsTable()
     identify: IdentifyTable | None = None
@@ -347,6 +347,7 @@ def _between(document: Document[Any]) -> Iterator[Finding]:
         yield from _unnamed(document, where, factors, names)
     yield from _sources(document, names)
     yield from _identities(document)
+    yield from _line(document)
 
 
 def _one_row(
@@ -387,3 +388,17 @@ def _identities(document: Document[Any]) -> Iterator[Finding]:
     for path, table in document.values("identify"):
         if isinstance(table, dict) and not table.get("values") and not table.get("texts"):
             yield document.finding(path, "identify: wants values or texts to compare with")
+    for name in ("identify", "serial"):
+        for path, table in document.values(name):
+            if isinstance(table, dict) and table.get("type") == "ascii" and not table.get("words"):
+                yield document.finding(path, f'{name}: missing key "words": a text says how many')
+
+
+def _line(document: Document[Any]) -> Iterator[Finding]:
+    """A device with a serial side says how it is set; Ethernet devices have none."""
+    buses = document.raw.get("buses", _BUSES)
+    for bus in buses if isinstance(buses, list) else ():
+        if bus not in _BUSES:
+            yield document.finding(("buses",), f'buses: "{bus}" is none of {", ".join(_BUSES)}')
+    if "modbus_rtu" in buses and "link" not in document.raw:
+        yield document.finding((), 'missing table "link": how its serial line is set')
