@@ -7,9 +7,16 @@ edge configuration and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
+
+Trace = Callable[[Literal["sent", "heard"], bytes, float], object]
+"""Is told of bytes on a wire as they come: direction, bytes, monotonic seconds.
+
+A bus has one as its attribute `trace`, or None. On I2C the bytes begin with the address, and an
+address alone is one that did not acknowledge.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from hardware import options
 from hardware.errors import (
@@ -22,6 +23,7 @@ from hardware.errors import (
     DeviceRefused,
     HardwareError,
 )
+from hardware.ports import Trace
 
 _ABSENT = frozenset({errno.EREMOTEIO, errno.ENXIO, errno.EIO})
 _UNAVAILABLE = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENODEV})
@@ -35,6 +37,9 @@ class SmbusWire(Protocol):
 
     def write_i2c_block_data(self, i2c_addr: int, register: int, data: Sequence[int], /) -> None:
         """Set the register pointer and write bytes."""
+
+    def read_byte(self, i2c_addr: int, /) -> int:
+        """Read one byte from wherever the device's pointer stands."""
 
     def close(self) -> None:
         """Let go of the bus."""
@@ -52,6 +57,7 @@ class I2cBus:
 
     def __init__(self, opener: Callable[[], SmbusWire], name: str) -> None:
         """Remember how to open the wire; `name` stands in error messages."""
+        self.trace: Trace | None = None
         self._opener = opener
         self._name = name
         self._wire: SmbusWire | None = None
@@ -66,19 +72,41 @@ class I2cBus:
             BusUnavailable: the bus cannot be opened.
         """
         with self._lock:
+            self._tell("sent", address, register)
             try:
                 got = self._opened().read_i2c_block_data(address, register, 2)
             except OSError as error:
                 raise self._failure(error, address) from error
+            self._tell("heard", address, *got)
         return got[0] << 8 | got[1]
 
     def write_word(self, address: int, register: int, word: int) -> None:
         """Write a register, most significant byte first; raises as `read_word` does."""
+        sent = [word >> 8, word & 0xFF]
         with self._lock:
+            self._tell("sent", address, register, *sent)
             try:
-                self._opened().write_i2c_block_data(address, register, [word >> 8, word & 0xFF])
+                self._opened().write_i2c_block_data(address, register, sent)
             except OSError as error:
                 raise self._failure(error, address) from error
+
+    def is_answered(self, address: int) -> bool:
+        """Whether something acknowledges this address; nothing is written to it.
+
+        Raises:
+            BusStuck, BusUnavailable: as `read_word`.
+        """
+        with self._lock:
+            try:
+                self._opened().read_byte(address)
+            except OSError as error:
+                failure = self._failure(error, address)
+                if isinstance(failure, DeviceAbsent):
+                    return False
+                if isinstance(failure, DeviceRefused):
+                    return True
+                raise failure from error
+        return True
 
     def close(self) -> None:
         """Close the wire; the next transfer opens it again."""
@@ -95,7 +123,12 @@ class I2cBus:
             wire, self._wire = self._wire, None
             wire.close()
 
+    def _tell(self, direction: Literal["sent", "heard"], *content: int) -> None:
+        if self.trace is not None:
+            self.trace(direction, bytes(content), time.monotonic())
+
     def _failure(self, error: OSError, address: int) -> HardwareError:
+        self._tell("heard", address)
         where = f"i2c bus {self._name}, address 0x{address:02X}"
         number = error.errno
         if number in _ABSENT:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from hardware.buses.vedirect_options import VeDirectPortOptions
 from hardware.errors import BusTimeout, BusUnavailable
+from hardware.ports import Trace
 
 BAUD = 19_200
 _CHUNK = 4_096
@@ -42,6 +44,7 @@ class VeDirectPort:
 
     def __init__(self, opener: Callable[[], SerialWire], name: str) -> None:
         """Remember how to open the line; `name` stands in error messages."""
+        self.trace: Trace | None = None
         self._opener = opener
         self._name = name
         self._wire: SerialWire | None = None
@@ -55,9 +58,12 @@ class VeDirectPort:
         """
         with self._lock:
             try:
-                return self._drain(self._opened())
+                came = self._drain(self._opened())
             except (OSError, ValueError) as error:  # ValueError: a URL of no known kind
                 raise self._failure(error) from error
+            if self.trace is not None and came:
+                self.trace("heard", came, time.monotonic())
+        return came
 
     def write(self, sent: bytes) -> None:
         """Send bytes.
@@ -71,6 +77,8 @@ class VeDirectPort:
                 self._opened().write(sent)
             except (OSError, ValueError) as error:  # ValueError: a URL of no known kind
                 raise self._failure(error) from error
+            if self.trace is not None:
+                self.trace("sent", sent, time.monotonic())
 
     def close(self) -> None:
         """Close the port; the next call opens it again."""
