@@ -30,10 +30,17 @@ class Rule:
         return self.allowed is None or value in self.allowed
 
 
-def number(low: int, high: int, what: str, *, default: int | None = None) -> Any:
+def number(low: int, high: int, what: str, *, default: int | None = None, step: int = 1) -> Any:
     """Declare a whole number from low to high; without a default it must be given."""
-    rule = Rule(int, f"want {what}, a whole number from {low} to {high}", range(low, high + 1))
-    return _declare(rule, default)
+    says = f"want {what}, a whole number from {low} to {high}"
+    if step > 1:
+        says += f" in steps of {step}"
+    return _declare(Rule(int, says, range(low, high + 1, step)), default)
+
+
+def optional_number(low: int, high: int, what: str) -> Any:
+    """Declare a whole number that may be left out; it is then None."""
+    return field(default=None, metadata=number(low, high, what).metadata)
 
 
 def choice(allowed: tuple[Any, ...], what: str, *, default: Any = None) -> Any:

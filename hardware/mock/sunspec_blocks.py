@@ -363,8 +363,9 @@ class Meter(ReadOnlyBlock):
         body.factor(watts)
         body.scaled(watts, 0, *_padded([0] * len(powers)))
         body.factor(watts)
-        turns = [-100_000 if power < 0 else 100_000 for power in powers]
-        body.scaled(-2, -100_000 if sum(powers) < 0 else 100_000, *_padded(turns))
+        whole = 1_000 if self.floats else 100_000  # the float models count no percent
+        turns = [-whole if power < 0 else whole for power in (sum(powers), *powers)]
+        body.scaled(-2, turns[0], *_padded(turns[1:]))
         body.factor(-2)
 
     def _fill_counters(self, body: Body, phases: Mapping[str, AcFeeder]) -> None:
