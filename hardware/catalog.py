@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from hardware import modelfile, options
 from hardware.buses.i2c import I2cOptions, open_i2c
-from hardware.buses.modbus_options import ModbusRtuOptions, ModbusTcpOptions
+from hardware.buses.modbus_options import ModbusRtuOptions, ModbusRtuTcpOptions, ModbusTcpOptions
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
 from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
 from hardware.meters import ina219, ina226, ina3221
@@ -74,6 +74,12 @@ def _open_modbus_rtu(given: ModbusRtuOptions) -> Any:
     from hardware.buses.modbus import open_rtu
 
     return open_rtu(given)
+
+
+def _open_modbus_rtu_tcp(given: ModbusRtuTcpOptions) -> Any:
+    from hardware.buses.modbus import open_rtu_tcp
+
+    return open_rtu_tcp(given)
 
 
 METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
@@ -178,6 +184,7 @@ BUSES: Mapping[str, BusKind] = MappingProxyType(
         "i2c": BusKind(open_i2c, I2cOptions),
         "modbus_tcp": BusKind(_open_modbus_tcp, ModbusTcpOptions),
         "modbus_rtu": BusKind(_open_modbus_rtu, ModbusRtuOptions),
+        "modbus_rtu_tcp": BusKind(_open_modbus_rtu_tcp, ModbusRtuTcpOptions),
     }
 )
 """Bus kind -> how to open one."""

@@ -28,6 +28,7 @@ SDM120 = json.loads((FOLDER / "sdm120.json").read_text())
 EPEVER = json.loads((FOLDER / "epever_tracer.json").read_text())
 RELAY = json.loads((FOLDER / "relay.json").read_text())
 LATENCY_MS = 250
+TIMEOUT_S = 0.312
 
 
 def named(rows):
@@ -142,7 +143,7 @@ def test_a_device_is_silent_on_a_bad_checksum(raw, row):
 @pytest.mark.parametrize("row", named(EPEVER["exchanges"]))
 def test_the_simulated_tracer_answers_captured_frames_byte_for_byte(row):
     plant = Plant(battery_mv=12_300)
-    controller = EpeverController(plant, now_ms=lambda: 1_435_803_845_000)
+    controller = EpeverController(plant, starts_at_ms=1_435_803_845_000, clock_s=lambda: 0.0)
     with ModbusRtuServer({1: controller}) as server:
         line = RawLine(server.device)
         assert line.ask(bytes.fromhex(row["request"])) == bytes.fromhex(row["reply"])
@@ -199,7 +200,7 @@ def power(bus: ModbusBus) -> float:
     return struct.unpack(">f", struct.pack(">HH", *got))[0]
 
 
-@pytest.mark.parametrize("fault", ["stray_zero", "split"])
+@pytest.mark.parametrize("fault", ["stray_zero", "garbage", "split", "echo"])
 def test_what_a_line_does_to_a_good_reply_is_tolerated(bus, meter, fault):
     meter.faults.switch(fault, True)
     assert power(bus) == -512.5
@@ -210,8 +211,12 @@ def test_what_a_line_does_to_a_good_reply_is_tolerated(bus, meter, fault):
     [
         ("bad_crc", errors.BadChecksum, "9 bytes but no valid reply: 01 04 04"),
         ("cut", errors.BadChecksum, "8 bytes but no valid reply"),
-        ("echo", errors.BadChecksum, "17 bytes but no valid reply"),
-        ("silent", errors.BusTimeout, "no reply in 25"),
+        ("half", errors.BadChecksum, "4 bytes but no valid reply: 01 04 04"),
+        ("wrong_id", errors.UnexpectedReply, "a reply of device 2, want one of 1"),
+        ("wrong_function", errors.UnexpectedReply, "a reply to function 3, want one to 4"),
+        ("wrong_length", errors.UnexpectedReply, "a reply of 3 bytes, want 5: 04 02 c4 00"),
+        ("silent", errors.BusTimeout, "no reply in 31"),
+        ("gateway_path", errors.DeviceAbsent, "exception 10, gateway path unavailable"),
         ("busy", errors.DeviceBusy, "exception 6, busy"),
         ("gateway", errors.DeviceAbsent, "exception 11, gateway target silent"),
         ("device_failure", errors.DeviceRefused, "exception 4, device failure"),
@@ -236,7 +241,7 @@ def test_an_adapter_that_echoes_is_an_option(server, meter):
 def test_a_late_reply_is_never_taken_for_the_next(bus, meter):
     """Each request asks for another quantity of the same length, so a mix-up would be silent."""
     meter.faults.switch("late", True)
-    meter.delay_s = 1.2 * LATENCY_MS / 1000
+    meter.delay_s = 1.2 * TIMEOUT_S
     with pytest.raises(errors.BusTimeout):
         bus.read_words(1, 4, 0x0046, 2)  # frequency; its reply is still on its way
     meter.faults.switch("late", False)
@@ -304,9 +309,9 @@ def test_a_port_without_permission_is_told(bus, server, monkeypatch):
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        ("01 03 04 43 66 33 34", "got function 3 with 2 values"),
-        ("01 04 02 43 66", "got function 4 with 1 values"),
-        ("01 04 08 43 66 33 34 00 00 00 00", "got function 4 with 4 values"),
+        ("01 03 04 43 66 33 34", "a reply to function 3, want one to 4"),
+        ("01 04 02 43 66", "a reply of 3 bytes, want 5: 04 02 43 66"),
+        ("01 04 08 43 66 33 34 00 00 00 00", "a reply of 9 bytes, want 5"),
     ],
     ids=["another function", "too short", "too long"],
 )
@@ -323,7 +328,7 @@ def test_a_frame_of_another_device_is_refused():
     request = framed("01 04 00 00 00 02")
     with ScriptedLine({request: framed("02 04 04 43 66 33 34")}) as line:
         bus = open_bus(line.device)
-        with pytest.raises(errors.BadChecksum, match="9 bytes but no valid reply: 02 04"):
+        with pytest.raises(errors.UnexpectedReply, match="a reply of device 2, want one of 1"):
             bus.read_words(1, 4, 0, 2)
         bus.close()
 
