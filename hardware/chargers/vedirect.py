@@ -16,13 +16,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from hardware import options
 from hardware.errors import HardwareError, StaleConversion, WrongDevice
 from hardware.ports import Battery, BytePort, Sample
 from hardware.vedirect.labels import number
-from hardware.vedirect.quantity import STATES, whole, within
+from hardware.vedirect.quantity import (
+    AMPERES,
+    ENERGY_UWH,
+    PV_VOLTS,
+    STATES,
+    VOLTS,
+    WATTS,
+    bounded,
+    whole,
+)
 from hardware.vedirect.report import STALE_S, Report
 from hardware.vedirect.stream import Block, Damage, Stream
 
@@ -81,7 +91,6 @@ class VeDirect:
         Raises:
             StaleConversion: no valid block for three seconds.
             WrongDevice: another kind of device talks, or another unit.
-            ImplausibleSample: a value that no such device can measure.
             TransientHardwareError: the port failed.
         """
         fields = self._fields()
@@ -94,11 +103,12 @@ class VeDirect:
     def battery(self) -> Battery:
         """Return the battery as the device sees it; raises as `sample` does."""
         fields = self._fields()
+        doubts: list[str] = []  # a battery has no word for them: a value is there or it is not
         return Battery(
-            voltage_mv=_milli(fields, "V", 0, 100_000),
-            current_ma=_milli(fields, "I", -1_000_000, 1_000_000),
+            voltage_mv=_milli(fields, "V", VOLTS, doubts),
+            current_ma=_milli(fields, "I", AMPERES, doubts),
             charge_percent=whole(number(fields, "SOC"), 1),
-            temperature_mc=_milli(fields, "T", -60_000, 150_000),
+            temperature_mc=_milli(fields, "T", (-60_000, 150_000), doubts),
             stage=STATES.get(whole(number(fields, "CS"), 1) or 0, "unknown"),
         )
 
@@ -169,39 +179,46 @@ class VeDirect:
 
 
 def _solar_sample(fields: Mapping[str, str]) -> Sample:
-    power_mw = _milli(fields, "PPV", 0, 100_000_000)
+    doubts: list[str] = []
+    power_mw = _milli(fields, "PPV", (0, WATTS[1]), doubts)
     return Sample(
         power_mw=None if power_mw is None else -power_mw,
         energy_import_uwh=None,
-        energy_export_uwh=_energy_uwh(fields, "H19"),
-        voltage_mv=_milli(fields, "VPV", 0, 1_000_000),
+        energy_export_uwh=_energy_uwh(fields, "H19", doubts),
+        voltage_mv=_milli(fields, "VPV", PV_VOLTS, doubts),
         current_ma=None,
         frequency_mhz=None,
+        quality=" ".join(dict.fromkeys(doubts)),
     )
 
 
 def _monitor_sample(fields: Mapping[str, str]) -> Sample:
     """Return a battery as a meter: its voltage times its current resolves more than its watts."""
-    voltage_mv = _milli(fields, "V", 0, 100_000)
-    current_ma = _milli(fields, "I", -1_000_000, 1_000_000)
-    power_mw = _milli(fields, "P", -100_000_000, 100_000_000)
+    doubts: list[str] = []
+    voltage_mv = _milli(fields, "V", VOLTS, doubts)
+    current_ma = _milli(fields, "I", AMPERES, doubts)
     if voltage_mv is not None and current_ma is not None:
-        power_mw = round(voltage_mv * current_ma / 1000)
+        power_mw: int | None = round(Fraction(voltage_mv * current_ma, 1_000))
+    else:
+        power_mw = _milli(fields, "P", WATTS, doubts)
+    counts = doubts if "H17" in fields or "H18" in fields else []  # some monitors have none
     return Sample(
         power_mw=power_mw,
-        energy_import_uwh=_energy_uwh(fields, "H18"),
-        energy_export_uwh=_energy_uwh(fields, "H17"),
+        energy_import_uwh=_energy_uwh(fields, "H18", counts),
+        energy_export_uwh=_energy_uwh(fields, "H17", counts),
         voltage_mv=voltage_mv,
         current_ma=current_ma,
         frequency_mhz=None,
+        quality=" ".join(dict.fromkeys(doubts)),
     )
 
 
-def _milli(fields: Mapping[str, str], label: str, low: int, high: int) -> int | None:
-    return within(f"vedirect label {label}", whole(number(fields, label), 1_000), low, high)
+def _milli(
+    fields: Mapping[str, str], label: str, limits: tuple[int, int], doubts: list[str]
+) -> int | None:
+    return bounded(whole(number(fields, label), 1_000), *limits, doubts)
 
 
-def _energy_uwh(fields: Mapping[str, str], label: str) -> int | None:
+def _energy_uwh(fields: Mapping[str, str], label: str, doubts: list[str]) -> int | None:
     """Return an energy in kWh as micro-watt-hours."""
-    value = whole(number(fields, label), 10**9)
-    return within(f"vedirect label {label}", value, 0, 2**32 * 10**7)
+    return bounded(whole(number(fields, label), 10**9), *ENERGY_UWH, doubts)

@@ -12,7 +12,6 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
-from hardware.errors import ImplausibleSample
 from hardware.vedirect.quantity import (
     ERRORS,
     HUNDREDTH,
@@ -122,15 +121,9 @@ def value_of(label: str, text: str) -> Value:
 
 
 def number(fields: Mapping[str, str], label: str) -> Fraction | None:
-    """Return the number under a label, in its unit; None if it is missing or unknown.
-
-    Raises:
-        ImplausibleSample: it is no number.
-    """
+    """Return the number under a label, in its unit; None if it is missing, unknown or none."""
     value = value_of(label, fields.get(label, UNKNOWN))
-    if isinstance(value, str | bool):
-        raise ImplausibleSample(f"label {label}: {fields[label]!r}, want a number")
-    return value
+    return value if isinstance(value, Fraction) else None
 
 
 def describe_block(block: Block) -> dict[str, Shown]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-
-from hardware.errors import ImplausibleSample
+from typing import Final
 
 Value = Fraction | str | bool | None
 Shown = int | float | str | bool | None
@@ -53,16 +52,30 @@ def whole(value: Fraction | None, per_unit: int) -> int | None:
     return None if value is None else round(value * per_unit)
 
 
-def within(name: str, value: int | None, low: int, high: int) -> int | None:
-    """Return the value if it can be true.
-
-    Raises:
-        ImplausibleSample: it is below or above what such a device can measure.
-    """
-    if value is not None and not low <= value <= high:
-        raise ImplausibleSample(f"{name} = {value}: want {low} to {high}")
+def bounded(value: int | None, low: int, high: int, doubts: list[str]) -> int | None:
+    """Return a value of a sample if it can be true; else None, and a word of doubt is added."""
+    if value is None:
+        doubts.append("unavailable")
+    elif not low <= value <= high:
+        doubts.append("range")
+        return None
     return value
 
+
+VOLTS: Final = (0, 100_000)
+"""What a battery's voltage can be. [mV]"""
+
+PV_VOLTS: Final = (0, 500_000)
+"""What a panel's voltage can be: the largest charger takes 450 V. [mV]"""
+
+AMPERES: Final = (-2_000_000, 2_000_000)
+"""What a battery's current can be: the largest shunt takes 2000 A. [mA]"""
+
+WATTS: Final = (-100_000_000, 100_000_000)
+"""What such a device can measure. [mW]"""
+
+ENERGY_UWH: Final = (0, 2**32 * 10**7)
+"""What an energy can be: 32 bits of 0.01 kWh. [uWh]"""
 
 STATES: Mapping[int, str] = MappingProxyType(
     {
