@@ -5,7 +5,8 @@ limit and what the model does not list are refused with exception 2; only the SD
 single register, with a word that says its type. Settings are singles too, one a write; some wait
 for the set-up mode, some for the password, and a new id is taken at the next restart.
 
-Source: Eastron SDM120-Modbus protocol V2.4; SDM630-Modbus protocol V1.7; SDM72D-M manual V1.5.
+Source: Eastron SDM120-Modbus protocol V2.4; SDM630-Modbus protocol V1.7; SDM72DM-V2
+manual V1.1.
 Known limits: the pulse outputs, and what they count, are settings without a pulse.
 """
 
@@ -246,7 +247,7 @@ class Sdm630Meter(_ThreePhaseMeter):
 
 
 class Sdm72Meter(_ThreePhaseMeter):
-    """An SDM72D-M of the first edition: it tells sums only, and nothing to long requests."""
+    """An SDM72D-M of the first edition: powers and energies, and silence to long requests."""
 
     model = SDM72
 

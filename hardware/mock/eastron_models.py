@@ -1,8 +1,8 @@
 """Which input registers and settings each simulated Eastron SDM has, as its document lists them.
 
-Source: Eastron SDM120-Modbus protocol V2.4; SDM230 manual; SDM630-Modbus protocol V1.7; SDM72D-M
-manual V1.5; SDM72D-M V2 manual. The SDM630's meter code is from field reports, the SDM230 has none
-in its document.
+Source: Eastron SDM120-Modbus protocol V2.4; SDM230 manual; SDM630-Modbus protocol V1.7; SDM72D-M-1
+manual V1.4; SDM72DM-V2 manual V1.1. The SDM630's meter code is from field reports; the document of
+the SDM230 names none.
 """
 
 from __future__ import annotations
@@ -121,16 +121,7 @@ SDM630 = SdmModel(
     | _evens(0x14E, 0x17C)
     | _RESETTABLE
     | _BY_DIRECTION,
-    ranges=(
-        (0x00, 0x6C),
-        (0xC8, 0xD0),
-        (0xE0, 0xE2),
-        (0xEA, 0xFC),
-        (0x102, 0x10E),
-        (0x14E, 0x17E),
-        (0x180, 0x188),
-        (0x500, 0x504),
-    ),
+    ranges=((0x00, 0x6C), (0xC8, 0x10E), (0x14E, 0x17E), (0x180, 0x188), (0x500, 0x504)),
     settings={
         0x00: _DEMAND_TIME,
         0x02: Setting(60.0, (0.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0)),
@@ -154,8 +145,15 @@ _SDM72_SETTINGS = {
 SDM72 = SdmModel(
     meter_code=0x0084,
     software=0x0104,
-    quantities=frozenset((0x34, 0x48, 0x4A, 0x156)) | _RESETTABLE | _BY_DIRECTION,
-    ranges=((0x00, 0x4C), (0x156, 0x158), (0x180, 0x188), (0x500, 0x504)),
+    quantities=frozenset((0x0C, 0x0E, 0x10, 0x34, 0x48, 0x4A, 0x156)) | _RESETTABLE | _BY_DIRECTION,
+    ranges=(
+        (0x0C, 0x12),
+        (0x34, 0x36),
+        (0x48, 0x4C),
+        (0x156, 0x158),
+        (0x180, 0x188),
+        (0x500, 0x504),
+    ),
     settings=_SDM72_SETTINGS,
     words_max=60,
     is_mute_above=True,
@@ -164,20 +162,13 @@ SDM72 = SdmModel(
 SDM72_V2 = SdmModel(
     meter_code=0x0089,
     software=0x0101,
-    quantities=frozenset((0x2A, 0x2E, 0x30, 0x34, 0x38, 0x3C, 0x3E, 0xE0, 0x156, 0x158))
+    quantities=frozenset((0x2A, 0x2E, 0x30, 0x34, 0x38, 0x3C, 0x3E, 0xE0, 0x156, 0x158, 0x18C))
     | _evens(0x00, 0x22)
     | _evens(0x46, 0x4A)
     | _evens(0xC8, 0xCE)
     | _RESETTABLE
     | _BY_DIRECTION,
-    ranges=(
-        (0x00, 0x4C),
-        (0xC8, 0xD0),
-        (0xE0, 0xE2),
-        (0x156, 0x15A),
-        (0x180, 0x188),
-        (0x500, 0x504),
-    ),
+    ranges=((0x00, 0x4C), (0xC8, 0xE2), (0x156, 0x15A), (0x180, 0x18E), (0x500, 0x504)),
     settings=_SDM72_SETTINGS,
     words_max=60,
     is_mute_above=True,

@@ -4,7 +4,8 @@ Every model takes its values from one list; which of them it has is the model's 
 follow the momentary value, as with a demand period of 0. Currents and powers have no reactive
 part and no harmonics, since the points have none.
 
-Source: Eastron SDM120-Modbus protocol V2.4; SDM630-Modbus protocol V1.7; SDM72D-M manual V1.5.
+Source: Eastron SDM120-Modbus protocol V2.4; SDM630-Modbus protocol V1.7;
+SDM72DM-V2 manual V1.1.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ def _of_system(mains: SeenMains) -> dict[int, float]:
         0x180: total,
         0x184: imported,
         0x186: exported,
+        0x18C: imported - exported,
         0x500: max(watts, 0.0),
         0x502: max(-watts, 0.0),
     }
