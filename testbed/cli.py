@@ -5,11 +5,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from testbed.errors import (
+    BadDevice,
     BadHomesFile,
     BadScenario,
     BrokerRefused,
@@ -22,6 +23,9 @@ from testbed.errors import (
 )
 from testbed.layout import HOMES_AN_EDGE
 
+if TYPE_CHECKING:
+    from testbed.simulate import Wanted
+
 app = typer.Typer(
     name="gridtally-testbed",
     no_args_is_help=True,
@@ -32,13 +36,15 @@ app = typer.Typer(
     "page, guards and edges as processes, simulated wires behind the real drivers.\n\n"
     "  gridtally-testbed demo                             three prosumers, one day in a minute\n\n"
     "  gridtally-testbed demo --scenario homes --homes homes.csv.gz\n\n"
-    "  gridtally-testbed scenarios                        what else can be played",
+    "  gridtally-testbed scenarios                        what else can be played\n\n"
+    "  gridtally-testbed simulate sdm120 --load-w 500     one device alone, for your own software",
 )
 
 EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
     (BadScenario, os.EX_CONFIG),
     (BrokerRefused, os.EX_CONFIG),
     (BadHomesFile, os.EX_DATAERR),
+    (BadDevice, os.EX_USAGE),
     (PortTaken, os.EX_UNAVAILABLE),
     (ChildDied, os.EX_SOFTWARE),
     (NotReady, os.EX_SOFTWARE),
@@ -138,6 +144,86 @@ def scenarios(
             return
         for each in shipped():
             print(f"{each:<12} {load_scenario(each).title}")
+
+
+@app.command(short_help="Serve one simulated device alone, for your own software.")
+def simulate(
+    model: Annotated[
+        str | None, typer.Argument(help="A device; without one, list them all.", metavar="MODEL")
+    ] = None,
+    *,
+    tcp: Annotated[str, typer.Option(help="Serve Modbus TCP here.", metavar="HOST:PORT")] = "",
+    rtu_tcp: Annotated[
+        str, typer.Option(help="Serve RTU frames over TCP, as gateways do.", metavar="HOST:PORT")
+    ] = "",
+    pty: Annotated[
+        str, typer.Option(help="Serve a serial line; this path becomes a link.", metavar="LINK")
+    ] = "",
+    baud: Annotated[
+        int, typer.Option(help="Let a serial line take its time; 0: none.", min=0, max=1_000_000)
+    ] = 0,
+    address: Annotated[
+        int, typer.Option(help="Modbus id; default: the device's own.", min=0, max=247)
+    ] = 0,
+    load_w: Annotated[int, typer.Option(help="What the load takes. [W]", metavar="W")] = 0,
+    pv_w: Annotated[int, typer.Option(help="What the panels make. [W]", min=0, metavar="W")] = 0,
+    energy_wh: Annotated[
+        int, typer.Option(help="What its counter has at the start. [Wh]", min=0, metavar="WH")
+    ] = 0,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Begin with this fault; may be repeated.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print where it is as one line of JSON.")
+    ] = False,
+) -> None:
+    """Serve one simulated device, register by register as the real one has them, until Ctrl-C.
+
+    Any program for that device works against it. Faults can be switched, and what it measures
+    changed, by lines typed while it runs: load 800, pv 300, fault silent on, faults.
+
+      gridtally-testbed simulate
+
+      gridtally-testbed simulate sdm120 --tcp 127.0.0.1:5020 --load-w 500 --pv-w 200
+
+      gridtally-testbed simulate epever_tracer --pty /tmp/epever --pv-w 120 --fault night_silence
+    """
+    with _told():
+        if model is None:
+            _list_devices()
+            return
+        from testbed.simulate import Wanted, find, i2c_lines, wire_for
+
+        if "i2c" in find(model).wires:
+            print(i2c_lines(model))
+            raise typer.Exit(os.EX_USAGE)
+        wire = wire_for(tcp, rtu_tcp, pty, baud)
+        amounts = {"load_w": load_w, "pv_w": pv_w, "energy_wh": energy_wh}
+        _simulate(Wanted(model, wire, address, faults=tuple(fault or ()), **amounts), as_json)
+
+
+def _list_devices() -> None:
+    from hardware.mock.catalog import SIMULATORS
+
+    for name, entry in SIMULATORS.items():
+        wires = ", ".join(entry.wires)
+        print(f"{name:<16}{entry.title:<32}{wires:<12}{entry.baud} {entry.serial_form}")
+    print("i2c: not servable over TCP; `gridtally-testbed simulate ina219` shows how to reach it")
+
+
+def _simulate(wanted: "Wanted", as_json: bool) -> None:
+    import json
+
+    from testbed.simulate import Running, obey_lines
+
+    running = Running(wanted)
+    try:
+        facts = {"model": wanted.model, "at": running.where, "address": running.address}
+        text = f"{running.entry.title} with id {running.address} at {running.where}"
+        print(json.dumps(facts) if as_json else f"{text}; Ctrl-C ends it", flush=True)
+        obey_lines(running, sys.stdin)
+    finally:
+        running.close()
 
 
 def _demo(options: object, *, leave: bool, as_json: bool) -> None:

@@ -29,6 +29,10 @@ class LedgerDisagrees(TestbedError):
     """The ledger and what the edges wrote down do not say the same."""
 
 
+class BadDevice(TestbedError):
+    """No such simulated device, wire or fault; the text says what there is."""
+
+
 class BadScenario(TestbedError):
     """A scenario file is wrong; the text holds every finding with file and line (exit code 78)."""
 

@@ -165,7 +165,8 @@ journal = "{installation.journal(node.node).name}"
 
 
 def _bus(name: str, kind: str, port: int) -> str:
-    where = 'device = "simulated"' if kind == "i2c" else f'host = "127.0.0.1"\nport = {port}'
+    gateway = f'host = "127.0.0.1"\nport = {port}\npause_ms = 0'  # simulated meters need no rest
+    where = 'device = "simulated"' if kind == "i2c" else gateway
     return f'[[bus]]\nname = "{name}"\nkind = "{kind}"\n{where}\n'
 
 

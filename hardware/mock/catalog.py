@@ -1,0 +1,77 @@
+"""Every simulated device by the catalog name of the model that it is a twin of: plain tables.
+
+A new simulator is one file and one line here. What it measures is one of `hardware.mock.points`;
+`point` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from hardware.mock.abb_meter import AbbB21, AbbB23
+from hardware.mock.eastron_meter import Sdm72Meter, Sdm120Meter, Sdm230Meter, Sdm630Meter
+from hardware.mock.epever_controller import EpeverController
+from hardware.mock.ina219_chip import Ina219Chip
+from hardware.mock.ina226_chip import Ina226Chip
+from hardware.mock.ina3221_chip import Ina3221Chip
+from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
+from hardware.mock.renogy_controller import RenogyController
+from hardware.mock.sunspec_device import SunSpecInverter, SunSpecMeter
+from hardware.mock.tristar_controller import TristarController
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """One line of the table.
+
+    Attributes:
+        title: what it is, for a list.
+        build: makes the device on its point.
+        point: what it measures: "feeder", "three_phase", "direct", "plant", "line", "lines", or
+            "relays" for what switches and measures nothing.
+        wires: "tcp" and "rtu" (Modbus), "vedirect", or "i2c", which is no server.
+        address: its Modbus id or I2C address from the factory.
+        baud: line speed from the factory.
+        serial_form: parity and stop bits from the factory.
+    """
+
+    title: str
+    build: Callable[[Any], Any]
+    point: str
+    wires: tuple[str, ...]
+    address: int = 1
+    baud: int = 9_600
+    serial_form: str = "8N1"
+
+
+MODBUS: Final = ("tcp", "rtu")
+SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
+    {
+        "ina219": Simulator("TI INA219", Ina219Chip, "line", ("i2c",), 0x40),
+        "ina226": Simulator("TI INA226", Ina226Chip, "line", ("i2c",), 0x40),
+        "ina3221": Simulator("TI INA3221", Ina3221Chip, "lines", ("i2c",), 0x40),
+        "sdm120": Simulator("Eastron SDM120", Sdm120Meter, "feeder", MODBUS, baud=2_400),
+        "sdm230": Simulator("Eastron SDM230", Sdm230Meter, "feeder", MODBUS),
+        "sdm630": Simulator("Eastron SDM630", Sdm630Meter, "three_phase", MODBUS),
+        "sdm72": Simulator("Eastron SDM72", Sdm72Meter, "three_phase", MODBUS),
+        "pzem016": Simulator("Peacefair PZEM-004T v3, -016", Pzem016Meter, "feeder", MODBUS),
+        "pzem017": Simulator(
+            "Peacefair PZEM-003, -017", Pzem017Meter, "direct", MODBUS, serial_form="8N2"
+        ),
+        "abb_b21": Simulator("ABB B21", AbbB21, "feeder", MODBUS),
+        "abb_b23": Simulator("ABB B23", AbbB23, "three_phase", MODBUS),
+        "sunspec": Simulator("SunSpec inverter", SunSpecInverter, "plant", MODBUS),
+        "sunspec_meter": Simulator("SunSpec meter", SunSpecMeter, "three_phase", MODBUS),
+        "epever_tracer": Simulator(
+            "EPEver Tracer", EpeverController, "plant", MODBUS, baud=115_200
+        ),
+        "tristar_mppt": Simulator(
+            "Morningstar TriStar MPPT", TristarController, "plant", MODBUS, serial_form="8N2"
+        ),
+        "renogy_rover": Simulator("Renogy Rover", RenogyController, "plant", MODBUS),
+    }
+)
+"""Catalog name -> its twin."""
