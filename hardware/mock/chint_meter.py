@@ -231,7 +231,7 @@ class Dtsu666H(RefusingDevice):
             raise Refusal(ILLEGAL_FUNCTION)
         words = _words_of_h(see_three(self.feeder, self._distortion))
         if "wrong_model" in self.faults:
-            del words[_H_PROBE_AT]
+            words[_H_PROBE_AT] = 0
         return part(words, address, count)
 
 

@@ -8,21 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
 from hardware.errors import BusTimeout, DeviceRefused
+from hardware.mock.abb_meter import AbbB21, AbbB23
+from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
 from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.faults import FaultSwitches
+from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
+from hardware.mock.gavazzi_meter import Em111, Em112
 from hardware.mock.i2c_bus import I2cChip, SimulatedI2cBus
 from hardware.mock.ina219_chip import Ina219Chip
 from hardware.mock.ina226_chip import Ina226Chip
 from hardware.mock.ina3221_chip import Ina3221Chip
 from hardware.mock.modbus_pdu import ModbusDevice, answer
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
-from hardware.mock.points import Feeder, Line, Plant
+from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
+from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
+from hardware.mock.points import Feeder, Line, Plant, split
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
-from hardware.ports import EnergyMeter, Manners
+from hardware.ports import EnergyMeter, Manners, Sample
+
+MODBUS = ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp")
+"""Every wire that a Modbus device with a serial side may have."""
 
 
 class ModbusDirect:
@@ -90,21 +100,74 @@ class ModbusDirect:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One meter on one simulated device, and the hand that moves what it measures."""
+    """One meter on one simulated device, and the hand that moves what it measures.
+
+    Attributes:
+        gone: the fault that makes it silent.
+        wrong: the fault that makes it another model; empty if nothing tells it from others.
+        step_mw: how far the power it shows may be from the truth. [mW]
+        step_uwh: how far a counter may. [uWh]
+        has_direction: whether it tells export from import.
+    """
 
     meter: EnergyMeter
     measure: Callable[..., None]
     faults: FaultSwitches
     gone: str
     wrong: str
+    step_mw: int = 15
+    step_uwh: int = 10**7
+    has_direction: bool = True
 
+    def near(self, power_mw: int) -> Any:
+        """Return what the power shown must be close to when this is the true one."""
+        shown = power_mw if self.has_direction else abs(power_mw)
+        return pytest.approx(shown, abs=self.step_mw)
+
+    def counted(self, sample: Sample) -> int | None:
+        """Return the counter that counts exported energy."""
+        return sample.energy_export_uwh if self.has_direction else sample.energy_import_uwh
+
+
+@dataclass(frozen=True, slots=True)
+class Mains:
+    """A mains meter with a model file: how to simulate it, and how finely it shows what it sees."""
+
+    build: Callable[[Feeder], ModbusDevice]
+    wires: tuple[str, ...] = MODBUS
+    wrong: str = "wrong_model"
+    step_mw: int = 15
+    step_uwh: int = 10**7
+    has_direction: bool = True
+
+
+MAINS: Mapping[str, Mains] = {
+    "sdm120": Mains(Sdm120Meter),
+    "abb_b21": Mains(AbbB21),
+    "abb_b23": Mains(lambda feeder: AbbB23(split(feeder)), step_mw=40),
+    "em24": Mains(lambda feeder: Em24Rs485(split(feeder)), step_mw=100, step_uwh=10**8),
+    "em24_e1": Mains(
+        lambda feeder: Em24E1(split(feeder)),
+        wires=("direct", "modbus_tcp"),
+        step_mw=100,
+        step_uwh=10**8,
+    ),
+    "em111": Mains(Em111, step_mw=100, step_uwh=10**8),
+    "em112": Mains(Em112, step_mw=100, step_uwh=10**8),
+    "dtsu666": Mains(lambda feeder: Dtsu666(split(feeder)), wrong=""),
+    "dtsu666_h": Mains(lambda feeder: Dtsu666H(split(feeder))),
+    "ddsu666": Mains(Ddsu666, wrong=""),
+    "orno_we504": Mains(OrnoWe504, wrong="", step_mw=1_000, has_direction=False),
+    "orno_we514": Mains(OrnoWe514, wrong="", step_mw=1_000, has_direction=False),
+}
+"""Mains meters with a model file; a new one is one line here."""
 
 WIRES: Mapping[str, tuple[str, ...]] = {
     "ina219": ("direct", "i2c"),
     "ina226": ("direct", "i2c"),
     "ina3221": ("direct", "i2c"),
-    "sdm120": ("direct", "modbus_tcp", "modbus_rtu"),
-    "epever_tracer": ("direct", "modbus_tcp", "modbus_rtu"),
+    "epever_tracer": MODBUS,
+    **{model: row.wires for model, row in MAINS.items()},
 }
 """Model -> wires; `direct` has no wire, the others are the catalog's bus kinds."""
 
@@ -117,10 +180,12 @@ def open_bench(model: str, wire: str, folder: Path) -> Iterator[Bench]:
             "ina219": _ina219,
             "ina226": _ina226,
             "ina3221": _ina3221,
-            "sdm120": _sdm120,
             "epever_tracer": _epever,
-        }[model]
-        yield make(wire, folder, stack)
+        }
+        if model in MAINS:
+            yield _mains(model, wire, folder, stack)
+        else:
+            yield make[model](wire, folder, stack)
 
 
 def _ina219(wire: str, folder: Path, stack: ExitStack) -> Bench:
@@ -172,16 +237,25 @@ def _i2c(wire: str, chip: I2cChip, folder: Path, stack: ExitStack) -> I2cBus:
     return I2cBus(lambda: wires, "i2c1")
 
 
-def _sdm120(wire: str, folder: Path, stack: ExitStack) -> Bench:
-    feeder = Feeder()
-    device = Sdm120Meter(feeder)
+def _mains(model: str, wire: str, folder: Path, stack: ExitStack) -> Bench:
+    row, feeder = MAINS[model], Feeder()
+    device = row.build(feeder)
 
     def measure(power_mw: int = 0, import_uwh: int = 0, export_uwh: int = 0) -> None:
         feeder.power_mw = power_mw
         feeder.energy_import_uwh, feeder.energy_export_uwh = import_uwh, export_uwh
 
-    meter = catalog.make_meter("sdm120", modbus(wire, device, folder, stack), {"address": 1})
-    return Bench(meter, measure, device.faults, "silent", "wrong_model")
+    meter = catalog.make_meter(model, modbus(wire, device, folder, stack), {"address": 1})
+    return Bench(
+        meter,
+        measure,
+        device.faults,
+        "silent",
+        row.wrong,
+        step_mw=row.step_mw,
+        step_uwh=row.step_uwh,
+        has_direction=row.has_direction,
+    )
 
 
 def _epever(wire: str, folder: Path, stack: ExitStack) -> Bench:
@@ -201,7 +275,12 @@ def modbus(wire: str, device: ModbusDevice, folder: Path, stack: ExitStack) -> A
         return ModbusDirect(device)
     if wire == "modbus_tcp":
         server = stack.enter_context(ModbusTcpServer({1: device}))
-        bus = catalog.open_bus(wire, {"host": "127.0.0.1", "port": server.port, "timeout_ms": 300})
+        given = {"host": "127.0.0.1", "port": server.port, "timeout_ms": 300, "pause_ms": 0}
+        bus = catalog.open_bus(wire, given)
+    elif wire == "modbus_rtu_tcp":
+        tunnel = stack.enter_context(ModbusRtuTcpServer({1: device}))
+        given = {"host": "127.0.0.1", "port": tunnel.port, "baud": 115_200, "latency_ms": 60}
+        bus = catalog.open_bus(wire, {**given, "pause_ms": 0})
     else:
         port = stack.enter_context(ModbusRtuServer({1: device}, link=folder / "ttyBENCH"))
         bus = catalog.open_bus(
