@@ -17,7 +17,7 @@ from hardware.mock.modbus_pdu import ModbusDevice, answer
 _REBOOT_S = 2.0
 _SPLIT_S = (0.02, 0.05)
 _BROADCAST = 0
-_READS = (3, 4)
+_READS, _READ_WORDS = (3, 4), b"\x03"
 _OTHER_FUNCTION: Mapping[int, int] = {1: 2, 2: 1, 3: 4, 4: 3, 5: 6, 6: 5, 15: 16, 16: 15}
 
 Frame = Callable[[int, bytes], bytes]
@@ -71,16 +71,19 @@ class Line:
     def ask(self, asked_id: int, request: bytes, frame: Frame) -> Reply | None:
         """Return what comes of a request, which begins with its function code; None: silence.
 
-        Nobody answers a broadcast, and where two answer at once nobody is understood.
+        Nobody answers a broadcast but who tells its id so, and where two answer at once nobody is
+        understood.
         """
         hearing = [device for device in self._devices if device.hears(asked_id)]
         said = [(device, self._answer(device, request)) for device in hearing if request]
+        if asked_id == _BROADCAST:
+            said = [each for each in said if each[0].tells_its_id and each[1][:1] == _READ_WORDS]
         replies = [
-            (device, self._on_wire(device, asked_id, reply, frame))
+            (device, self._on_wire(device, asked_id or device.device_id, reply, frame))
             for device, reply in said
             if reply
         ]
-        if asked_id == _BROADCAST or not replies:
+        if not replies:
             return None
         if len(replies) > 1:
             collided = _collided([content for _device, content in replies])

@@ -63,12 +63,14 @@ class ModbusDevice(Protocol):
         delay_s: how late the fault "late" makes a reply. [s]
         haste_s: the pause it asks for after its reply; "hurried" and "reboots" go by it. [s]
         device_id: its id on the line; the server it is put behind sets it, its settings may too.
+        tells_its_id: whether it answers a broadcast read, for who has forgotten its id.
     """
 
     faults: FaultSwitches
     delay_s: float
     haste_s: float
     device_id: int
+    tells_its_id: bool
 
     @property
     def is_silent(self) -> bool:
@@ -89,8 +91,8 @@ class ModbusDevice(Protocol):
     def write_words(self, address: int, words: Sequence[int]) -> None:
         """Take consecutive holding registers (16)."""
 
-    def write_bit(self, address: int, on: bool) -> None:
-        """Take one coil (5)."""
+    def write_coil(self, address: int, value: int) -> None:
+        """Take one coil with the value as it was sent (5); FF00 is on, 0000 off."""
 
     def write_bits(self, address: int, bits: Sequence[bool]) -> None:
         """Take consecutive coils (15)."""
@@ -111,6 +113,7 @@ class RefusingDevice:
         self.delay_s = 1.2
         self.haste_s = 0.06
         self.device_id = 1
+        self.tells_its_id = False
 
     @property
     def is_silent(self) -> bool:
@@ -136,6 +139,12 @@ class RefusingDevice:
     def write_words(self, address: int, words: Sequence[int]) -> None:
         """Refuse."""
         raise Refusal(ILLEGAL_FUNCTION)
+
+    def write_coil(self, address: int, value: int) -> None:
+        """Take a value of the standard, which has two."""
+        if value not in (0xFF00, 0x0000):
+            raise Refusal(ILLEGAL_VALUE)
+        self.write_bit(address, value == 0xFF00)
 
     def write_bit(self, address: int, on: bool) -> None:
         """Refuse."""
@@ -208,9 +217,7 @@ def _read_words(device: ModbusDevice, function: int, body: bytes) -> bytes:
 
 def _write_bit(device: ModbusDevice, function: int, body: bytes) -> bytes:
     address, value = _pair(body)
-    if value not in (0xFF00, 0x0000):
-        raise Refusal(ILLEGAL_VALUE)
-    device.write_bit(address, value == 0xFF00)
+    device.write_coil(address, value)
     return body[:4]
 
 
