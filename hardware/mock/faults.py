@@ -62,6 +62,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "welded": "the contact stays where it is, whatever the coil does",
         "coil_dead": "the contact stays at rest, whatever the coil is told",
         "pin_stuck": "the pin reads back its earlier level",
+        "disobedient": "the board acknowledges commands and does not follow them",
     }
 )
 """Fault name -> what a person sees."""
