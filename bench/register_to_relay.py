@@ -193,7 +193,10 @@ def tables(name: str, port: int) -> str:
     """Return a node's buses, meters and relays."""
     meters = [("pv", "generation", ""), ("load", "consumption", "")]
     meters += [(f"load{n}", "appliance", f"{name}-load") for n in range(LOADS)]
-    parts = [f'[[bus]]\nname = "gateway"\nkind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {port}\n']
+    parts = [
+        f'[[bus]]\nname = "gateway"\nkind = "modbus_tcp"\nhost = "127.0.0.1"\nport = {port}\n'
+        "pause_ms = 0\n"
+    ]
     for unit, (short, purpose, parent) in enumerate(meters, 1):
         rated_w = LOAD_MW // 1000 * (1 if parent else LOADS)
         parts.append(

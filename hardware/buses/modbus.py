@@ -62,9 +62,9 @@ _QUIET_S = 0.06
 _BASIC, _IDENTIFICATION_PARTS_MAX = 1, 16
 _BITS, _SILENT_CHARACTERS = 11, 3.5
 _FAST_BAUD, _FAST_SILENCE_S = 19_200, 0.001_75
-_LATENCY_S, _TCP_LATENCY_S, _PAUSE_S = 0.5, 1.0, 0.1
+_LATENCY_S, _PAUSE_S = 0.5, 0.1
 _CONNECT_S = 3.0
-_ADAPTER_MARGIN_S, _NETWORK_MARGIN_S = 0.06, 0.25
+_ADAPTER_MARGIN_S, _NETWORK_MARGIN_S, _GATEWAY_MARGIN_S = 0.06, 0.25, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +328,8 @@ def open_tcp(given: ModbusTcpOptions) -> ModbusBus:
     """Return the bus behind a Modbus TCP server or gateway; nothing is connected yet."""
     timeout_s = _seconds(given.timeout_ms)
     timing = Timing(
-        latency_s=_TCP_LATENCY_S,
-        margin_s=0.0,
+        latency_s=_LATENCY_S,
+        margin_s=_GATEWAY_MARGIN_S if timeout_s is None else 0.0,
         byte_s=0.0,
         silence_s=0.0,
         pause_s=0.0,
@@ -337,7 +337,7 @@ def open_tcp(given: ModbusTcpOptions) -> ModbusBus:
         given_latency_s=timeout_s,
         given_pause_s=_seconds(given.pause_ms),
     )
-    connect_s = _TCP_LATENCY_S if timeout_s is None else timeout_s
+    connect_s = _CONNECT_S if timeout_s is None else timeout_s
     line = SocketLine("modbus_tcp", given.host, given.port, connect_s)
     return ModbusBus(line, TcpFraming(), timing)
 

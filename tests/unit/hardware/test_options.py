@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ def test_all_findings_are_raised_together():
         ("modbus_tcp", {"host": "10.0.0.7"}, []),
         ("modbus_tcp", {"host": "10.0.0.7", "port": 70_000}, ["port"]),
         ("modbus_rtu", {"device": "/dev/ttyUSB0", "baud": 9_600}, []),
+        ("modbus_rtu", {"device": "/dev/ttyUSB0", "baud": 9_600, "pause_ms": 5_001}, ["pause_ms"]),
+        ("modbus_rtu_tcp", {"host": "10.0.0.7", "port": 8_899, "baud": 2_400}, []),
+        ("modbus_rtu_tcp", {"host": "10.0.0.7"}, ["port"]),
         (
             "modbus_rtu",
             {"device": "/dev/ttyUSB0", "baud": 9_601, "parity": "X"},
@@ -72,14 +76,14 @@ def test_bus_options(kind, given, keys):
 
 
 def test_what_is_not_in_the_catalog_is_refused_with_what_is():
-    wanted = "want one of ina219, sdm120, epever_tracer"
+    wanted = r"want one of .*\bina219\b"
     with pytest.raises(UnknownModel, match=wanted):
-        catalog.make_meter("sdm630", None, {})
+        catalog.make_meter("sdm999", None, {})
     with pytest.raises(UnknownModel, match="unknown bus kind, want one of i2c"):
         catalog.open_bus("pigeon", {})
-    (finding,) = catalog.check_meter("sdm630", "modbus_tcp", {})
-    assert (finding.key, finding.value) == ("model", "sdm630")
-    assert wanted in finding.rule
+    (finding,) = catalog.check_meter("sdm999", "modbus_tcp", {})
+    assert (finding.key, finding.value) == ("model", "sdm999")
+    assert re.search(wanted, finding.rule)
 
 
 def test_a_shunt_that_cannot_carry_the_current_is_a_finding():
@@ -98,10 +102,10 @@ def test_a_range_too_small_for_the_calibration_register_is_a_finding():
 
 
 def test_naming_models_loads_no_library_of_a_bus():
-    """A Pi Zero without a Modbus bus must not pay for pymodbus."""
+    """A Pi Zero without a Modbus bus must not pay for pyserial."""
     ask = (
         "import sys, hardware.catalog; "
-        "print(sorted({'pymodbus', 'gpiozero', 'smbus2', 'serial'} & set(sys.modules)))"
+        "print(sorted({'gpiozero', 'smbus2', 'serial'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
