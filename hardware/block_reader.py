@@ -27,8 +27,8 @@ class BlockReader:
         self._answered: set[Span] = set()
         self._too_long: set[Span] = set()
 
-    def read(self, block: Block) -> list[Row]:
-        """Return the words of each register.
+    def read(self, block: Block, *, may_lack: bool = False) -> list[Row]:
+        """Return the words of each register; without those it refuses, if it `may_lack` some.
 
         Raises:
             DeviceRefused: it refuses a single register.
@@ -41,15 +41,17 @@ class BlockReader:
             try:
                 words = self._ask(block)
             except DeviceRefused as refusal:
-                if is_single or refusal.code not in _TOO_LONG_CODES:
+                if refusal.code not in _TOO_LONG_CODES or (is_single and not may_lack):
                     raise
+                if is_single:
+                    return []
             except BusTimeout:
                 if is_single or span in self._answered or not self._answers_less(block):
                     raise
             else:
                 self._answered.add(span)
                 return [(row, _words_of(row, block, words)) for row in block.registers]
-        rows = [row for half in _halves(block) for row in self.read(half)]
+        rows = [row for half in _halves(block) for row in self.read(half, may_lack=may_lack)]
         self._too_long.add(span)
         return rows
 

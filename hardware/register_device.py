@@ -102,14 +102,18 @@ class RegisterDevice:
         )
 
     def values(self, names: Iterable[str] | None = None) -> dict[str, Value]:
-        """Return registers by name, all of the map or these; None is not available or impossible.
+        """Return registers by name; None is not available or impossible.
+
+        Without names it is the whole map, in which None may also be a register that this unit
+        lacks: maps are of the newest firmware.
 
         Raises:
             HardwareError: as `sample`.
         """
         wanted = [each.name for each in self.model.registers] if names is None else list(names)
-        values, _ = self._read(self.model.plan(wanted, self._words_max))
-        return {name: values[name] for name in wanted}
+        plan = self.model.plan(wanted, self._words_max)
+        values, _ = self._read(plan, may_lack=names is None)
+        return {name: values.get(name) for name in wanted}
 
     def close(self) -> None:
         """Nothing to let go of: the bus is shared."""
@@ -134,7 +138,9 @@ class RegisterDevice:
             total += -part if source.startswith("-") else part
         return round(total * _PER_UNIT[name.rpartition("_")[2]])
 
-    def _read(self, blocks: Iterable[Block]) -> tuple[dict[str, Value], list[str]]:
+    def _read(
+        self, blocks: Iterable[Block], *, may_lack: bool = False
+    ) -> tuple[dict[str, Value], list[str]]:
         """Return every register of some blocks, and words for those that say nothing possible."""
         values: dict[str, Value] = {}
         doubts: list[str] = []
@@ -142,7 +148,7 @@ class RegisterDevice:
             if not self._is_identified:
                 self._identify()
             for block in blocks:
-                for register, words in self._reader.read(block):
+                for register, words in self._reader.read(block, may_lack=may_lack):
                     values[register.name] = self._decoded(register, words, doubts)
         except TransientHardwareError:
             self._is_identified = False
