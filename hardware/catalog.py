@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from hardware import modelfile, options
 from hardware.buses.i2c import I2cOptions, open_i2c
 from hardware.buses.modbus_options import ModbusRtuOptions, ModbusRtuTcpOptions, ModbusTcpOptions
+from hardware.chargers import epever_tracer
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
 from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
 from hardware.meters import ina219, ina226, ina3221
@@ -97,6 +98,7 @@ METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
             MODBUS,
             has_counters=True,
             is_silent_at_night=True,
+            verify=epever_tracer.verify,
         ),
     }
 )

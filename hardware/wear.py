@@ -79,33 +79,47 @@ class WriteBudget:
 class WornMemory:
     """The settings of one Modbus device, behind its budget."""
 
-    def __init__(self, bus: ModbusPort, device: int, budget: WriteBudget) -> None:
-        """Guard this device's holding registers; nothing is read yet."""
+    def __init__(
+        self, bus: ModbusPort, device: int, budget: WriteBudget, *, one_by_one: bool = False
+    ) -> None:
+        """Guard this device's holding registers; nothing is read yet.
+
+        Args:
+            bus: the bus it sits on.
+            device: its id.
+            budget: how often it may be written.
+            one_by_one: whether it knows function 6 only; else function 16 is used.
+        """
         self._bus = bus
         self._device = device
         self._budget = budget
+        self._one_by_one = one_by_one
 
     def keep(self, address: int, words: tuple[int, ...], now_ms: int, *, reserve: int = 0) -> bool:
         """Let these words stand at consecutive addresses; return whether they had to be written.
 
-        One word is written with function 6, more with function 16, and all are read back.
+        What was written is read back.
 
         Raises:
             LimitRefused: the budget is spent, or the device did not keep what was written.
             HardwareError: as the bus does.
         """
-        if self._standing(address, len(words)) == words:
+        standing = self._standing(address, len(words))
+        if standing == words:
             return False
-        self._budget.spend(now_ms, reserve=reserve)
-        if len(words) == 1:
-            self._bus.write_word(self._device, address, words[0])
+        if self._one_by_one:
+            for place, word in enumerate(words):
+                if standing[place] != word:
+                    self._budget.spend(now_ms, reserve=reserve)
+                    self._bus.write_word(self._device, address + place, word)
         else:
+            self._budget.spend(now_ms, reserve=reserve)
             self._bus.write_words(self._device, address, words)
-        stands = self._standing(address, len(words))
-        if stands != words:
+        standing = self._standing(address, len(words))
+        if standing != words:
             raise LimitRefused(
                 f"device {self._device}, setting 0x{address:04X}: wrote {_shown(words)}, "
-                f"but {_shown(stands)} stands there"
+                f"but {_shown(standing)} stands there"
             )
         return True
 

@@ -111,6 +111,15 @@ def test_what_stands_there_is_not_written_again():
     assert memory.words == {5: 1, 6: 4}
 
 
+def test_a_device_without_function_16_takes_only_the_words_that_differ():
+    memory = Memory({5: 1, 6: 2, 7: 3})
+    worn = WornMemory(memory, 7, WriteBudget(24, at_once_max=2), one_by_one=True)
+    assert worn.keep(5, (9, 2, 8), 0)
+    assert memory.written == [(5, (9,)), (7, (8,))]
+    with pytest.raises(LimitRefused, match="24 writes"):
+        worn.keep(5, (1, 2, 3), 0)
+
+
 def test_a_spent_budget_leaves_the_memory_alone():
     memory = Memory({5: 1})
     worn = WornMemory(memory, 7, WriteBudget(24, at_once_max=1))
