@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import field, make_dataclass
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from hardware import options
@@ -156,15 +157,12 @@ class RegisterDevice:
         return values, doubts
 
     def _decoded(self, register: Register, words: tuple[int, ...], doubts: list[str]) -> Value:
+        factor = prod((self._factors[name] for name in register.times), start=Fraction(1))
         try:
-            value = decode(register, words)
+            return decode(register, words, factor)
         except OutOfRange:
             doubts.append("range")
             return None
-        for factor in register.times:
-            if isinstance(value, Fraction):
-                value *= self._factors[factor]
-        return value
 
     def _identify(self) -> None:
         """Compare model and serial number, and read what scales the rest.

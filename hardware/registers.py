@@ -152,10 +152,13 @@ def block_of(group: Sequence[Register]) -> Block:
     return Block(first.function, first.address, end - first.address, tuple(group))
 
 
-def decode(register: Register, words: Sequence[int]) -> Value:
+def decode(register: Register, words: Sequence[int], factor: Fraction = Fraction(1)) -> Value:
     """Return what the words of one register say, in its unit; None is not available.
 
-    Factors of `times` are not applied: they stand in other registers.
+    Args:
+        register: what they are.
+        words: its words, in the order of the wire.
+        factor: the product of the registers that `times` names; limits hold for what it yields.
 
     Raises:
         OutOfRange: the value is outside the register's limits, or an infinite float.
@@ -171,7 +174,7 @@ def decode(register: Register, words: Sequence[int]) -> Value:
     number = _number(register, unsigned)
     if number is None:
         return None
-    return _checked(register, number * register.scale * register.sign, words)
+    return _checked(register, number * register.scale * register.sign * factor, words)
 
 
 def _unsigned(kind: str, words: Sequence[int]) -> int:

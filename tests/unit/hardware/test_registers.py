@@ -116,6 +116,13 @@ def test_a_value_outside_its_limits_is_shown_with_words_and_limits():
         decode(row, (6_000,))
 
 
+def test_limits_hold_for_the_value_that_factors_yield():
+    row = register(7, unit="V", low=0, high=100, scale=Fraction(1, 32_768), times=("full_scale",))
+    assert decode(row, (16_384,), Fraction(180)) == 90
+    with pytest.raises(OutOfRange, match="q7_v = 135, want 0 to 100"):
+        decode(row, (24_576,), Fraction(180))
+
+
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_single_is_exact(value):
     bits = struct.unpack(">I", struct.pack(">f", value))[0]
