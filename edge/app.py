@@ -33,6 +33,8 @@ from edge.register import Meter, Reset
 from edge.relaying import NodeKey, Relaying
 from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device
 from edge.sweep import Devices
+from edge.trace import SOCKET as TRACE_SOCKET
+from edge.trace import TraceDoor
 from edge.uplink import BACKOFF_MAX_S as UPLINK_BACKOFF_MAX_S
 from edge.uplink import SIMULATED_BACKOFF_MAX_S as SIMULATED_UPLINK_BACKOFF_MAX_S
 from edge.uplink import Uplink
@@ -192,7 +194,13 @@ def _connect(
         barrier = ClockLink(Path(simulation.clock), config.node, events.put)
     guard = GuardLink(Path(config.guard.socket), events.put)
     boot_id = clock.boot_id()
-    devices = _devices(config, events, Bench(config))
+    bench = Bench(config)
+    devices = _devices(config, events, bench)
+    traces = TraceDoor(
+        Path(config.state) / TRACE_SOCKET,
+        bench.buses,
+        {each.name: each.kind for each in config.bus},
+    )
     parts = Parts(
         sampling=config.sampling,
         trust=trust,
@@ -207,7 +215,7 @@ def _connect(
         uplink=uplink,
         barrier=barrier,
     )
-    threads: list[Running] = [devices, uplink]
+    threads: list[Running] = [devices, uplink, traces]
     threads += [guard] if config.relay else []
     threads += [barrier] if barrier is not None else []
     for thread in threads:

@@ -5,9 +5,9 @@
     2026-11-21T08:15:00.123456Z > 01 04 00 00 00 02 71 CB
     2026-11-21T08:15:00.181022Z < 01 04 04 43 66 33 34 1B 38
 
-Time is UTC, to the microsecond. `>` was sent, `<` came in, `!` was not acknowledged. Bytes are
-those of the wire; on I2C the first is the address, without its direction bit. What begins with
-`#` is for people, but for the line that names the bus and its kind.
+Time is UTC, to the microsecond. `>` was sent, `<` came in. Bytes are those of the wire; on I2C the
+first is the address, without its direction bit, and an address alone did not acknowledge. What
+begins with `#` is for people, but for the line that names the bus and its kind.
 
 A running agent offers this on a socket in its state folder: who connects and names a bus gets its
 lines until hanging up. Whoever reads too slowly loses frames, and is told how many.
@@ -22,31 +22,32 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from edge.door import listening
 from edge.errors import Unavailable
 
-SENT, RECEIVED, REFUSED = ">", "<", "!"
+SENT: Final = ">"
+RECEIVED: Final = "<"
 SOCKET: Final = "trace.sock"
 FRAMES_MAX: Final = 1_000
 """Frames that wait for a slow reader; more are lost, and counted."""
 
 _HEAD: Final = "# gridtally trace 1"
-_LINE: Final = re.compile(r"(\S+) ([><!])((?: [0-9A-F]{2})*)")
+_LINE: Final = re.compile(r"(\S+) ([><])((?: [0-9A-F]{2})*)")
 _BUS: Final = re.compile(r"# bus (\S+) (\S+)")
 _TURN_S: Final = 0.25
+_SILENCE_NS: Final = 50_000_000
+"""What comes in pieces, and no longer apart, is one frame."""
+
 _ASK_BYTES: Final = 256
 
 log = logging.getLogger("edge.trace")
-
-Ear = Callable[[str, bytes], None]
-"""Gets the direction and the bytes of every frame of a bus, in the thread that uses the bus."""
 
 
 class BadTrace(Unavailable):
@@ -95,7 +96,7 @@ def parse_frame(line: str) -> Frame:
     """
     match = _LINE.fullmatch(line)
     if match is None:
-        raise ValueError("want TIME > or < or !, and bytes in hex")
+        raise ValueError("want TIME, > or <, and bytes in hex")
     at = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
     at_us = int(at.replace(microsecond=0).timestamp()) * 1_000_000 + at.microsecond
     return Frame(at_us, match[2], bytes.fromhex(match[3]))
@@ -125,19 +126,33 @@ class Tap:
     def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
         self._waiting: queue.Queue[Frame] = queue.Queue(FRAMES_MAX)
+        self._coming: Frame | None = None
+        self._newest_ns = 0
         self._lost = 0
+        self._lock = threading.Lock()
 
-    def __call__(self, direction: str, raw: bytes) -> None:
-        """Take a frame; in the thread that uses the bus."""
-        try:
-            self._waiting.put_nowait(Frame(self._clock_ns() // 1000, direction, bytes(raw)))
-        except queue.Full:
-            self._lost += 1
+    def __call__(self, direction: Literal["sent", "heard"], raw: bytes, at_s: float) -> None:
+        """Take bytes; in the thread that uses the bus."""
+        now_ns = self._clock_ns()
+        with self._lock:
+            if direction == "sent":
+                self._finish()
+                self._put(Frame(now_ns // 1000, SENT, bytes(raw)))
+                return
+            if now_ns - self._newest_ns > _SILENCE_NS:
+                self._finish()
+            begun_us = self._coming.at_us if self._coming else now_ns // 1000
+            before = self._coming.raw if self._coming else b""
+            self._coming = Frame(begun_us, RECEIVED, before + bytes(raw))
+            self._newest_ns = now_ns
 
     def lines(self, wait_s: float) -> Iterator[str]:
-        """Yield the lines that are there; wait for the first."""
-        if self._lost:
+        """Yield the lines that are whole; wait for the first."""
+        with self._lock:
+            if self._clock_ns() - self._newest_ns > _SILENCE_NS:
+                self._finish()
             lost, self._lost = self._lost, 0
+        if lost:
             yield f"# {lost} frames lost: they are not read fast enough"
         try:
             yield format_frame(self._waiting.get(timeout=wait_s))
@@ -145,6 +160,23 @@ class Tap:
                 yield format_frame(self._waiting.get_nowait())
         except queue.Empty:
             return
+
+    def end(self) -> Iterator[str]:
+        """Yield what is left, whole or not."""
+        with self._lock:
+            self._finish()
+        yield from self.lines(0)
+
+    def _finish(self) -> None:
+        if self._coming is not None:
+            self._put(self._coming)
+            self._coming = None
+
+    def _put(self, frame: Frame) -> None:
+        try:
+            self._waiting.put_nowait(frame)
+        except queue.Full:
+            self._lost += 1
 
 
 class TraceDoor:
@@ -197,13 +229,13 @@ class TraceDoor:
     def _stream(self, link: socket.socket, name: str) -> None:
         tap = Tap()
         bus = self._buses[name]
-        bus.listen(tap)
+        bus.trace = tap
         try:
             while not self._stopping.is_set() and not _hung_up(link):
                 for line in tap.lines(_TURN_S):
                     link.sendall(f"{line}\n".encode())
         finally:
-            bus.listen(None)
+            bus.trace = None
 
 
 def _hung_up(link: socket.socket) -> bool:
@@ -245,13 +277,14 @@ def _received(link: socket.socket, seconds: float) -> Iterator[str]:
         yield from (line.decode() for line in whole)
 
 
-def lines_while(bus: Any, read: Callable[[], object], ends: Callable[[], bool]) -> Iterable[str]:
+def lines_while(bus: Any, read: Callable[[], object], ends: Callable[[], bool]) -> Iterator[str]:
     """Yield what goes over a bus of our own while `read` uses it again and again."""
     tap = Tap()
-    bus.listen(tap)
+    bus.trace = tap
     try:
         while not ends():
             read()
-            yield from tap.lines(0.01)
+            yield from tap.lines(0)
+        yield from tap.end()
     finally:
-        bus.listen(None)
+        bus.trace = None

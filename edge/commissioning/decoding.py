@@ -14,6 +14,7 @@ from edge.commissioning.errors import BadFrame, BadUsage
 from edge.commissioning.exchanges import Said, Shown, read_exchanges
 from edge.commissioning.frames import Message
 from edge.commissioning.maps import find_map
+from edge.commissioning.sunspec import read_sunspec
 from hardware.errors import BadChecksum
 from hardware.vedirect import frames as vedirect_frames
 from hardware.vedirect import labels, registers
@@ -26,7 +27,7 @@ from hardware.vedirect.stream import Block, Damage, Stream
 UNKNOWN_REQUEST = "-"
 
 
-VEDIRECT, VEDIRECT_HEX = "vedirect", "vedirect_hex"
+SUNSPEC, VEDIRECT, VEDIRECT_HEX = "sunspec", "vedirect", "vedirect_hex"
 
 
 def read_given(model: str, given: Sequence[str], file: Path | None = None) -> Said:
@@ -44,13 +45,14 @@ def read_given(model: str, given: Sequence[str], file: Path | None = None) -> Sa
         return _read_vedirect_hex(given)
     if file is not None:
         raise BadUsage(f"--file: only {VEDIRECT} is read from a file")
-    known = find_map(model)
+    known = None if model == SUNSPEC else find_map(model)
     if not given or len(given) % 2:
         raise BadUsage(
             f"{model}: want REQUEST_HEX REPLY_HEX, each in quotes if it has blanks; "
             f"{UNKNOWN_REQUEST} for a request that is not known"
         )
-    return read_exchanges(known, list(_messages(given)))
+    exchanges = list(_messages(given))
+    return read_sunspec(exchanges) if known is None else read_exchanges(known, exchanges)
 
 
 def _messages(given: Sequence[str]) -> Iterator[tuple[Message | None, Message]]:

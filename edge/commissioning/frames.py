@@ -104,7 +104,7 @@ def parse_reply(raw: bytes, request: Message | None = None) -> Message:
     """
     if request is None:
         return _parse(raw, "reply", _reply_bytes)
-    reply = _parse(raw, "reply", _reply_bytes, request.framing)
+    reply = _parse(raw, "reply", _reply_bytes, request)
     if reply.unit != request.unit:
         raise BadFrame(f"reply: is from id {reply.unit}, want {request.unit} as in the request")
     if reply.transaction != request.transaction:
@@ -125,13 +125,12 @@ def parse_reply(raw: bytes, request: Message | None = None) -> Message:
 def _check_content(request: Message, reply: Message) -> None:
     """Compare what a reply must repeat of its request, or how much it must hold."""
     if request.function in _READS:
-        count = request.pair[1]
-        want = 2 * count if request.function in READ_WORDS else (count + 7) // 8
+        want = _held_bytes(request)
         unit = "registers" if request.function in READ_WORDS else "bits"
         if reply.body[0] != want:
             raise BadFrame(
-                f"reply: length: holds {reply.body[0]} bytes, want {want} for the {count} {unit} "
-                "of the request"
+                f"reply: length: holds {reply.body[0]} bytes, want {want} for the "
+                f"{request.pair[1]} {unit} of the request"
             )
     elif request.function in _WRITES and reply.body != request.body[:4]:
         raise BadFrame(
@@ -140,22 +139,38 @@ def _check_content(request: Message, reply: Message) -> None:
         )
 
 
+def _held_bytes(request: Message) -> int:
+    """Return how many bytes the answer to a read holds."""
+    count = request.pair[1]
+    return 2 * count if request.function in READ_WORDS else (count + 7) // 8
+
+
 # --- framing -------------------------------------------------------------------------------------
 
 
 def _parse(
-    raw: bytes, what: str, size: Callable[[bytes], int | None], want: str | None = None
+    raw: bytes, what: str, size: Callable[[bytes], int | None], request: Message | None = None
 ) -> Message:
     """Return the message in a frame; `size` gives the bytes that a PDU must have."""
-    found = [message for message in _framings(raw, size) if want is None or message.framing == want]
+    found = list(_framings(raw, size))
+    want = request.framing if request else None
+    for message in found:
+        if want in (None, message.framing):
+            _check_size(message, what, size)
+            return message
     if found:
-        message = found[0]
-        _check_size(message, what, size)
-        return message
-    other = next(_framings(raw, size), None)
-    if other is not None:
-        raise BadFrame(f"{what}: is framed as {other.framing}, want {want} as in the request")
+        framing = found[0].framing
+        raise BadFrame(f"{what}: is framed as {framing}, want {want} as in the request")
+    if request is not None and request.function in _READS and not _is_exception(raw, want):
+        asked = 2 + _held_bytes(request)
+        raise BadFrame(f"{what}: {_complaint(raw, lambda _pdu: asked, want)}")
     raise BadFrame(f"{what}: {_complaint(raw, size, want)}")
+
+
+def _is_exception(raw: bytes, framing: str | None) -> bool:
+    at = {RTU: 1, TCP: _MBAP_BYTES, PDU: 0}[framing or RTU]
+    raw = raw.lstrip(b"\0") if framing == RTU else raw
+    return len(raw) > at and bool(raw[at] & EXCEPTION_BIT)
 
 
 def _framings(raw: bytes, size: Callable[[bytes], int | None]) -> Iterator[Message]:

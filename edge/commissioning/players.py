@@ -13,7 +13,7 @@ from edge.commissioning import frames
 from edge.commissioning.errors import BadFrame
 from edge.commissioning.exchanges import EXCEPTIONS, identification, unpack_bits, unpack_words
 from edge.commissioning.frames import Message
-from edge.trace import RECEIVED, REFUSED, SENT, Frame, Trace
+from edge.trace import RECEIVED, SENT, Frame, Trace
 from hardware.errors import (
     BadChecksum,
     BusTimeout,
@@ -114,6 +114,9 @@ class ModbusPlayer:
     def position(self) -> int:
         """How far it has played."""
         return self._next
+
+    def turn(self) -> None:
+        """Nothing comes by itself."""
 
     def heed(self, device: int, manners: Manners) -> None:
         """Nothing waits here."""
@@ -221,6 +224,9 @@ class I2cPlayer:
         """How far it has played."""
         return self._next
 
+    def turn(self) -> None:
+        """Nothing comes by itself."""
+
     @property
     def addresses(self) -> tuple[int, ...]:
         """The addresses that were used, in order."""
@@ -236,7 +242,7 @@ class I2cPlayer:
             if reply is None or reply.direction == SENT:
                 continue
             self._next, self.at_us = place + 2, reply.at_us
-            if reply.direction == REFUSED or len(reply.raw) < 3:
+            if len(reply.raw) < 3:
                 raise DeviceAbsent(f"address 0x{address:02X}: no acknowledge")
             return int.from_bytes(reply.raw[1:3], "big")
         raise TraceEnded(f"address 0x{address:02X}: no more read of register 0x{register:02X}")
@@ -249,11 +255,12 @@ class I2cPlayer:
 
 
 class BytePlayer:
-    """A `BytePort` that gives out what came in, piece by piece."""
+    """A `BytePort` that gives out what came in, piece by piece: one for each `turn`."""
 
     def __init__(self, trace: Trace) -> None:
         """Take what came in."""
         self._pieces = [each for each in trace.frames if each.direction == RECEIVED]
+        self._given = 0
         self._next = 0
         self.at_us = 0
 
@@ -262,18 +269,21 @@ class BytePlayer:
         """How far it has played."""
         return self._next
 
-    def read(self) -> bytes:
-        """Return the next piece.
+    def turn(self) -> None:
+        """Let the next piece come.
 
         Raises:
             TraceEnded: there is none.
         """
         if self._next >= len(self._pieces):
             raise TraceEnded("the trace has no more bytes")
-        piece = self._pieces[self._next]
+        self.at_us = self._pieces[self._next].at_us
         self._next += 1
-        self.at_us = piece.at_us
-        return piece.raw
+
+    def read(self) -> bytes:
+        """Return what came since the last call."""
+        pieces, self._given = self._pieces[self._given : self._next], self._next
+        return b"".join(each.raw for each in pieces)
 
     def write(self, sent: bytes) -> None:
         """Take it: a replay writes nowhere."""
