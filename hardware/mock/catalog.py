@@ -12,11 +12,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from hardware.mock.abb_meter import AbbB21, AbbB23
+from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
 from hardware.mock.eastron_meter import Sdm72Meter, Sdm120Meter, Sdm230Meter, Sdm630Meter
 from hardware.mock.epever_controller import EpeverController
+from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
+from hardware.mock.gavazzi_meter import Em111, Em112
 from hardware.mock.ina219_chip import Ina219Chip
 from hardware.mock.ina226_chip import Ina226Chip
 from hardware.mock.ina3221_chip import Ina3221Chip
+from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
 from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from hardware.mock.renogy_controller import RenogyController
 from hardware.mock.sunspec_device import SunSpecInverter, SunSpecMeter
@@ -61,8 +65,19 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
         "pzem017": Simulator(
             "Peacefair PZEM-003, -017", Pzem017Meter, "direct", MODBUS, serial_form="8N2"
         ),
-        "abb_b21": Simulator("ABB B21", AbbB21, "feeder", MODBUS),
-        "abb_b23": Simulator("ABB B23", AbbB23, "three_phase", MODBUS),
+        "abb_b21": Simulator("ABB B21", AbbB21, "feeder", MODBUS, serial_form="8E1"),
+        "abb_b23": Simulator("ABB B23", AbbB23, "three_phase", MODBUS, serial_form="8E1"),
+        "em24": Simulator("Carlo Gavazzi EM24, RS-485", Em24Rs485, "three_phase", MODBUS),
+        "em24_e1": Simulator("Carlo Gavazzi EM24 E1, Ethernet", Em24E1, "three_phase", ("tcp",)),
+        "em111": Simulator("Carlo Gavazzi EM111", Em111, "feeder", MODBUS),
+        "em112": Simulator("Carlo Gavazzi EM112, ET112", Em112, "feeder", MODBUS),
+        "dtsu666": Simulator("Chint DTSU666", Dtsu666, "three_phase", MODBUS),
+        "dtsu666_h": Simulator("Huawei DTSU666-H", Dtsu666H, "three_phase", MODBUS, 11),
+        "ddsu666": Simulator("Chint DDSU666", Ddsu666, "feeder", MODBUS),
+        "orno_we504": Simulator("Orno OR-WE-504", OrnoWe504, "feeder", MODBUS, serial_form="8E1"),
+        "orno_we514": Simulator(
+            "Orno OR-WE-514, -515", OrnoWe514, "feeder", MODBUS, serial_form="8E1"
+        ),
         "sunspec": Simulator("SunSpec inverter", SunSpecInverter, "plant", MODBUS),
         "sunspec_meter": Simulator("SunSpec meter", SunSpecMeter, "three_phase", MODBUS),
         "epever_tracer": Simulator(
