@@ -226,6 +226,8 @@ def _connect(
 
 def _devices(config: EdgeConfig, events: queue.Queue[Event], bench: Bench) -> Devices:
     backoff_max_s = SIMULATED_BACKOFF_MAX_S if config.simulation else BACKOFF_MAX_S
+    is_paced = config.simulation is None or config.simulation.clock is None
+    period_s = config.sampling.sample_ms / 1000 if is_paced else None
     buses = [
         BusThread(
             bus.name,
@@ -236,6 +238,7 @@ def _devices(config: EdgeConfig, events: queue.Queue[Event], bench: Bench) -> De
                 if each.bus == bus.name
             ],
             events.put,
+            period_s=period_s,
             backoff_max_s=backoff_max_s,
         )
         for bus in config.bus

@@ -59,6 +59,7 @@ _EXCEPTIONS: Final[Mapping[int, str]] = {
 _BUSY, _SILENT = (5, 6), (10, 11)
 _FRAME_OVERHEAD = 4
 _QUIET_S = 0.06
+_HANDS = 4
 _BASIC, _IDENTIFICATION_PARTS_MAX = 1, 16
 _BITS, _SILENT_CHARACTERS = 11, 3.5
 _FAST_BAUD, _FAST_SILENCE_S = 19_200, 0.001_75
@@ -123,6 +124,13 @@ class _Station:
         self.unexpected += isinstance(error, UnexpectedReply)
 
     @property
+    @property
+    def hands(self) -> int:
+        """How many threads have use for this bus at once: several where devices rest."""
+        stations = tuple(self._stations.values())
+        rests = any(self._timing.rest_s(station.manners) for station in stations)
+        return _HANDS if rests else 1
+
     def health(self) -> DeviceHealth:
         """The counters as they are now."""
         return DeviceHealth(

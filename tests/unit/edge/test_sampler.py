@@ -1,9 +1,12 @@
+import threading
+
 import pytest
 
 from edge.inbound import Sampled, ThreadEnded
 from edge.sampler import BusThread, Device
 from edge.sweep import Devices
 from hardware.errors import BadChecksum, BusTimeout, DeviceAbsent, WrongDevice
+from hardware.health import DeviceHealth
 from hardware.ports import Sample
 
 SAMPLE = Sample(1, None, None, None, None, None)
@@ -29,21 +32,28 @@ class Meter:
 
 
 class Bus:
+    hands = 1
+
     def __init__(self):
         self.is_closed = False
+        self.devices = {}
+
+    def health(self):
+        return self.devices
 
     def close(self):
         self.is_closed = True
 
 
 class Bench:
-    def __init__(self, **meters):
+    def __init__(self, period_s=None, **meters):
         self.meters, self.bus, self.heard, self.now_s = meters, Bus(), [], 0.0
         self.thread = BusThread(
             "i2c1",
             self.bus,
             [Device(name, meter) for name, meter in meters.items()],
             self.heard.append,
+            period_s=period_s,
             clock_s=lambda: self.now_s,
         )
 
@@ -67,6 +77,27 @@ def test_what_fails_quickly_is_tried_twice_more():
     assert bench.meters["a"].reads == 3
 
 
+class Slow(Meter):
+    """Takes its time, on the bench's clock."""
+
+    def __init__(self, bench, takes_s, *answers):
+        super().__init__(*answers)
+        self.bench, self.takes_s = bench, takes_s
+
+    def sample(self):
+        self.bench.now_s += self.takes_s
+        return super().sample()
+
+
+def test_what_fails_after_a_long_time_is_not_tried_again():
+    """Half a reply is waited for as long as a whole one: three times would cost the others."""
+    bench = Bench(a=Meter(SAMPLE))
+    half = BadChecksum("half a frame")
+    bench.thread._devices[0].meter = slow = Slow(bench, 0.6, half)
+    assert bench.sweep() == {"a": half}
+    assert slow.reads == 1
+
+
 @pytest.mark.parametrize("error", [BusTimeout("late"), DeviceAbsent("gone"), WrongDevice("odd")])
 def test_what_fails_slowly_or_for_good_is_tried_once(error):
     bench = Bench(a=Meter(error, SAMPLE))
@@ -88,6 +119,49 @@ def test_one_that_failed_comes_last_and_is_left_alone_ever_longer():
     assert moments[:6] == [1, 2, 3, 5, 9, 17]
     assert moments[6:] == [33, 63]
     assert bench.heard[-1] == Sampled(7, "a", None, None), "left alone is no failure"
+
+
+@pytest.mark.parametrize(("takes_s", "reads"), [(0.6, 9), (0.8, 3)])
+def test_a_silent_one_is_asked_only_if_its_timeout_fits_before_the_next_instant(takes_s, reads):
+    """0.8 s never fit behind 0.3 s of others: then it costs an instant in thirty seconds."""
+    bench = Bench(period_s=1.0, a=Meter(SAMPLE), b=Meter(SAMPLE))
+    silent = Slow(bench, takes_s, BusTimeout("late"))
+    busy = Slow(bench, 0.3, SAMPLE)
+    bench.thread._devices[0].meter, bench.thread._devices[1].meter = silent, busy
+    missed = 0
+    for instant in range(90):
+        if bench.now_s > instant:
+            missed += 1
+            continue
+        bench.now_s = float(instant)
+        bench.sweep()
+    assert silent.reads == reads
+    assert (missed, busy.reads) == ((0, 90) if takes_s == 0.6 else (reads, 90 - reads))
+
+
+def test_several_are_asked_at_once_where_the_bus_has_use_for_it():
+    """Each of three answers only while the other two are being asked too."""
+    together = threading.Barrier(3, timeout=5)
+
+    class Resting(Meter):
+        def sample(self):
+            together.wait()
+            return super().sample()
+
+    bench = Bench(a=Resting(SAMPLE), b=Resting(SAMPLE), c=Resting(SAMPLE))
+    bench.bus.hands = 3
+    assert bench.sweep() == {"a": SAMPLE, "b": SAMPLE, "c": SAMPLE}
+    assert [each.meter_id for each in bench.heard] == ["a", "b", "c"]
+
+
+def test_a_line_that_damages_replies_is_told_once(caplog):
+    bench = Bench(a=Meter(SAMPLE))
+    bench.bus.devices = {7: DeviceHealth(200, 197, 0, 3, 0), 8: DeviceHealth(300, 297, 0, 3, 0)}
+    bench.sweep()
+    bench.sweep()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert told[0].startswith("bus i2c1, device 7: 3 of 200 replies were damaged: check wiring")
 
 
 def test_one_that_is_back_is_read_at_once_again():
