@@ -31,7 +31,7 @@ from edge.posting import Posting
 from edge.receipts import log_trust
 from edge.register import Meter, Reset
 from edge.relaying import NodeKey, Relaying
-from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device
+from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device, Rhythm
 from edge.sweep import Devices
 from edge.trace import SOCKET as TRACE_SOCKET
 from edge.trace import TraceDoor
@@ -227,7 +227,7 @@ def _connect(
 def _devices(config: EdgeConfig, events: queue.Queue[Event], bench: Bench) -> Devices:
     backoff_max_s = SIMULATED_BACKOFF_MAX_S if config.simulation else BACKOFF_MAX_S
     is_paced = config.simulation is None or config.simulation.clock is None
-    period_s = config.sampling.sample_ms / 1000 if is_paced else None
+    rhythm = Rhythm(config.sampling.sample_ms / 1000 if is_paced else None, backoff_max_s)
     buses = [
         BusThread(
             bus.name,
@@ -238,8 +238,7 @@ def _devices(config: EdgeConfig, events: queue.Queue[Event], bench: Bench) -> De
                 if each.bus == bus.name
             ],
             events.put,
-            period_s=period_s,
-            backoff_max_s=backoff_max_s,
+            rhythm=rhythm,
         )
         for bus in config.bus
     ]

@@ -80,6 +80,19 @@ class Device:
         return self.meter.sample()
 
 
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When a bus is asked.
+
+    Attributes:
+        period_s: from one instant to the next; None where time is simulated. [s]
+        backoff_max_s: the longest time a device is left alone. [s]
+    """
+
+    period_s: float | None = None
+    backoff_max_s: float = BACKOFF_MAX_S
+
+
 class BusThread:
     """Samples the devices of one bus when asked."""
 
@@ -90,8 +103,7 @@ class BusThread:
         devices: Iterable[Device],
         put: Put,
         *,
-        period_s: float | None = None,
-        backoff_max_s: float = BACKOFF_MAX_S,
+        rhythm: Rhythm = Rhythm(),
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Know the devices; no wire is touched.
@@ -101,16 +113,14 @@ class BusThread:
             bus: closed in the end. What it knows of `hands` and `health` is used.
             devices: the meters on it.
             put: takes a `Sampled` for each device and instant.
-            period_s: from one instant to the next; None where time is simulated. [s]
-            backoff_max_s: the longest time a device is left alone. [s]
+            rhythm: when it is asked, and how long a device is left alone.
             clock_s: monotonic. [s]
         """
         self.name = name
         self._bus = bus
         self._devices = list(devices)
         self._put = put
-        self._period_s = period_s
-        self._backoff_max_s = backoff_max_s
+        self._rhythm = rhythm
         self._clock_s = clock_s
         self._pool: ThreadPoolExecutor | None = None
         self._hinted: set[int] = set()
@@ -190,9 +200,9 @@ class BusThread:
         return Sampled(token, device.meter_id, sample, None)
 
     def _next_instant_s(self, asked_s: float) -> float:
-        if self._period_s is None:
+        if self._rhythm.period_s is None:
             return float("inf")
-        return asked_s + self._period_s * (1 - _LEAST_OF_PERIOD)
+        return asked_s + self._rhythm.period_s * (1 - _LEAST_OF_PERIOD)
 
     def _may_be_tried(self, device: Device, until_s: float) -> bool:
         """Whether a failing device is asked now: not soon again, and not at the others' cost.
@@ -204,15 +214,17 @@ class BusThread:
         if now_s < device.not_before_s:
             return False
         return now_s + device.cost_s <= until_s or (
-            now_s - device.tried_at_s >= self._backoff_max_s
+            now_s - device.tried_at_s >= self._rhythm.backoff_max_s
         )
 
     def _pause_s(self, device: Device, error: HardwareError) -> float:
         """Return how long to leave a device alone: not at all at first."""
         if isinstance(error, _LASTING):
-            return self._backoff_max_s
+            return self._rhythm.backoff_max_s
         times = device.failures - PATIENCE
-        return min(BACKOFF_S * 2 ** min(times, 10), self._backoff_max_s) if times > 0 else 0.0
+        return (
+            min(BACKOFF_S * 2 ** min(times, 10), self._rhythm.backoff_max_s) if times > 0 else 0.0
+        )
 
     def _hint(self) -> None:
         """Say once of each device if its line damages replies."""

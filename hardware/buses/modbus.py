@@ -124,13 +124,6 @@ class _Station:
         self.unexpected += isinstance(error, UnexpectedReply)
 
     @property
-    @property
-    def hands(self) -> int:
-        """How many threads have use for this bus at once: several where devices rest."""
-        stations = tuple(self._stations.values())
-        rests = any(self._timing.rest_s(station.manners) for station in stations)
-        return _HANDS if rests else 1
-
     def health(self) -> DeviceHealth:
         """The counters as they are now."""
         return DeviceHealth(
@@ -161,6 +154,13 @@ class ModbusBus:
     def heed(self, device: int, manners: Manners) -> None:
         """Keep to what this device asks of the line, from now on."""
         self._station(device).manners = manners
+
+    @property
+    def hands(self) -> int:
+        """How many threads have use for this bus at once: several where devices rest."""
+        stations = tuple(self._stations.values())
+        rests = any(self._timing.rest_s(station.manners) for station in stations)
+        return _HANDS if rests else 1
 
     def health(self) -> Mapping[int, DeviceHealth]:
         """Return the counters of every device that was asked."""

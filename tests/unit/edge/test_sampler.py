@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from edge.inbound import Sampled, ThreadEnded
-from edge.sampler import BusThread, Device
+from edge.sampler import BusThread, Device, Rhythm
 from edge.sweep import Devices
 from hardware.errors import BadChecksum, BusTimeout, DeviceAbsent, WrongDevice
 from hardware.health import DeviceHealth
@@ -53,7 +53,7 @@ class Bench:
             self.bus,
             [Device(name, meter) for name, meter in meters.items()],
             self.heard.append,
-            period_s=period_s,
+            rhythm=Rhythm(period_s),
             clock_s=lambda: self.now_s,
         )
 
