@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Final
 
 from hardware.meters.sunspec_chain import BASES, LENGTH_MAX
 from hardware.meters.sunspec_models import COMMON, END, LAYOUTS, MARKER
-from hardware.meters.sunspec_points import HEADER_WORDS, Layout, Point, decode
+from hardware.meters.sunspec_points import HEADER_WORDS, Layout, Point, Value, decode
 
 Said = dict[str, object]
-"""Name with unit -> a fraction, a whole number, a text, True, or None: not implemented."""
+"""Name with unit -> a number, a text or true as a person writes it; None is not implemented."""
 
 _UNSAID: Final = ("factor", "pad")
 _FIRST_LENGTHS_AT: Final = tuple(base + len(MARKER) + 1 for base in BASES)
@@ -108,10 +109,18 @@ def _points(model: int, body: tuple[int, ...]) -> Said:
             continue
         factor_at = layout.by_name[row.factor].offset if row.factor else None
         if factor_at is None or factor_at in words:
-            said[prefix + row.key] = decode(row, words, factor_at)
+            said[prefix + row.key] = _natural(row, decode(row, words, factor_at))
         else:
-            said[f"{prefix}{row.name}_unscaled"] = decode(row, words, None)
+            said[f"{prefix}{row.name}_unscaled"] = _natural(row, decode(row, words, None))
     return said
+
+
+def _natural(row: Point, found: Value) -> float | int | str | None:
+    if not isinstance(found, Fraction):
+        return found
+    if found.denominator == 1:
+        return int(found)
+    return float(f"{float(found):.7g}") if row.type == "f32" else float(found)
 
 
 def _rows(layout: Layout, end: int) -> Iterator[tuple[Point, str]]:

@@ -248,7 +248,7 @@ _TRACKERS: Final[tuple[Row, ...]] = (
     _factor("DCWH_SF"),
     ("bits32", "", "", "Evt=events"),
     ("u16", "", "", "N=trackers"),
-    ("u16", "s", "", "TmsPer=timestamp_period"),
+    ("u16", "", "", "TmsPer=timestamp_period"),
 )
 
 _TRACKER: Final[tuple[Row, ...]] = (

@@ -172,7 +172,7 @@ def requests(layout: Layout, points: Sequence[str], words_max: int) -> tuple[tup
     Args:
         layout: the model.
         points: names in SunSpec's documents.
-        words_max: the most registers in one read; `LEAST_WORDS` are enough for any model here.
+        words_max: the most registers in one read; what must stay together stays together.
     """
     reads: list[tuple[int, int]] = [(0, HEADER_WORDS)]
     for first, end in sorted(layout.spans(points)):
