@@ -58,6 +58,13 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         # a SunSpec device
         "rescaled": "every second reply comes with scale factors ten times coarser",
         "lone_end": "the end of the model list has no length register",
+        # a VE.Direct device
+        "hex_behind_checksum": "a HEX frame comes directly behind the checksum byte of each block",
+        "hex_in_block": "a HEX frame comes in the middle of each text block",
+        "block_bit_flip": "one bit of each text block is flipped, each time another one",
+        "stops_5_s": "it says nothing for 5 s, once",
+        "joined_mid_block": "the next text block lacks its beginning, once",
+        "two_blocks": "the fields of a second come in two blocks",
         # a relay
         "welded": "the contact stays where it is, whatever the coil does",
         "coil_dead": "the contact stays at rest, whatever the coil is told",
