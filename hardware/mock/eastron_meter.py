@@ -52,7 +52,6 @@ from hardware.mock.seen_mains import SeenMains, see_one, see_three
 _FREQUENCY, _TOTAL, _RESETTABLE = 0x46, 0x156, (0x180, 0x184, 0x186)
 _SERIAL, _CODE, _SOFTWARE, _MODE, _RESET = 0xFC00, 0xFC02, 0xFC03, 0xF920, 0xF010
 _IDENTITY_FROM = _RESET
-_OTHER_CODE = 0x0079
 _UNLOCKED_S = 60.0
 
 Feeder = TypeVar("Feeder")
@@ -152,8 +151,9 @@ class EastronMeter(RefusingDevice, Generic[Feeder], ABC):
 
     @property
     def _meter_code(self) -> int:
-        code = self.model.meter_code or 0
-        return _OTHER_CODE if "wrong_model" in self.faults else code
+        if "wrong_model" in self.faults:
+            return (SDM120 if self.model is SDM630 else SDM630).meter_code or 0
+        return self.model.meter_code or 0
 
     def _set(self, address: int, value: float) -> None:
         setting = self.model.settings[address]

@@ -15,7 +15,13 @@ from hardware.buses.i2c import I2cBus
 from hardware.errors import BusTimeout, DeviceRefused
 from hardware.mock.abb_meter import AbbB21, AbbB23
 from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
-from hardware.mock.eastron_meter import Sdm120Meter
+from hardware.mock.eastron_meter import (
+    Sdm72Meter,
+    Sdm72V2Meter,
+    Sdm120Meter,
+    Sdm230Meter,
+    Sdm630Meter,
+)
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.faults import FaultSwitches
 from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
@@ -28,6 +34,7 @@ from hardware.mock.modbus_pdu import ModbusDevice, answer
 from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
 from hardware.mock.points import Feeder, Line, Plant, split
+from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
 from hardware.ports import EnergyMeter, Manners, Sample
 
@@ -143,6 +150,12 @@ class Mains:
 
 MAINS: Mapping[str, Mains] = {
     "sdm120": Mains(Sdm120Meter),
+    "sdm230": Mains(Sdm230Meter, wrong=""),
+    "sdm630": Mains(lambda feeder: Sdm630Meter(split(feeder))),
+    "sdm72": Mains(lambda feeder: Sdm72Meter(split(feeder))),
+    "sdm72_v2": Mains(lambda feeder: Sdm72V2Meter(split(feeder))),
+    "pzem016": Mains(Pzem016Meter, wrong="", step_mw=100, has_direction=False),
+    "pzem017": Mains(Pzem017Meter, wrong="", step_mw=100, has_direction=False),
     "abb_b21": Mains(AbbB21),
     "abb_b23": Mains(lambda feeder: AbbB23(split(feeder)), step_mw=40),
     "em24": Mains(lambda feeder: Em24Rs485(split(feeder)), step_mw=100, step_uwh=10**8),

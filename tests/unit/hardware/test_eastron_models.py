@@ -141,7 +141,7 @@ def test_after_a_silence_it_is_asked_again():
         meter_driver.sample()
     meter.faults.switch("silent", False)
     meter.faults.switch("wrong_model", True)
-    with pytest.raises(WrongDevice, match="sdm120 at address 1: it calls itself '0x0079'"):
+    with pytest.raises(WrongDevice, match="sdm120 at address 1: it calls itself '0x0070'"):
         meter_driver.sample()
 
 
