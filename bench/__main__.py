@@ -47,6 +47,13 @@ def restart(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def rs485(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Polls of a full RS-485 bus, against what its wire allows."""
+    from bench import rs485 as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def homes(asked: argparse.Namespace) -> Iterator[Figure]:
     """A month of measured homes at full speed; needs --homes FILE."""
     from bench import homes as measured  # noqa: PLC0415
@@ -63,6 +70,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "edge_agent": edge_agent,
     "register_to_relay": register_to_relay,
     "restart": restart,
+    "rs485": rs485,
     "homes": homes,
 }
 
