@@ -11,9 +11,10 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
+from hardware.errors import ImplausibleSample
 from hardware.meters.sunspec_chain import BASES, LENGTH_MAX
 from hardware.meters.sunspec_models import COMMON, END, LAYOUTS, MARKER
-from hardware.meters.sunspec_points import HEADER_WORDS, Layout, Point, Value, decode
+from hardware.meters.sunspec_points import HEADER_WORDS, Layout, Point, decode
 
 Said = dict[str, object]
 """Name with unit -> a number, a text or true as a person writes it; None is not implemented."""
@@ -39,9 +40,6 @@ def describe(
     {'model_id': 1, 'model': 'common', 'length': 66}
     >>> describe([0xFFFF])
     {'end_of_list': True}
-
-    Raises:
-        ImplausibleSample: a scale factor outside -10 to 10.
     """
     rest, said = tuple(words), Said()
     if rest[: len(MARKER)] == MARKER:
@@ -109,13 +107,20 @@ def _points(model: int, body: tuple[int, ...]) -> Said:
             continue
         factor_at = layout.by_name[row.factor].offset if row.factor else None
         if factor_at is None or factor_at in words:
-            said[prefix + row.key] = _natural(row, decode(row, words, factor_at))
+            said[prefix + row.key] = _natural(row, words, factor_at)
         else:
-            said[f"{prefix}{row.name}_unscaled"] = _natural(row, decode(row, words, None))
+            said[f"{prefix}{row.name}_unscaled"] = _natural(row, words, None)
     return said
 
 
-def _natural(row: Point, found: Value) -> float | int | str | None:
+def _natural(
+    row: Point, words: Mapping[int, int], factor_at: int | None
+) -> float | int | str | None:
+    """Return a point as a person writes it; what it cannot mean is said in words."""
+    try:
+        found = decode(row, words, factor_at)
+    except ImplausibleSample as error:
+        return f"impossible: {error}"
     if not isinstance(found, Fraction):
         return found
     if found.denominator == 1:

@@ -134,6 +134,14 @@ def test_a_value_whose_factor_was_not_read_is_shown_as_it_stands():
     assert said["voltage_l1_v"] == 231
 
 
+def test_a_value_with_an_impossible_factor_is_said_to_be_impossible():
+    words, address = words_of(VECTORS["exchanges"][5])
+    words[15] = 0x1234
+    said = describe(words, address)
+    assert said["power_w"] == "impossible: W: W_SF is 4660, want -10 to 10"
+    assert said["frequency_hz"] == 50.01
+
+
 def test_several_models_in_one_reply_come_as_blocks():
     common = [1, 2, 0x4142, 0x4300]
     said = describe([0x5375, 0x6E53, *common, 0xFFFF, 0], 0)
