@@ -14,7 +14,8 @@ from typing import Final
 
 from edge.config_rules import (
     GUARD_SOCKET,
-    RELAY_KIND,
+    PIN_OPTIONS,
+    RELAY_MODEL,
     UNIX,
     between_tables,
     bus_options,
@@ -25,6 +26,7 @@ from edge.config_rules import (
     socket_complaint,
 )
 from edge.errors import ConfigError
+from edge.lease import Rules
 from hardware import catalog
 from messages.config import name_complaint, read, rest, setting
 
@@ -178,9 +180,11 @@ class MeterTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayTable:
-    """One relay coil on a pin of this node.
+    """One relay coil, on a pin of this node or on a bus.
 
     Attributes:
+        bus: the name of its bus; "" for a relay on pins.
+        not_failsafe: its load may stay as it is when nobody holds the relay any more.
         deenergised: what the load gets while the coil is off: "fed" (wired on NC) or "cut" (NO).
         load: the appliance meter whose power it switches, or "".
         interlock: of the relays of one group at most one is energised.
@@ -188,7 +192,9 @@ class RelayTable:
     """
 
     relay: str = setting(check=name_complaint)
-    kind: str = setting(default=RELAY_KIND, choices=tuple(catalog.RELAYS))
+    model: str = setting(default=RELAY_MODEL, choices=tuple(catalog.RELAYS))
+    bus: str = ""
+    not_failsafe: bool = False
     deenergised: str = setting(
         choices=("fed", "cut"), says='what its load gets while the coil is off, "fed" or "cut"'
     )
@@ -201,6 +207,11 @@ class RelayTable:
     interlock: str = ""
     switches_per_minute_max: int = setting(default=0, low=0, high=6_000)
     options: Mapping[str, object] = rest(relay_options)
+
+    @property
+    def rules(self) -> Rules:
+        """What protects the relay and its load."""
+        return Rules(self.min_on_ms, self.min_off_ms, self.interlock, self.switches_per_minute_max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,13 +276,25 @@ def boot_warnings(config: EdgeConfig) -> Iterator[str]:
     peripherals, table 6-31, GPIO pull defaults.
     """
     for relay in config.relay:
-        pin = relay.options.get("pin")
-        pulled_up = isinstance(pin, int) and pin <= 8
-        if pulled_up == relay.options.get("active_high"):
-            pull, cure = ("up", "down") if pulled_up else ("down", "up")
+        for key in PIN_OPTIONS:
+            pin = relay.options.get(key)
+            pulled_up = isinstance(pin, int) and pin <= 8
+            if pin is not None and pulled_up == relay.options.get("active_high"):
+                pull, cure = ("up", "down") if pulled_up else ("down", "up")
+                yield (
+                    f"relay {relay.relay}: GPIO{pin} is pulled {pull} while the Pi boots, which "
+                    f"energises the coil; pull it {cure} with 10 kOhm or take another pin"
+                )
+
+
+def safety_warnings(config: EdgeConfig) -> Iterator[str]:
+    """Yield which relays are not fail-safe: nothing releases them when nobody holds them."""
+    for relay in config.relay:
+        if relay.not_failsafe:
+            what = f"on bus {relay.bus}" if relay.bus else f"a {relay.model}"
             yield (
-                f"relay {relay.relay}: GPIO{pin} is pulled {pull} while the Pi boots, which "
-                f"energises the coil; pull it {cure} with 10 kOhm or take another pin"
+                f"relay {relay.relay} ({what}) is not fail-safe: it stays as it is when its node, "
+                "its wire or its supply fails"
             )
 
 

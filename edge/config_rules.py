@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from hardware.register_device import OPTION_NAMES
 from messages.config import Document, Finding
 
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, less its final zero
-RELAY_KIND: Final = "gpio"
+RELAY_MODEL: Final = "gpio_relay"
+PIN_OPTIONS: Final = ("pin", "set_pin", "reset_pin")
 GUARD_SOCKET: Final = "guard.sock"
 UNIX: Final = "unix:"
 MODEL_FILE: Final = ".toml"
@@ -50,8 +51,8 @@ def model_in(folder: Path, model: str) -> str:
 
 
 def relay_options(table: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options that a relay of this kind has."""
-    return _option_names(catalog.RELAYS, _word(table, "kind", RELAY_KIND))
+    """Return the options that a relay of this model has."""
+    return _option_names(catalog.RELAYS, _word(table, "model", RELAY_MODEL))
 
 
 def _option_names(entries: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -78,10 +79,11 @@ def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
     for table, key in (("bus", "name"), ("meter", "meter_id"), ("relay", "relay")):
         yield from _repeated(document, document.values(table, "*", key))
     yield from _repeated(document, document.values("meter", "*", "key"))
-    yield from _repeated(document, document.values("relay", "*", "pin"))
-    yield from _one_address_each(document)
+    yield from _one_place_each(document)
     yield from _meters(document, folder)
     yield from _relays(document)
+    yield from _one_pin_each(document)
+    yield from _interlocks(document)
     yield from _buses(document)
     yield from _grid(document)
     yield from _sockets(document, folder)
@@ -103,23 +105,78 @@ def _tables(document: Document[Any], name: str) -> Iterator[tuple[Any, dict[str,
             yield (name, place), table
 
 
-def _one_address_each(document: Document[Any]) -> Iterator[Finding]:
-    seen: dict[tuple[str, int], Any] = {}
-    for path, table in _tables(document, "meter"):
-        bus = _word(table, "bus")
-        address = table.get("address", _default_address(_word(table, "model")))
-        if not bus or not isinstance(address, int):
-            continue
-        first = seen.setdefault((bus, address), path)
-        if first is not path:
-            line = document.line((*first, "address"))
-            text = f'address {address:#04x} on bus "{bus}" is that of meter {first[1] + 1}'
-            yield document.finding((*path, "address"), f"{text}, line {line}")
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a meter or relay says that it is; `channel` is None where a device has no parts."""
+
+    path: tuple[str | int, ...]
+    table: Mapping[str, Any]
+    model: str
+    address: int
+    channel: object
+
+    @property
+    def who(self) -> str:
+        """The table as a person counts it."""
+        return f"{self.path[0]} {int(self.path[1]) + 1}"
 
 
-def _default_address(model: str) -> object:
-    options = fields(catalog.METERS[model].options) if model in catalog.METERS else ()
-    return next((each.default for each in options if each.name == "address"), None)
+def _one_place_each(document: Document[Any]) -> Iterator[Finding]:
+    """Yield devices that are where another one is; the channels of one chip or board may."""
+    seen: dict[tuple[str, int], list[_Place]] = {}
+    for bus, place in _places(document):
+        there = seen.setdefault((bus, place.address), [])
+        clash = next((each for each in there if not _are_parts_of_one(each, place)), None)
+        if clash is not None:
+            line = document.line((*clash.path, "address"))
+            part = f"channel {place.channel} of " if clash.model == place.model else ""
+            where = f'{part if place.channel else ""}address {place.address:#04x} on bus "{bus}"'
+            text = f"{where} is that of {clash.who}, line {line}"
+            yield document.finding((*place.path, "address"), text)
+        elif there:
+            yield from _shared_alike(document, there[0], place)
+        there.append(place)
+
+
+def _places(document: Document[Any]) -> Iterator[tuple[str, _Place]]:
+    for name, default, entries in (
+        ("meter", "", catalog.METERS),
+        ("relay", RELAY_MODEL, catalog.RELAYS),
+    ):
+        for path, table in _tables(document, name):
+            bus, model = _word(table, "bus"), _word(table, "model", default)
+            known = entries[model].options if model in entries else None
+            address = table.get("address", _default(known, "address"))
+            if bus and isinstance(address, int):
+                channel = table.get("channel") if _has(known, "channel") else None
+                yield bus, _Place(path, table, model, address, channel)
+
+
+def _are_parts_of_one(first: _Place, second: _Place) -> bool:
+    return first.model == second.model and first.channel != second.channel
+
+
+def _shared_alike(document: Document[Any], first: _Place, second: _Place) -> Iterator[Finding]:
+    """Yield options that one chip or board has only once, and that two tables see differently."""
+    entries: Mapping[str, Any] = catalog.METERS if first.path[0] == "meter" else catalog.RELAYS
+    entry = entries[second.model]
+    for option in entry.shared:
+        default = _default(entry.options, option)
+        theirs, ours = (each.table.get(option, default) for each in (first, second))
+        if theirs != ours:
+            text = (
+                f"{option} = {ours!r}: {first.who} is a part of the same device and has {theirs!r}"
+            )
+            yield document.finding((*second.path, option), text)
+
+
+def _has(options: Any, name: str) -> bool:
+    return options is not None and any(each.name == name for each in fields(options))
+
+
+def _default(options: Any, name: str) -> object:
+    every = fields(options) if options is not None else ()
+    return next((each.default for each in every if each.name == name), None)
 
 
 def _meters(document: Document[Any], folder: Path) -> Iterator[Finding]:
@@ -142,17 +199,72 @@ def _relays(document: Document[Any]) -> Iterator[Finding]:
     purposes = {
         _word(table, "meter_id"): _word(table, "purpose") for _, table in _tables(document, "meter")
     }
+    kinds = {_word(table, "name"): _word(table, "kind") for _, table in _tables(document, "bus")}
     for path, table in _tables(document, "relay"):
-        load, kind = _word(table, "load"), _word(table, "kind", RELAY_KIND)
+        load, model = _word(table, "load"), _word(table, "model", RELAY_MODEL)
         if load and load not in purposes:
             text = f'load: no meter is named "{load}"{_near(load, purposes)}'
             yield document.finding((*path, "load"), text)
         elif load and purposes[load] != "appliance":
             text = f'load: meter "{load}" is not of purpose "appliance"'
             yield document.finding((*path, "load"), text)
-        if kind in catalog.RELAYS:
-            found = catalog.check_relay(kind, _given(table, relay_options(table)))
-            yield from _unlike(document, path, found)
+        if model in catalog.RELAYS:
+            yield from _relay_place(document, path, table, kinds)
+            yield from _failsafe(document, path, table)
+
+
+def _relay_place(
+    document: Document[Any], path: Any, table: Mapping[str, Any], kinds: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield what is wrong with where a relay sits, and with its options."""
+    bus, model = _word(table, "bus"), _word(table, "model", RELAY_MODEL)
+    wanted = " or ".join(catalog.RELAYS[model].bus_kinds)
+    if wanted and not bus:
+        text = f'missing key "bus": a {model} sits on a bus of kind {wanted}; name it'
+        yield document.finding((*path, "bus"), text)
+    elif bus and bus not in kinds:
+        text = f'bus: no bus is named "{bus}"{_near(bus, kinds)}'
+        yield document.finding((*path, "bus"), text)
+    elif bus and kinds[bus] not in catalog.BUSES:
+        return  # that is a finding of the bus
+    found = catalog.check_relay(model, kinds.get(bus, ""), _given(table, relay_options(table)))
+    if wanted and bus not in kinds:
+        found = tuple(each for each in found if each.key != "bus")  # said above
+    yield from _unlike(document, path, found)
+
+
+def _failsafe(document: Document[Any], path: Any, table: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield a relay that does not let go by itself, where nobody said that its load bears it."""
+    model = _word(table, "model", RELAY_MODEL)
+    if not catalog.RELAYS[model].is_failsafe and table.get("not_failsafe") is not True:
+        yield document.finding(
+            (*path, "not_failsafe"),
+            f"not_failsafe: a {model} stays as it is when node, wire or supply fail; say "
+            "not_failsafe = true if its load bears that",
+        )
+
+
+def _one_pin_each(document: Document[Any]) -> Iterator[Finding]:
+    seen: dict[int, Any] = {}
+    for path, table in _tables(document, "relay"):
+        for key in PIN_OPTIONS:
+            pin = table.get(key)
+            first = seen.setdefault(pin, path) if type(pin) is int else path
+            if first is not path:
+                where = f"relay {first[1] + 1} (line {document.line(first)})"
+                text = f'{key} = "{pin}" is that of {where}'
+                yield document.finding((*path, key), text)
+
+
+def _interlocks(document: Document[Any]) -> Iterator[Finding]:
+    """Yield interlock groups that several holders would have to keep: each knows its own relays."""
+    holders: dict[str, str] = {}
+    for path, table in _tables(document, "relay"):
+        group, bus = _word(table, "interlock"), _word(table, "bus")
+        if group and holders.setdefault(group, bus) != bus:
+            there, here = (f'bus "{each}"' if each else "pins" for each in (holders[group], bus))
+            text = f'interlock: "{group}" is a group of relays on {there}; this one is on {here}'
+            yield document.finding((*path, "interlock"), text)
 
 
 def _buses(document: Document[Any]) -> Iterator[Finding]:

@@ -20,10 +20,9 @@ from typing import Any, Final
 from sdnotify import SystemdNotifier
 
 from edge.clock import boottime_ms
-from edge.config import EdgeConfig, RelayTable
+from edge.config import EdgeConfig
 from edge.door import Agent, listening
 from edge.frames import encode_frame
-from edge.lease import Rules
 from edge.relays import Relays
 from hardware.catalog import make_relay
 from hardware.ports import Relay
@@ -166,10 +165,11 @@ def run(config: EdgeConfig, trust: Trust) -> None:
         bell = closing.enter_context(_bell())
         pins = _pins(config)
         coils: dict[str, Relay] = {}
-        for each in config.relay:
-            coils[each.relay] = make_relay(each.kind, pins, each.options)
+        held = [each for each in config.relay if not each.bus]
+        for each in held:
+            coils[each.relay] = make_relay(each.model, pins, each.options)
             closing.callback(coils[each.relay].close)
-        rules = {each.relay: _rules(each) for each in config.relay}
+        rules = {each.relay: each.rules for each in held}
         door = closing.enter_context(listening(Path(config.guard.socket)))
         guard = Guard(Relays(config.node, trust, coils, rules), door, bell=bell)
         closing.callback(guard.close)
@@ -194,10 +194,6 @@ def _bell() -> Iterator[socket.socket]:
             signal.set_wakeup_fd(-1)
 
 
-def _rules(table: RelayTable) -> Rules:
-    return Rules(table.min_on_ms, table.min_off_ms, table.interlock, table.switches_per_minute_max)
-
-
 def _pins(config: EdgeConfig) -> Any:
     """Return the pins of this Pi, or those of the simulated world, loudly."""
     if config.simulation is not None and config.simulation.wire is not None:
@@ -205,7 +201,7 @@ def _pins(config: EdgeConfig) -> Any:
 
         log.warning("SIMULATION: pins are simulated at %s", config.simulation.wire)
         return remote_pins(WireLink(config.simulation.wire), config.node)
-    if not config.relay:
+    if all(each.bus for each in config.relay):
         return None
     from hardware.buses.gpio import lgpio_factory
 

@@ -23,6 +23,9 @@ from hardware.meters import ina219, ina226, ina3221
 from hardware.ports import EnergyMeter, ModbusPort, Relay
 from hardware.register_device import RegisterDevice, register_options
 from hardware.relays.gpio_relay import GpioRelay, GpioRelayOptions
+from hardware.relays.latching_relay import LatchingRelay, LatchingRelayOptions, two_pins
+from hardware.relays.lc_relay import LcRelay, LcRelayOptions
+from hardware.relays.waveshare_relay import WaveshareRelay, WaveshareRelayOptions
 
 Entry = TypeVar("Entry")
 MODBUS: Final = ("modbus_rtu", "modbus_tcp", "modbus_rtu_tcp")
@@ -39,6 +42,7 @@ class MeterModel:
         has_counters: whether the device counts energy itself; else the edge integrates.
         is_silent_at_night: whether a timeout in the dark is to be expected.
         verify: a check over several options together; raises BadOption.
+        shared: options that all meters of one chip have in common.
     """
 
     build: Callable[[Any, Any], EnergyMeter]
@@ -47,14 +51,28 @@ class MeterModel:
     has_counters: bool
     is_silent_at_night: bool = False
     verify: Callable[[Any], object] | None = None
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RelayModel:
-    """One line of the relay table: `build` takes a gpiozero pin factory and checked options."""
+    """One line of the relay table.
+
+    Attributes:
+        build: makes the relay from what it sits on and its checked options.
+        options: the dataclass of its options.
+        bus_kinds: kinds of bus it can sit on; none: on pins of the node, by a gpiozero factory.
+        is_failsafe: whether it lets go by itself when nobody holds it any more.
+        verify: a check over several options together; raises BadOption.
+        shared: options that all relays of one board have in common.
+    """
 
     build: Callable[[Any, Any], Relay]
     options: type[Any]
+    bus_kinds: tuple[str, ...] = ()
+    is_failsafe: bool = False
+    verify: Callable[[Any], object] | None = None
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,9 @@ METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
         "ina226": MeterModel(
             ina226.Ina226, ina226.Ina226Options, ("i2c",), False, verify=ina226.settings
         ),
-        "ina3221": MeterModel(ina3221.Ina3221, ina3221.Ina3221Options, ("i2c",), False),
+        "ina3221": MeterModel(
+            ina3221.Ina3221, ina3221.Ina3221Options, ("i2c",), False, shared=("samples_averaged",)
+        ),
         "epever_tracer": MeterModel(
             EpeverTracer,
             EpeverTracerOptions,
@@ -177,9 +197,14 @@ METERS: Final = Meters()
 """Meter model -> how to make one."""
 
 RELAYS: Mapping[str, RelayModel] = MappingProxyType(
-    {"gpio": RelayModel(GpioRelay, GpioRelayOptions)}
+    {
+        "gpio_relay": RelayModel(GpioRelay, GpioRelayOptions, is_failsafe=True),
+        "latching_relay": RelayModel(LatchingRelay, LatchingRelayOptions, verify=two_pins),
+        "waveshare_relay": RelayModel(WaveshareRelay, WaveshareRelayOptions, MODBUS),
+        "lc_relay": RelayModel(LcRelay, LcRelayOptions, MODBUS, shared=("dialect",)),
+    }
 )
-"""Relay kind -> how to make one."""
+"""Relay model -> how to make one."""
 
 BUSES: Mapping[str, BusKind] = MappingProxyType(
     {
@@ -210,19 +235,26 @@ def check_meter(model: str, bus_kind: str, given: Mapping[str, object]) -> tuple
     if bus_kind not in entry.bus_kinds:
         kinds = " or ".join(entry.bus_kinds)
         findings += (BadOption("bus", bus_kind, f"{model} wants a bus of kind {kinds}"),)
-    if not findings and entry.verify is not None:
-        try:
-            entry.verify(entry.options(**given))
-        except BadOption as finding:
-            findings = (finding,)
-    return findings
+    return findings or _verified(entry, given)
 
 
-def check_relay(kind: str, given: Mapping[str, object]) -> tuple[BadOption, ...]:
-    """Return every finding in a relay's kind and options."""
-    if kind not in RELAYS:
-        return (BadOption("kind", kind, _want("relay kind", RELAYS)),)
-    return options.check(RELAYS[kind].options, given)
+def check_relay(model: str, bus_kind: str, given: Mapping[str, object]) -> tuple[BadOption, ...]:
+    """Return every finding in a relay's model, bus and options; empty if it can be made.
+
+    Args:
+        model: a key of `RELAYS`.
+        bus_kind: the kind of the bus it is to sit on; "" for pins of the node.
+        given: the model's own options and nothing else.
+    """
+    if model not in RELAYS:
+        return (BadOption("model", model, _want("relay model", RELAYS)),)
+    entry = RELAYS[model]
+    findings = options.check(entry.options, given)
+    if bus_kind not in (entry.bus_kinds or ("",)):
+        kinds = " or ".join(entry.bus_kinds)
+        where = f"a bus of kind {kinds}" if kinds else "pins of this node and no bus"
+        findings += (BadOption("bus", bus_kind, f"{model} wants {where}"),)
+    return findings or _verified(entry, given)
 
 
 def check_bus(kind: str, given: Mapping[str, object]) -> tuple[BadOption, ...]:
@@ -246,16 +278,16 @@ def make_meter(model: str, bus: Any, given: Mapping[str, object]) -> EnergyMeter
         raise BadOptions((finding,)) from finding
 
 
-def make_relay(kind: str, factory: Any, given: Mapping[str, object]) -> Relay:
-    """Return a relay, de-energised; `factory` is a gpiozero pin factory.
+def make_relay(model: str, place: Any, given: Mapping[str, object]) -> Relay:
+    """Return a relay on its place: a gpiozero pin factory, or an open bus, which is not touched.
 
     Raises:
-        UnknownModel: no such kind.
+        UnknownModel: no such model.
         BadOptions: with all findings.
-        HardwareError: the pin cannot be claimed.
+        HardwareError: a pin cannot be claimed.
     """
-    entry = _entry("relay kind", RELAYS, kind)
-    return entry.build(factory, options.parse(entry.options, given))
+    entry = _entry("relay model", RELAYS, model)
+    return entry.build(place, options.parse(entry.options, given))
 
 
 def open_bus(kind: str, given: Mapping[str, object]) -> Any:
@@ -267,6 +299,16 @@ def open_bus(kind: str, given: Mapping[str, object]) -> Any:
     """
     entry = _entry("bus kind", BUSES, kind)
     return entry.open(options.parse(entry.options, given))
+
+
+def _verified(entry: MeterModel | RelayModel, given: Mapping[str, object]) -> tuple[BadOption, ...]:
+    """Return the finding over several options together, if there is one."""
+    if entry.verify is not None:
+        try:
+            entry.verify(entry.options(**given))
+        except BadOption as finding:
+            return (finding,)
+    return ()
 
 
 def _entry(what: str, table: Mapping[str, Entry], name: str) -> Entry:

@@ -118,7 +118,7 @@ def test_rubbish_hangs_up(world, rubbish):
 def test_a_relay_in_one_process_moves_what_a_meter_in_another_measures(world):
     guard, agent = WireLink(world.path), WireLink(world.path)
     meter = make_meter(agent)
-    relay = catalog.make_relay("gpio", remote_pins(guard, "dep1"), {"pin": 17, "active_high": True})
+    relay = catalog.make_relay("gpio_relay", remote_pins(guard, "dep1"), {"pin": 17, "active_high": True})
     seen = [meter.sample().power_mw]
     for energised in (True, False):
         relay.switch(energised)
@@ -133,13 +133,13 @@ def test_a_relay_in_one_process_moves_what_a_meter_in_another_measures(world):
 
 
 def test_no_contact_moves_when_a_guard_starts(world, link):
-    catalog.make_relay("gpio", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
+    catalog.make_relay("gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
     assert world.pins[:1] == [("dep1", 17, False)]
     assert world.contact.is_fed
 
 
 def test_the_far_worlds_level_is_what_reads_back(world, link):
-    relay = catalog.make_relay("gpio", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
+    relay = catalog.make_relay("gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
     world.stuck_low = True
     with pytest.raises(errors.SwitchFailed, match="GPIO17: wrote high, reads low"):
         relay.switch(True)
@@ -148,7 +148,7 @@ def test_the_far_worlds_level_is_what_reads_back(world, link):
 
 def test_a_welded_contact_shows_in_the_measurement_only(world, link):
     meter = make_meter(link)
-    relay = catalog.make_relay("gpio", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
+    relay = catalog.make_relay("gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
     world.contact.faults.switch("welded", True)
     relay.switch(True)
     assert relay.is_energised is True
@@ -203,9 +203,9 @@ def test_a_relay_says_so_while_its_world_is_gone(tmp_path):
     link = WireLink(world.path)
     pins = remote_pins(link, "dep1")
     with pytest.raises(errors.BusUnavailable, match=r"GPIO17: .*simulated wire"):
-        catalog.make_relay("gpio", pins, given)
+        catalog.make_relay("gpio_relay", pins, given)
     with world.serve():
-        relay = catalog.make_relay("gpio", pins, given)
+        relay = catalog.make_relay("gpio_relay", pins, given)
         relay.switch(True)
         assert not world.contact.is_fed
     with pytest.raises(errors.BusUnavailable, match=r"GPIO17: .*simulated wire"):
