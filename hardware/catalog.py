@@ -20,6 +20,7 @@ from hardware.chargers import epever_tracer
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
 from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
 from hardware.meters import ina219, ina226, ina3221
+from hardware.meters.sunspec import SunSpec, SunSpecOptions
 from hardware.ports import EnergyMeter, ModbusPort, Relay
 from hardware.register_device import RegisterDevice, register_options
 from hardware.relays.gpio_relay import GpioRelay, GpioRelayOptions
@@ -112,6 +113,7 @@ METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
         "ina3221": MeterModel(
             ina3221.Ina3221, ina3221.Ina3221Options, ("i2c",), False, shared=("samples_averaged",)
         ),
+        "sunspec": MeterModel(SunSpec, SunSpecOptions, MODBUS, has_counters=True),
         "epever_tracer": MeterModel(
             EpeverTracer,
             EpeverTracerOptions,

@@ -36,6 +36,7 @@ from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
 from hardware.mock.points import Feeder, Line, Plant, split
 from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
+from hardware.mock.sunspec_device import SunSpecInverter
 from hardware.ports import EnergyMeter, Manners, Sample
 
 MODBUS = ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp")
@@ -180,6 +181,7 @@ WIRES: Mapping[str, tuple[str, ...]] = {
     "ina226": ("direct", "i2c"),
     "ina3221": ("direct", "i2c"),
     "epever_tracer": MODBUS,
+    "sunspec": MODBUS,
     **{model: row.wires for model, row in MAINS.items()},
 }
 """Model -> wires; `direct` has no wire, the others are the catalog's bus kinds."""
@@ -194,6 +196,7 @@ def open_bench(model: str, wire: str, folder: Path) -> Iterator[Bench]:
             "ina226": _ina226,
             "ina3221": _ina3221,
             "epever_tracer": _epever,
+            "sunspec": _sunspec,
         }
         if model in MAINS:
             yield _mains(model, wire, folder, stack)
@@ -279,6 +282,17 @@ def _epever(wire: str, folder: Path, stack: ExitStack) -> Bench:
         plant.pv_power_mw, plant.generated_uwh = -power_mw, export_uwh
 
     meter = catalog.make_meter("epever_tracer", modbus(wire, device, folder, stack), {"address": 1})
+    return Bench(meter, measure, device.faults, "silent", "wrong_model")
+
+
+def _sunspec(wire: str, folder: Path, stack: ExitStack) -> Bench:
+    plant = Plant()
+    device = SunSpecInverter(plant)
+
+    def measure(power_mw: int = 0, import_uwh: int = 0, export_uwh: int = 0) -> None:
+        plant.pv_power_mw, plant.generated_uwh = -power_mw, export_uwh
+
+    meter = catalog.make_meter("sunspec", modbus(wire, device, folder, stack), {"address": 1})
     return Bench(meter, measure, device.faults, "silent", "wrong_model")
 
 
