@@ -16,8 +16,11 @@ from typing import Any, Final, TypeVar
 from hardware import modelfile, options
 from hardware.buses.i2c import I2cOptions, open_i2c
 from hardware.buses.modbus_options import ModbusRtuOptions, ModbusRtuTcpOptions, ModbusTcpOptions
+from hardware.buses.vedirect_options import VeDirectPortOptions
 from hardware.chargers import epever_tracer
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
+from hardware.chargers.vedirect import VeDirect, VeDirectOptions
+from hardware.chargers.vedirect_hex import VeDirectHex, VeDirectHexOptions
 from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
 from hardware.meters import ina219, ina226, ina3221
 from hardware.meters.sunspec import SunSpec, SunSpecOptions
@@ -102,6 +105,12 @@ def _open_modbus_rtu_tcp(given: ModbusRtuTcpOptions) -> Any:
     return open_rtu_tcp(given)
 
 
+def _open_vedirect(given: VeDirectPortOptions) -> Any:
+    from hardware.buses.vedirect import open_vedirect
+
+    return open_vedirect(given)
+
+
 METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
     {
         "ina219": MeterModel(
@@ -121,6 +130,10 @@ METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
             has_counters=True,
             is_silent_at_night=True,
             verify=epever_tracer.verify,
+        ),
+        "vedirect": MeterModel(VeDirect, VeDirectOptions, ("vedirect",), has_counters=True),
+        "vedirect_hex": MeterModel(
+            VeDirectHex, VeDirectHexOptions, ("vedirect",), has_counters=True
         ),
     }
 )
@@ -214,6 +227,7 @@ BUSES: Mapping[str, BusKind] = MappingProxyType(
         "modbus_tcp": BusKind(_open_modbus_tcp, ModbusTcpOptions),
         "modbus_rtu": BusKind(_open_modbus_rtu, ModbusRtuOptions),
         "modbus_rtu_tcp": BusKind(_open_modbus_rtu_tcp, ModbusRtuTcpOptions),
+        "vedirect": BusKind(_open_vedirect, VeDirectPortOptions),
     }
 )
 """Bus kind -> how to open one."""

@@ -25,6 +25,8 @@ from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from hardware.mock.renogy_controller import RenogyController
 from hardware.mock.sunspec_device import SunSpecInverter, SunSpecMeter
 from hardware.mock.tristar_controller import TristarController
+from hardware.mock.vedirect_bmv import VictronBmv
+from hardware.mock.vedirect_mppt import VictronMppt
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Simulator:
 
 
 MODBUS: Final = ("tcp", "rtu")
+VEDIRECT: Final = ("vedirect",)
 SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
     {
         "ina219": Simulator("TI INA219", Ina219Chip, "line", ("i2c",), 0x40),
@@ -86,6 +89,9 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
         "tristar_mppt": Simulator(
             "Morningstar TriStar MPPT", TristarController, "plant", MODBUS, serial_form="8N2"
         ),
+        "vedirect": Simulator("Victron MPPT, text", VictronMppt, "plant", VEDIRECT, 0, 19_200),
+        "vedirect_hex": Simulator("Victron MPPT, HEX", VictronMppt, "plant", VEDIRECT, 0, 19_200),
+        "vedirect_bmv": Simulator("Victron BMV", VictronBmv, "plant", VEDIRECT, 0, 19_200),
         "renogy_rover": Simulator("Renogy Rover", RenogyController, "plant", MODBUS),
     }
 )

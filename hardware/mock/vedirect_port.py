@@ -44,9 +44,11 @@ class _Voice:
         if self._next is not None:
             self._next.cancel()
 
-    async def emit(self) -> None:
-        """Report now."""
-        self._say(self._twin.report())
+    async def emit(self) -> bytes:
+        """Report now, and return what was said."""
+        said = self._twin.report()
+        self._say(said)
+        return said
 
     def _tick(self) -> None:
         self.begin()
@@ -77,9 +79,9 @@ class VeDirectPty(PtyLine):
         self._voice = _Voice(twin, self.send, self._thread.loop, period_s)
         self._thread.call(self._listen())
 
-    def emit(self) -> None:
-        """Let the device report now; the bytes are on the line when this returns."""
-        self._thread.call(self._voice.emit())
+    def emit(self) -> bytes:
+        """Let the device report now, and return the bytes, which are on the line by then."""
+        return self._thread.call(self._voice.emit())
 
     def take(self, data: bytes) -> None:
         """Answer HEX."""
@@ -155,9 +157,9 @@ class VeDirectTcp(LoopServer):
         self._listener = self._thread.call(self._listen(host, port))
         self.port: int = self._listener.sockets[0].getsockname()[1]
 
-    def emit(self) -> None:
-        """Let the device report now."""
-        self._thread.call(self._voice.emit())
+    def emit(self) -> bytes:
+        """Let the device report now, and return the bytes."""
+        return self._thread.call(self._voice.emit())
 
     def _say(self, content: bytes) -> None:
         for client in tuple(self._clients):

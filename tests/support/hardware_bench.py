@@ -12,6 +12,8 @@ import pytest
 
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
+from hardware.chargers.vedirect import VeDirect, VeDirectOptions
+from hardware.chargers.vedirect_hex import VeDirectHex, VeDirectHexOptions
 from hardware.errors import BusTimeout, DeviceRefused
 from hardware.mock.abb_meter import AbbB21, AbbB23
 from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
@@ -37,7 +39,10 @@ from hardware.mock.points import Feeder, Line, Plant, split
 from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
 from hardware.mock.sunspec_device import SunSpecInverter
+from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.vedirect_port import VeDirectPty
 from hardware.ports import EnergyMeter, Manners, Sample
+from tests.support.vedirect_lines import AskedLine, HandClock, TalkingLine, TalkingPort
 
 MODBUS = ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp")
 """Every wire that a Modbus device with a serial side may have."""
@@ -182,6 +187,8 @@ WIRES: Mapping[str, tuple[str, ...]] = {
     "ina3221": ("direct", "i2c"),
     "epever_tracer": MODBUS,
     "sunspec": MODBUS,
+    "vedirect": ("direct", "vedirect"),
+    "vedirect_hex": ("direct", "vedirect"),
     **{model: row.wires for model, row in MAINS.items()},
 }
 """Model -> wires; `direct` has no wire, the others are the catalog's bus kinds."""
@@ -196,6 +203,8 @@ def open_bench(model: str, wire: str, folder: Path) -> Iterator[Bench]:
             "ina226": _ina226,
             "ina3221": _ina3221,
             "epever_tracer": _epever,
+            "vedirect": _vedirect,
+            "vedirect_hex": _vedirect_hex,
             "sunspec": _sunspec,
         }
         if model in MAINS:
@@ -294,6 +303,47 @@ def _sunspec(wire: str, folder: Path, stack: ExitStack) -> Bench:
 
     meter = catalog.make_meter("sunspec", modbus(wire, device, folder, stack), {"address": 1})
     return Bench(meter, measure, device.faults, "silent", "wrong_model")
+
+
+def _vedirect(wire: str, folder: Path, stack: ExitStack) -> Bench:
+    """Return a bench on which a second passes at each sample: the device talks by itself."""
+    plant, clock = Plant(), HandClock()
+    twin = VictronMppt(plant, clock_s=clock)
+    line: Any = TalkingLine(twin, clock)
+    if wire == "vedirect":
+        bus, far_end = _vedirect_port(twin, folder, stack)
+        line = TalkingPort(bus, far_end, clock)
+    meter = VeDirect(line, VeDirectOptions(), clock_s=clock, pause=clock.pause)
+    return Bench(meter, _shining(plant), twin.faults, "silent", "wrong_model")
+
+
+def _vedirect_hex(wire: str, folder: Path, stack: ExitStack) -> Bench:
+    plant, clock = Plant(), HandClock()
+    twin = VictronMppt(plant, clock_s=clock)
+    if wire == "vedirect":
+        bus, _ = _vedirect_port(twin, folder, stack)
+        meter = catalog.make_meter("vedirect_hex", bus, {"timeout_ms": 250})
+    else:
+        line, given = AskedLine(twin), VeDirectHexOptions()
+        meter = VeDirectHex(line, given, clock_s=clock, pause=clock.pause)
+    return Bench(meter, _shining(plant), twin.faults, "silent", "wrong_model")
+
+
+def _vedirect_port(twin: VictronMppt, folder: Path, stack: ExitStack) -> tuple[Any, VeDirectPty]:
+    """Return a port, and its far end, where the device talks only when told to."""
+    far_end = stack.enter_context(VeDirectPty(twin, link=folder / "ttyBENCH", period_s=None))
+    bus = catalog.open_bus("vedirect", {"device": far_end.device})
+    stack.callback(bus.close)
+    return bus, far_end
+
+
+def _shining(plant: Plant) -> Callable[..., None]:
+    """Return the hand that lets panels give a power."""
+
+    def measure(power_mw: int = 0, import_uwh: int = 0, export_uwh: int = 0) -> None:
+        plant.pv_power_mw, plant.generated_uwh = -power_mw, export_uwh
+
+    return measure
 
 
 def modbus(wire: str, device: ModbusDevice, folder: Path, stack: ExitStack) -> Any:

@@ -41,6 +41,8 @@ REQUIRED = {
     "ina219": {"shunt_mohm": 100, "current_max_ma": 3200},
     "ina226": {"shunt_mohm": 20, "current_max_ma": 3200},
     "ina3221": {"channel": 1, "shunt_mohm": 100},
+    "vedirect": {},
+    "vedirect_hex": {},
 }
 
 
@@ -112,7 +114,7 @@ def test_a_device_that_is_gone_is_transient_and_comes_back_by_itself(case):
     bench.measure(power_mw=-12_000)
     before = bench.meter.sample()
     bench.faults.switch(bench.gone, True)
-    with pytest.raises(TransientHardwareError, match=r"device 1|0x40"):
+    with pytest.raises(TransientHardwareError, match=r"device 1|0x40|vedirect"):
         bench.meter.sample()
     bench.faults.switch(bench.gone, False)
     assert bench.meter.sample() == before
