@@ -46,6 +46,10 @@ def _scale_complaint(value: str) -> str:
         return f'"{value}" is no exact number, want a text as "0.1" or "1/32768"'
 
 
+def _usual_complaint(value: str) -> str:
+    return _scale_complaint(value) if value else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTable:
     """Factory settings of the serial side."""
@@ -103,7 +107,12 @@ class SerialTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterTable:
-    """One row of the map; see `hardware.registers.Register`."""
+    """One row of the map; see `hardware.registers.Register`.
+
+    Attributes:
+        usual: what it says in most devices, in its unit, where it scales others: who only has a
+            frame without it takes this. A driver reads the register.
+    """
 
     name: str
     unit: str = setting(default="", choices=tuple(UNITS))
@@ -121,6 +130,7 @@ class RegisterTable:
     high: int | None = None
     tenths_above: int = setting(default=0, low=0, high=1_000_000)
     names: tuple[str, ...] = ()
+    usual: str = setting(default="", check=_usual_complaint)
     wraps: bool = True
     wraps_at: int = setting(default=0, low=0, high=1 << 62)
 

@@ -7,7 +7,6 @@ apart it can tear.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -45,6 +44,7 @@ _OBJECTS: Final = (
     "application_name",
 )
 _UNKNOWN: Final[Mapping[int, str]] = {1: "coil", 2: "input", 3: "register", 4: "register"}
+_CLOCK: Final = ("year", "month", "day", "hour", "minute", "second")
 _TOGGLE: Final = 0x5500
 _COIL_WORDS: Final[Mapping[int, int]] = {0xFF00: 1, 0x0000: 0, 0x0100: 1, 0x0200: 0}
 """Value of function 5 -> on; the last two are a dialect of relay boards of the R4D8 kind."""
@@ -60,11 +60,23 @@ class Map:
         registers: every row.
         singles: whether what has no name is a float of two words, as all that has one.
         blocks: what the model reads at once: function, address, count.
+        usual: what registers that scale others say in most devices.
     """
 
     registers: tuple[Register, ...]
     singles: bool = False
     blocks: tuple[tuple[int, int, int], ...] = ()
+    usual: Mapping[str, Fraction] = field(default_factory=dict)
+
+    def named_as(self, function: int) -> int:
+        """Return the function whose rows name what this one read.
+
+        Many devices answer functions 3 and 4 alike; their map says it for one of the two.
+        """
+        other = 7 - function
+        functions = {each.function for each in self.registers}
+        is_alike = function in frames.READ_WORDS and function not in functions
+        return other if is_alike and other in functions else function
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,7 @@ def map_of(model: Model) -> Map:
         (*model.registers, *extra),
         singles=model.table.defaults.type == "f32",
         blocks=tuple((each.function, each.address, each.count) for each in blocks),
+        usual={row.name: Fraction(row.usual) for row in model.table.register if row.usual},
     )
 
 
@@ -131,8 +144,9 @@ def read_exchanges(known: Map, exchanges: Iterable[tuple[Message | None, Message
         asked = request or _guessed(known, reply, said)
         content = _content(known, asked, reply, said)
         if content is not None:
-            contents.append(content)
+            contents.append(replace(content, function=known.named_as(content.function)))
     _name_all(known, contents, said)
+    _add_clock(said.values)
     return said
 
 
@@ -248,13 +262,14 @@ def unpack_bits(raw: bytes, count: int) -> tuple[int, ...]:
 
 def _name_all(known: Map, contents: Sequence[Content], said: Said) -> None:
     factors = _factors(known, contents)
+    assumed = {name: value for name, value in known.usual.items() if name not in factors}
     for content in contents:
         covered: set[int] = set()
         for register in known.registers:
             part = content.part(register)
             if part is not None:
                 covered.update(range(register.address, register.end))
-                _name(register, part, factors, said)
+                _name(register, part, factors, assumed, said)
         _name_rest(known, content, covered, said)
 
 
@@ -272,7 +287,11 @@ def _factors(known: Map, contents: Sequence[Content]) -> dict[str, Fraction]:
 
 
 def _name(
-    register: Register, part: tuple[int, ...], factors: Mapping[str, Fraction], said: Said
+    register: Register,
+    part: tuple[int, ...],
+    factors: Mapping[str, Fraction],
+    assumed: Mapping[str, Fraction],
+    said: Said,
 ) -> None:
     """Add one register under its name; a value out of its range is shown, and said to be so."""
     try:
@@ -283,18 +302,32 @@ def _name(
             value = decode(replace(register, low=None, high=None), part)
         except OutOfRange:
             value = None
-    missing = [name for name in register.times if name not in factors]
-    for name in missing:
-        said.notes.append(
-            f"{register.key}: taken as not multiplied by {name}, which stands in a register that "
-            "was not read: give that exchange, too"
-        )
-    if isinstance(value, Fraction):
-        value *= math.prod(factors.get(name, Fraction(1)) for name in register.times)
+    for name in register.times:
+        factor = factors.get(name, assumed.get(name))
+        if name not in factors:
+            taken = "not known" if factor is None else f"taken as {float(factor):g}, as in most"
+            said.notes.append(
+                f"{register.key} is multiplied by {name}, which was not read and is {taken}: give "
+                "that exchange, too"
+            )
+        if isinstance(value, Fraction):
+            value = None if factor is None else value * factor
     shown = natural(register, value)
     said.values[register.key] = shown
     if isinstance(shown, str) and isinstance(value, Fraction):
         said.values[f"{register.key}_code"] = int(value)
+
+
+def _add_clock(values: dict[str, Shown]) -> None:
+    """Put the parts of a device's clock together, if all were read."""
+    parts = [values.get(f"clock_{name}") for name in _CLOCK]
+    if all(isinstance(part, int) for part in parts):
+        year, *rest = (part for part in parts if isinstance(part, int))
+        month, day, hour, minute, second = rest
+        century = 2000 if year < 100 else 0
+        values["clock"] = (
+            f"{century + year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}"
+        )
 
 
 def _name_rest(known: Map, content: Content, covered: set[int], said: Said) -> None:
