@@ -78,7 +78,7 @@ class AbbMeter(RefusingDevice, ABC):
     """What both models share: identification, and how a quantity becomes words."""
 
     def __init__(self, type_code: str, *, serial: int, is_bidirectional: bool, seed: int) -> None:
-        super().__init__("not_available")
+        super().__init__("not_available", "turned")
         self._type_code = type_code
         self._serial = serial
         self._is_bidirectional = is_bidirectional

@@ -43,7 +43,7 @@ class ChintMeter(RefusingDevice, ABC):
     id_at: int
 
     def __init__(self, settings: Mapping[int, tuple[int, range]], *, words: int, seed: int) -> None:
-        super().__init__("not_available")
+        super().__init__("not_available", "turned")
         self._allowed = {address: allowed for address, (_, allowed) in settings.items()}
         self._settings = dict.fromkeys(range(words), 0)
         self._settings |= {address: value for address, (value, _) in settings.items()}
@@ -221,7 +221,7 @@ class Dtsu666H(RefusingDevice):
             feeder: what it measures; positive power = import.
             seed: of the noise fault.
         """
-        super().__init__()
+        super().__init__("turned")
         self.feeder = feeder
         self._distortion = Distortion(self.faults, seed)
 

@@ -80,7 +80,7 @@ class EastronMeter(RefusingDevice, Generic[Feeder], ABC):
             seed: of the noise fault.
             clock_s: the clock of the password's minute. [s]
         """
-        super().__init__("tenths")
+        super().__init__("tenths", "turned")
         self.feeder = feeder
         self.is_in_setup = False
         self.has_total = True

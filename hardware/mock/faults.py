@@ -18,12 +18,14 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "frozen": "the values stay as they were when this was switched on",
         "lie": "power, current and the growth of counters are reported at half",
         "noise": "power, current and voltage wander by up to 2 percent",
+        "turned": "the transformer or shunt is the wrong way round: import and export are swapped",
         # an I2C chip, or the whole bus
         "unplugged": "nobody acknowledges the address (errno 121)",
         "stuck": "a wire of the bus is held low (errno 110)",
         "flaky": "one transfer in fifty is not acknowledged (errno 121)",
         "brown_out": "the chip falls back to power-on values, once",
         "never_ready": "no conversion ends any more",
+        "overflow": "the arithmetic of the chip overflows: current and power mean nothing",
         # a Modbus device
         "silent": "no reply",
         "late": "the reply comes late, by `delay_s` of the device",
@@ -121,6 +123,7 @@ SENSOR_FAULTS = ("frozen", "lie", "noise")
 """Faults of `Distortion`; a sensor's switches must hold them."""
 
 _COUNTER_SUFFIX = "_uwh"
+_THROUGH_A_SHUNT = "current_ua"
 _HALVED = ("_mw", "_ma", "_ua")
 _WANDERING = (*_HALVED, "_mv")
 
@@ -135,6 +138,11 @@ class Distortion:
         self._held: dict[str, int] = {}
         self._lied: dict[str, tuple[int, int]] = {}
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether the sensor sees power flow the other way; not every one has a direction."""
+        return "turned" in self._switches.active
+
     def seen(self, quantity: str, value: int) -> int:
         """Return what the sensor reports for a true value of this quantity."""
         if not self._switches.active and not self._lied and not self._held:
@@ -143,6 +151,8 @@ class Distortion:
             return self._held.setdefault(quantity, value)
         self._held.pop(quantity, None)
         value = self._told(quantity, value)
+        if quantity == _THROUGH_A_SHUNT and self.is_turned:
+            value = -value
         if "noise" in self._switches and quantity.endswith(_WANDERING):
             value += self._noise.randint(-abs(value), abs(value)) // 50
         return value

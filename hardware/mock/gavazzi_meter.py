@@ -53,7 +53,7 @@ class GavazziMeter(RefusingDevice, ABC):
         words_max: int,
         seed: int,
     ) -> None:
-        super().__init__("not_available", "tenths")
+        super().__init__("not_available", "tenths", "turned")
         self._model = model
         self._identity = image(identity)
         self._allowed = {address: allowed for address, (_, allowed) in settings.items()}

@@ -38,7 +38,7 @@ class Ina219Chip(RegisterChip):
             clock_ns: nanoseconds that rise, or None for conversions that end at once.
             seed: of the noise fault.
         """
-        super().__init__(clock_ns)
+        super().__init__(clock_ns, "overflow")
         self.line = line
         self._distortion = Distortion(self.faults, seed)
         self._shunt_mohm = shunt_mohm
@@ -85,7 +85,7 @@ class Ina219Chip(RegisterChip):
         shunt = signed(self._words[_SHUNT])
         magnitude = abs(shunt) * self._words[_CALIBRATION] // 4096
         power = magnitude * (self._words[_BUS] >> 3) // 5000
-        overflow = magnitude > 32_767 or power > 65_535
+        overflow = magnitude > 32_767 or power > 65_535 or "overflow" in self.faults
         self._words[_BUS] = self._words[_BUS] & ~_OVERFLOW | (_OVERFLOW if overflow else 0)
         if not overflow:
             self._words[_CURRENT] = (magnitude if shunt >= 0 else -magnitude) & 0xFFFF

@@ -47,7 +47,7 @@ class Ina226Chip(RegisterChip):
             clock_ns: nanoseconds that rise, or None for conversions that end at once.
             seed: of the noise fault.
         """
-        super().__init__(clock_ns, "wrong_model")
+        super().__init__(clock_ns, "wrong_model", "overflow")
         self.line = line
         self._distortion = Distortion(self.faults, seed)
         self._shunt_mohm = shunt_mohm
@@ -111,7 +111,8 @@ class Ina226Chip(RegisterChip):
         shunt = signed(self._words[_SHUNT])
         magnitude = abs(shunt) * self._words[_CALIBRATION] // 2048
         power = magnitude * self._words[_BUS] // 20_000
-        self._has_overflowed = magnitude > 32_767 or power > 65_535
+        is_out = magnitude > 32_767 or power > 65_535
+        self._has_overflowed = is_out or "overflow" in self.faults
         if not self._has_overflowed:
             self._words[_CURRENT] = (magnitude if shunt >= 0 else -magnitude) & 0xFFFF
             self._words[_POWER] = power

@@ -55,7 +55,7 @@ class OrnoMeter(RefusingDevice, ABC):
             seed: of the noise fault.
             clock_s: for what is open for some seconds only. [s]
         """
-        super().__init__()
+        super().__init__("turned")
         self.feeder = feeder
         self._distortion = Distortion(self.faults, seed)
         self._clock_s = clock_s

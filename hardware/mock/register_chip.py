@@ -33,7 +33,7 @@ class RegisterChip(ABC):
             faults: switches besides those that every chip has.
         """
         self.faults = FaultSwitches(
-            *SENSOR_FAULTS, "unplugged", "stuck", "brown_out", "never_ready", *faults
+            *SENSOR_FAULTS, "turned", "unplugged", "stuck", "brown_out", "never_ready", *faults
         )
         self._clock_ns = clock_ns
         self.power_cycle()

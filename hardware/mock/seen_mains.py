@@ -22,6 +22,13 @@ class SeenPhase:
     export_uwh: int
 
     @property
+    def turned(self) -> SeenPhase:
+        """The same through a current transformer that is the wrong way round."""
+        return SeenPhase(
+            self.voltage_mv, -self.power_mw, self.frequency_mhz, self.export_uwh, self.import_uwh
+        )
+
+    @property
     def current_ma(self) -> int:
         """Current without direction. [mA]"""
         return abs(self.power_mw) * 1_000 // self.voltage_mv if self.voltage_mv > 0 else 0
@@ -59,13 +66,14 @@ class SeenMains:
 def see_phase(feeder: AcFeeder, distortion: Distortion, mark: str = "") -> SeenPhase:
     """Return one phase; `mark` keeps its faults apart from another phase's."""
     seen = distortion.seen
-    return SeenPhase(
+    phase = SeenPhase(
         voltage_mv=seen(f"{mark}voltage_mv", feeder.voltage_mv),
         power_mw=seen(f"{mark}power_mw", feeder.power_mw),
         frequency_mhz=seen(f"{mark}frequency_mhz", feeder.frequency_mhz),
         import_uwh=seen(f"{mark}energy_import_uwh", feeder.energy_import_uwh),
         export_uwh=seen(f"{mark}energy_export_uwh", feeder.energy_export_uwh),
     )
+    return phase.turned if distortion.is_turned else phase
 
 
 def see_one(feeder: AcFeeder, distortion: Distortion) -> SeenMains:
@@ -76,11 +84,11 @@ def see_one(feeder: AcFeeder, distortion: Distortion) -> SeenMains:
 
 def see_three(feeder: ThreePhaseFeeder, distortion: Distortion) -> SeenMains:
     """Return what a three-phase meter sees; its totals count the sum of the phases."""
-    return SeenMains(
-        tuple(
-            see_phase(phase, distortion, f"l{number}_")
-            for number, phase in enumerate(feeder.phases, 1)
-        ),
-        distortion.seen("energy_import_uwh", feeder.energy_import_uwh),
-        distortion.seen("energy_export_uwh", feeder.energy_export_uwh),
+    phases = tuple(
+        see_phase(phase, distortion, f"l{number}_") for number, phase in enumerate(feeder.phases, 1)
     )
+    import_uwh = distortion.seen("energy_import_uwh", feeder.energy_import_uwh)
+    export_uwh = distortion.seen("energy_export_uwh", feeder.energy_export_uwh)
+    if distortion.is_turned:
+        import_uwh, export_uwh = export_uwh, import_uwh
+    return SeenMains(phases, import_uwh, export_uwh)
