@@ -16,12 +16,14 @@ import pytest
 from pzem import PZEM_016
 
 from hardware import catalog
-from hardware.errors import BusTimeout, TransientHardwareError
+from hardware.errors import BusTimeout, DeviceRefused, TransientHardwareError
 from hardware.mock.eastron_meter import Sdm72V2Meter, Sdm120Meter, Sdm630Meter
 from hardware.mock.modbus_server import ModbusRtuServer
 from hardware.mock.points import Feeder, ThreePhase, split
 from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from tests.support.needs import needs
+from tests.support.scripted_line import ScriptedLine
+from tests.support.vectors import vectors
 
 MAINS = ThreePhase(
     (
@@ -144,6 +146,33 @@ def test_a_pzem_of_direct_current_gives_eight_registers(feeder):
         assert meter.read_registers(0, 8, functioncode=4)[:3] == [1344, 10, 13]
         with pytest.raises(minimalmodbus.IllegalRequestError):
             meter.read_registers(0, 9, functioncode=4)
+
+
+def resets(kind: str) -> list[dict[str, str]]:
+    found = [row for model in ("pzem016", "pzem017") for row in vectors(model)[kind]]
+    return [row for row in found if row["request"].split()[1] == "42"]
+
+
+def reset_energy(row: dict[str, str]) -> bytes:
+    request, reply = bytes.fromhex(row["request"]), bytes.fromhex(row["reply"])
+    with ScriptedLine({request: reply}) as line:
+        bus = catalog.open_bus("modbus_rtu", {"device": line.device, "baud": 9_600})
+        try:
+            return bus.call(1, 0x42, b"", 0)
+        finally:
+            bus.close()
+            assert line.heard == request
+
+
+@pytest.mark.parametrize("row", resets("calls"))
+def test_an_energy_reset_is_asked_for_as_documented(row):
+    assert reset_energy(row) == b""
+
+
+@pytest.mark.parametrize("row", resets("negative"))
+def test_a_refused_energy_reset_is_told(row):
+    with pytest.raises(DeviceRefused, match="exception 1"):
+        reset_energy(row)
 
 
 def test_our_driver_says_that_a_pzem_without_mains_is_gone_and_finds_it_again(pzem, feeder):
