@@ -8,14 +8,15 @@ after each silence, and when another model's header stands where the values were
 Source: SunSpec models 1, 101-103, 111-113, 120, 123, 201-204, 211-214. Seen on: simulated devices
 only, scanned by pysunspec2 too; two captured frames stand in tests/vectors/sunspec.json.
 Known limits: a limit is in percent of the rating in model 120; where model 121 sets a smaller
-maximum, less is let through. Some makers keep the limit in memory that wears out: there, a limit
-that is to be renewed often wants a long `revert_ms`. A counter that reads 0 is not implemented by
-SunSpec's rule, so a new meter has no counter before its first step.
+maximum, less is let through. Some makers keep the limit in memory that wears out: with
+`limit_is_stored` it is written 24 times a day at most, and wants a long `revert_ms`. A counter
+that reads 0 is not implemented by SunSpec's rule, so a new device has none before its first step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -37,6 +38,7 @@ from hardware.meters.sunspec_models import COMMON, CONTROLS, INVERTERS, LAYOUTS,
 from hardware.meters.sunspec_points import HEADER_WORDS, requests, value
 from hardware.meters.sunspec_readout import Readout, SignWatch
 from hardware.ports import Counting, ModbusPort, Sample
+from hardware.wear import WriteBudget
 
 LEAST_WORDS: Final = 24
 """What every device must answer at once: model 123 as far as its scale factor."""
@@ -68,6 +70,9 @@ class SunSpecOptions:
         default=60_000,
         step=1_000,
     )
+    limit_is_stored: bool = options.flag(
+        "whether the inverter keeps a limit in memory that wears out", default=False
+    )
     words_max: int = options.number(LEAST_WORDS, 125, "registers in one read", default=125)
 
 
@@ -93,9 +98,22 @@ class _Found:
 class SunSpec:
     """One inverter or meter of the list behind one Modbus id."""
 
-    def __init__(self, bus: ModbusPort, given: SunSpecOptions) -> None:
-        """Remember where it is; nothing is asked yet."""
+    def __init__(
+        self,
+        bus: ModbusPort,
+        given: SunSpecOptions,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Remember where it is; nothing is asked yet.
+
+        Args:
+            bus: the bus it sits on.
+            given: which device, and what its list does not tell.
+            clock_s: any clock that never goes back, for the budget of writes. [s]
+        """
         self._bus = bus
+        self._clock_s = clock_s
+        self._budget = WriteBudget() if given.limit_is_stored else None
         self._given = given
         self._words_max = given.words_max
         self._bases = sunspec_chain.BASES
@@ -157,9 +175,16 @@ class SunSpec:
                 self._limited_mw = None
             else:
                 self._limited_mw = found.limit.begin(power_mw, self.revert_ms // 1_000)
+        except LimitRefused:
+            self._limited_mw = self._standing()
+            raise
         except TransientHardwareError:
             self._found = None
             raise
+
+    def _standing(self) -> int | None:
+        limit = None if self._found is None else self._found.limit
+        return None if limit is None else limit.read()
 
     def close(self) -> None:
         """Nothing to let go of: the bus is shared."""
@@ -268,7 +293,8 @@ class SunSpec:
         self._limited_mw = None
         try:
             rated_mw, controls = self._rating(chain, found.block)
-            limit = PowerLimit(self._bus, self._given.address, controls, rated_mw)
+            spend = None if self._budget is None else self._spend
+            limit = PowerLimit(self._bus, self._given.address, controls, rated_mw, spend)
             self._limited_mw = limit.read()
         except TransientHardwareError:
             raise
@@ -277,6 +303,10 @@ class SunSpec:
         else:
             found.limit = limit
             found.facts["rated_mw"] = rated_mw
+
+    def _spend(self, reserve: int) -> None:
+        if self._budget is not None:
+            self._budget.spend(int(self._clock_s() * 1_000), reserve=reserve)
 
     def _rating(self, chain: Chain, block: Block) -> tuple[int, Block]:
         """Return what 100 percent are, and the block of the controls. [mW]"""

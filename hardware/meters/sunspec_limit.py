@@ -8,6 +8,8 @@ Source: SunSpec models 120 and 123.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 from hardware.errors import DeviceRefused, LimitRefused, UnexpectedReply
@@ -24,22 +26,24 @@ _ENABLED, _DISABLED = 1, 0
 _FULL_PERCENT = 100
 
 
+@dataclass(frozen=True, slots=True)
 class PowerLimit:
-    """The limit of one inverter."""
+    """The limit of one inverter.
 
-    def __init__(self, bus: ModbusPort, device: int, block: Block, rated_mw: int) -> None:
-        """Use this block of model 123; nothing is asked yet.
+    Attributes:
+        bus: the bus it sits on.
+        device: its Modbus id.
+        block: its model 123.
+        rated_mw: what 100 percent are. [mW]
+        spend: takes one write from the budget of memory that wears, and leaves it so many; None:
+            the limit is kept in memory that does not.
+    """
 
-        Args:
-            bus: the bus it sits on.
-            device: its Modbus id.
-            block: its model 123.
-            rated_mw: what 100 percent are. [mW]
-        """
-        self._bus = bus
-        self._device = device
-        self._block = block
-        self._rated_mw = rated_mw
+    bus: ModbusPort
+    device: int
+    block: Block
+    rated_mw: int
+    spend: Callable[[int], None] | None = None
 
     def read(self) -> int | None:
         """Return the limit that stands; None if there is none. [mW]"""
@@ -51,7 +55,8 @@ class PowerLimit:
     def begin(self, power_mw: int, revert_s: int) -> int:
         """Let at most so much through, for so long unless repeated; 0 s: until it is ended.
 
-        Without a revert time nothing is written that already stands.
+        What already stands is written again only to renew its revert time, and only where that
+        wears nothing.
 
         Returns:
             What stands then. [mW]
@@ -62,20 +67,21 @@ class PowerLimit:
         """
         words = self._words()
         step_mw = self._step_mw(words)
-        most = min(int(self._rated_mw / step_mw), _NOT_IMPLEMENTED - 1)
+        most = min(int(self.rated_mw / step_mw), _NOT_IMPLEMENTED - 1)
         limit = min(int(power_mw / step_mw), most)
         if revert_s and words[_REVERT_AT] == _NOT_IMPLEMENTED:
             raise LimitRefused(
                 f"{self._where}: it knows no revert time; with revert_ms = 0 a limit stays "
                 "when nobody is left to end it"
             )
+        renews = bool(revert_s) and self.spend is None
         times = {_WINDOW_AT: 0, _REVERT_AT: revert_s, _RAMP_AT: 0}
         wanted = {
             _LIMIT_AT: limit,
             **{each: s for each, s in times.items() if words[each] != _NOT_IMPLEMENTED},
             _SWITCH_AT: _ENABLED,
         }
-        if revert_s or any(words[each] != word for each, word in wanted.items()):
+        if renews or any(words[each] != word for each, word in wanted.items()):
             self._write(words, wanted)
             words = self._words()
         self._compare(words, limit, revert_s)
@@ -85,26 +91,34 @@ class PowerLimit:
         """Let everything through; raises as `begin`."""
         if self._words()[_SWITCH_AT] == _DISABLED:
             return
-        self._put(_SWITCH_AT, (_DISABLED,))
+        self._put(_SWITCH_AT, _DISABLED)
         if self._words()[_SWITCH_AT] != _DISABLED:
             raise LimitRefused(f"{self._where}: it did not end its limit")
 
     def _write(self, words: tuple[int, ...], wanted: dict[int, int]) -> None:
         """Write all at once, or one after the other where it takes no block."""
         block = tuple(wanted.get(each, words[each]) for each in range(_LIMIT_AT, _SWITCH_AT + 1))
+        self._spend(reserve=1)
         try:
-            self._bus.write_words(self._device, self._block.address + _LIMIT_AT, block)
+            self.bus.write_words(self.device, self.block.address + _LIMIT_AT, block)
         except DeviceRefused:
             for each, word in wanted.items():
-                self._put(each, (word,))
+                if words[each] != word or each == _SWITCH_AT:
+                    self._put(each, word, reserve=1)
 
-    def _put(self, offset: int, words: tuple[int, ...]) -> None:
+    def _spend(self, reserve: int) -> None:
+        if self.spend is not None:
+            self.spend(reserve)
+
+    def _put(self, offset: int, word: int, reserve: int = 0) -> None:
+        self._spend(reserve)
         try:
-            self._bus.write_words(self._device, self._block.address + offset, words)
+            self.bus.write_words(self.device, self.block.address + offset, (word,))
         except DeviceRefused as refusal:
             raise LimitRefused(f"{self._where}: {refusal}") from refusal
 
     def _compare(self, words: tuple[int, ...], limit: int, revert_s: int) -> None:
+        """Refuse what was not kept; a limit that nothing would ever end does not stay."""
         got, reverts = words[_LIMIT_AT], words[_REVERT_AT]
         if words[_SWITCH_AT] != _ENABLED or got > limit:
             raise LimitRefused(
@@ -112,15 +126,16 @@ class PowerLimit:
                 f"it kept limit {got}, switch {words[_SWITCH_AT]}"
             )
         if revert_s and not 0 < reverts <= revert_s:
+            self.end()
             raise LimitRefused(
                 f"{self._where}: wrote a revert time of {revert_s} s, it kept {reverts} s; "
-                "the limit stands and may stay"
+                "the limit was ended again, since nobody might be left to do it"
             )
 
     def _words(self) -> tuple[int, ...]:
         """Return the block up to its scale factor; offsets count from its ID."""
-        words = self._bus.read_words(self._device, 3, self._block.address, _FACTOR_AT + 1)
-        if words[:2] != (self._block.model, self._block.length):
+        words = self.bus.read_words(self.device, 3, self.block.address, _FACTOR_AT + 1)
+        if words[:2] != (self.block.model, self.block.length):
             raise UnexpectedReply(
                 f"{self._where}: model {words[0]} with {words[1]} registers stands there now"
             )
@@ -131,8 +146,8 @@ class PowerLimit:
         factor = scale_factor(words[_FACTOR_AT], _LIMIT)
         if factor is None:
             raise LimitRefused(f"{self._where}: {_LIMIT.factor} is not implemented")
-        return Fraction(self._rated_mw, _FULL_PERCENT) * Fraction(10) ** factor
+        return Fraction(self.rated_mw, _FULL_PERCENT) * Fraction(10) ** factor
 
     @property
     def _where(self) -> str:
-        return f"sunspec at address {self._device}, model {self._block.title}"
+        return f"sunspec at address {self.device}, model {self.block.title}"

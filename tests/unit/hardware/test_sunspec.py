@@ -352,12 +352,31 @@ def test_a_limit_that_stands_for_ever_is_written_once():
     assert all(request[0] == 3 for request in port.requests)
 
 
+def test_memory_that_wears_is_written_rarely_and_never_twice_alike():
+    clock = Clock()
+    device = SunSpecInverter(Plant(pv_power_mw=2_400_000), clock_s=clock)
+    port = ModbusDirect(device)
+    given = SunSpecOptions(address=1, revert_ms=3_600_000, limit_is_stored=True)
+    meter = SunSpec(port, given, clock)
+    for power_mw in (600_000, 600_000, 900_000, 1_200_000):
+        meter.limit(power_mw)
+    assert sum(request[0] == 16 for request in port.requests) == 3
+    with pytest.raises(LimitRefused, match="bears 24 writes in 24 h"):
+        meter.limit(1_500_000)
+    assert device.limit_mw == 1_200_000
+    meter.limit(None)  # one write was kept for this
+    assert device.limit_mw is None
+    clock.now_s += 2 * 86_400 // 20
+    meter.limit(600_000)
+    assert device.limit_mw == 600_000
+
+
 def test_an_inverter_that_takes_no_block_gets_one_register_after_the_other():
     device, meter, port = inverter(Clock(), InverterMake(takes_blocks=False))
     meter.limit(600_000)
     writes = [request for request in port.requests if request[0] == 16]
     offsets = [int.from_bytes(each[1:3], "big") - 40_150 for each in writes]
-    assert offsets == [5, 5, 6, 7, 8, 9]
+    assert offsets == [5, 5, 7, 9]  # the block, then what differs
     assert (meter.limited_mw, device.limit_mw) == (600_000, 600_000)
     meter.limit(None)
     assert device.limit_mw is None
@@ -423,10 +442,21 @@ class KeepsWatch(SunSpecInverter):
         super().write_words(address, [*words[:2], 0, *words[3:]] if len(words) == 5 else words)
 
 
-def test_a_revert_time_that_is_not_kept_is_told():
-    meter, _ = driver(KeepsWatch(Plant()))
+def test_a_limit_whose_revert_time_is_not_kept_does_not_stay():
+    device = KeepsWatch(Plant())
+    meter, _ = driver(device)
     with pytest.raises(LimitRefused, match="revert time of 60 s, it kept 0 s"):
         meter.limit(1_500_000)
+    assert (device.limit_mw, meter.limited_mw) == (None, None)
+
+
+def test_after_a_refusal_it_is_known_what_stands():
+    device = Forgetful(Plant())
+    meter, _ = driver(device)
+    device.controls.write(5, [2_000, 0, 0, 0, 1])
+    with pytest.raises(LimitRefused, match="it kept limit 2000"):
+        meter.limit(300_000)
+    assert meter.limited_mw == 600_000
 
 
 def test_nothing_is_written_where_the_list_has_moved():
