@@ -17,8 +17,7 @@ from hardware import modelfile, options
 from hardware.buses.i2c import I2cOptions, open_i2c
 from hardware.buses.modbus_options import ModbusRtuOptions, ModbusRtuTcpOptions, ModbusTcpOptions
 from hardware.buses.vedirect_options import VeDirectPortOptions
-from hardware.chargers import epever_tracer
-from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
+from hardware.chargers import epever_tracer, renogy_rover, tristar_mppt
 from hardware.chargers.vedirect import VeDirect, VeDirectOptions
 from hardware.chargers.vedirect_hex import VeDirectHex, VeDirectHexOptions
 from hardware.errors import BadModelFile, BadOption, BadOptions, UnknownModel
@@ -124,12 +123,18 @@ METERS_IN_PYTHON: Final[Mapping[str, MeterModel]] = MappingProxyType(
         ),
         "sunspec": MeterModel(SunSpec, SunSpecOptions, MODBUS, has_counters=True),
         "epever_tracer": MeterModel(
-            EpeverTracer,
-            EpeverTracerOptions,
+            epever_tracer.EpeverTracer,
+            epever_tracer.EpeverTracerOptions,
             MODBUS,
             has_counters=True,
             is_silent_at_night=True,
             verify=epever_tracer.verify,
+        ),
+        "tristar_mppt": MeterModel(
+            tristar_mppt.TristarMppt, tristar_mppt.TristarMpptOptions, MODBUS, has_counters=False
+        ),
+        "renogy_rover": MeterModel(
+            renogy_rover.RenogyRover, renogy_rover.RenogyRoverOptions, MODBUS, has_counters=True
         ),
         "vedirect": MeterModel(VeDirect, VeDirectOptions, ("vedirect",), has_counters=True),
         "vedirect_hex": MeterModel(

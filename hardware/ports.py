@@ -71,7 +71,8 @@ class Battery:
         current_ma: net current, positive = charging. [mA]
         charge_percent: state of charge. [%]
         temperature_mc: [milli degrees Celsius]
-        stage: "off", "float", "boost" or "equalize".
+        stage: what the charger does, in its maker's words: "off", "bulk", "absorption", "boost",
+            "float", "equalize", or another; "unknown" for a code that stands in no document.
     """
 
     voltage_mv: int | None

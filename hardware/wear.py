@@ -9,6 +9,8 @@ Source: endurance of 100 000 cycles as in the data sheets of common EEPROM (Micr
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 from hardware.errors import LimitRefused
@@ -80,7 +82,13 @@ class WornMemory:
     """The settings of one Modbus device, behind its budget."""
 
     def __init__(
-        self, bus: ModbusPort, device: int, budget: WriteBudget, *, one_by_one: bool = False
+        self,
+        bus: ModbusPort,
+        device: int,
+        budget: WriteBudget,
+        *,
+        one_by_one: bool = False,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Guard this device's holding registers; nothing is read yet.
 
@@ -89,13 +97,15 @@ class WornMemory:
             device: its id.
             budget: how often it may be written.
             one_by_one: whether it knows function 6 only; else function 16 is used.
+            clock_s: the budget's clock. [s]
         """
         self._bus = bus
         self._device = device
         self._budget = budget
         self._one_by_one = one_by_one
+        self._clock_s = clock_s
 
-    def keep(self, address: int, words: tuple[int, ...], now_ms: int, *, reserve: int = 0) -> bool:
+    def keep(self, address: int, words: tuple[int, ...], *, reserve: int = 0) -> bool:
         """Let these words stand at consecutive addresses; return whether they had to be written.
 
         What was written is read back.
@@ -110,10 +120,10 @@ class WornMemory:
         if self._one_by_one:
             for place, word in enumerate(words):
                 if standing[place] != word:
-                    self._budget.spend(now_ms, reserve=reserve)
+                    self._spend(reserve)
                     self._bus.write_word(self._device, address + place, word)
         else:
-            self._budget.spend(now_ms, reserve=reserve)
+            self._spend(reserve)
             self._bus.write_words(self._device, address, words)
         standing = self._standing(address, len(words))
         if standing != words:
@@ -122,6 +132,9 @@ class WornMemory:
                 f"but {_shown(standing)} stands there"
             )
         return True
+
+    def _spend(self, reserve: int) -> None:
+        self._budget.spend(int(self._clock_s() * 1_000), reserve=reserve)
 
     def _standing(self, address: int, count: int) -> tuple[int, ...]:
         return self._bus.read_words(self._device, 3, address, count)

@@ -32,8 +32,8 @@ class ChargingSwitch(Protocol):
     def is_charging(self) -> bool:
         """Read from the device whether it may charge."""
 
-    def switch(self, charging: bool, now_ms: int) -> None:
-        """Let it charge, or not; `now_ms` is any clock that never goes back."""
+    def switch(self, charging: bool) -> None:
+        """Let it charge, or not."""
 
 
 class ChargingCoil:
@@ -57,7 +57,7 @@ class ChargingCoil:
         (charging,) = self._bus.read_bits(self._device, 1, CHARGING_COIL, 1)
         return charging
 
-    def switch(self, charging: bool, now_ms: int) -> None:
+    def switch(self, charging: bool) -> None:
         """Write the coil unless it stands so, and read it back.
 
         Raises:
@@ -99,7 +99,7 @@ class ChargingVoltages:
         standing = self._standing()
         return standing != _lowered(standing)
 
-    def switch(self, charging: bool, now_ms: int) -> None:
+    def switch(self, charging: bool) -> None:
         """Write the voltages as a block, unless they stand so.
 
         A write is kept in reserve for ending what is begun.
@@ -113,7 +113,7 @@ class ChargingVoltages:
             self._check_effect(standing)
         low = _lowered(standing)
         words = (standing[0], *self._own, *standing[_RECONNECT:]) if charging else low
-        self._memory.keep(VOLTAGES_AT, words, now_ms, reserve=0 if charging else 1)
+        self._memory.keep(VOLTAGES_AT, words, reserve=0 if charging else 1)
 
     def _standing(self) -> tuple[int, ...]:
         return self._bus.read_words(self._device, 3, VOLTAGES_AT, 12)

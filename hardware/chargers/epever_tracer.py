@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 
 from hardware import options
 from hardware.chargers.epever_limits import (
@@ -31,18 +30,19 @@ from hardware.chargers.epever_limits import (
     ChargingVoltages,
     parse_voltages,
 )
+from hardware.chargers.rounded import milli, whole
 from hardware.errors import DeviceRefused, HardwareError, SwitchFailed, WrongDevice
 from hardware.modelfile import shipped_model
 from hardware.ports import Battery, ModbusPort, Sample
 from hardware.register_device import RegisterDevice
-from hardware.wear import DAY_MS, WornMemory, WriteBudget
+from hardware.wear import WornMemory, WriteBudget
 
 _STAGES = ("off", "float", "boost", "equalize")
 _VENDORS = ("EP",)  # "EPsolar Tech co., Ltd", "EPEVER"
 _LOAD_COIL = 0x0002
 _LOAD_MODE, _MANUAL = 0x903D, 0
 _CLOCK_AT, _CLOCK_DRIFT_S, _YEAR_LEAST = 0x9013, 60, 2025
-_CLOCK_AGAIN_MS = 3_600_000
+_CLOCK_EVERY_S, _CLOCK_AGAIN_S = 86_400, 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +62,6 @@ def verify(given: EpeverTracerOptions) -> None:
     parse_voltages(given.charge_voltages)
 
 
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
 def _local_time() -> datetime:
     return datetime.now().astimezone()
 
@@ -78,7 +74,7 @@ class EpeverTracer(RegisterDevice):
         bus: ModbusPort,
         given: EpeverTracerOptions,
         *,
-        clock_ms: Callable[[], int] = _monotonic_ms,
+        clock_s: Callable[[], float] = time.monotonic,
         local_time: Callable[[], datetime] = _local_time,
     ) -> None:
         """Plan the reads; the controller is not touched.
@@ -86,24 +82,24 @@ class EpeverTracer(RegisterDevice):
         Args:
             bus: the bus it sits on.
             given: checked options.
-            clock_ms: any clock that never goes back, for the budget of writes.
+            clock_s: any clock that never goes back. [s]
             local_time: what its own clock is set to, if it is.
         """
         super().__init__(bus, shipped_model("epever_tracer"), given)
         self._own_voltages = parse_voltages(given.charge_voltages)
         self._sets_clock = given.set_clock
-        self._clock_ms = clock_ms
+        self._clock_s = clock_s
         self._local_time = local_time
-        self._clock_due_ms = clock_ms()
-        self._memory = WornMemory(bus, self.device, WriteBudget())
+        self._clock_due_s = clock_s()
+        self._memory = WornMemory(bus, self.device, WriteBudget(), clock_s=clock_s)
         self._switch: ChargingSwitch | None = None
         self._rated_mw: int | None = None
 
     def sample(self) -> Sample:
         """Return the panels' power and generated energy as export; raises as a register device."""
         found = super().sample()
-        if self._sets_clock and self._clock_ms() >= self._clock_due_ms:
-            self._clock_due_ms = self._clock_ms() + self._keep_clock()
+        if self._sets_clock and self._clock_s() >= self._clock_due_s:
+            self._clock_due_s = self._clock_s() + self._keep_clock()
         return found
 
     def battery(self) -> Battery:
@@ -117,13 +113,13 @@ class EpeverTracer(RegisterDevice):
                 "second_battery_temperature",
             )
         )
-        status = values["charging_status"]
+        status = whole(values["charging_status"])
         return Battery(
-            voltage_mv=_milli(values["second_battery_voltage"]),
-            current_ma=_milli(values["battery_net_current"]),
-            charge_percent=_whole(values["battery_charge"]),
-            temperature_mc=_milli(values["second_battery_temperature"]),
-            stage=_STAGES[int(status) >> 2 & 3] if isinstance(status, Fraction) else "off",
+            voltage_mv=milli(values["second_battery_voltage"]),
+            current_ma=milli(values["battery_net_current"]),
+            charge_percent=whole(values["battery_charge"]),
+            temperature_mc=milli(values["second_battery_temperature"]),
+            stage="unknown" if status is None else _STAGES[status >> 2 & 3],
         )
 
     @property
@@ -145,9 +141,9 @@ class EpeverTracer(RegisterDevice):
         """
         charging = self._charging()
         if self._rated_mw is None:
-            self._rated_mw = _milli(self.values(("pv_rated_power",))["pv_rated_power"])
+            self._rated_mw = milli(self.values(("pv_rated_power",))["pv_rated_power"])
         is_free = power_mw is None or (self._rated_mw is not None and power_mw >= self._rated_mw)
-        charging.switch(is_free, self._clock_ms())
+        charging.switch(is_free)
 
     @property
     def load_is_on(self) -> bool:
@@ -164,7 +160,7 @@ class EpeverTracer(RegisterDevice):
         """
         if self.load_is_on == on and self.values(("load_mode",))["load_mode"] == _MANUAL:
             return
-        self._memory.keep(_LOAD_MODE, (_MANUAL,), self._clock_ms())
+        self._memory.keep(_LOAD_MODE, (_MANUAL,))
         self._bus.write_bit(self.device, _LOAD_COIL, on)
         if self.load_is_on != on:
             raise SwitchFailed(f"{self._where}: the load output is not {'on' if on else 'off'}")
@@ -184,20 +180,20 @@ class EpeverTracer(RegisterDevice):
         return self._switch
 
     def _keep_clock(self) -> int:
-        """Set its clock if it is wrong; return how long until the next look. [ms]
+        """Set its clock if it is wrong; return how long until the next look. [s]
 
         A sample is worth more than a clock: what fails here is tried again in an hour.
         """
         now = self._local_time()
         if now.year < _YEAR_LEAST:
-            return _CLOCK_AGAIN_MS  # this machine does not know the time either
+            return _CLOCK_AGAIN_S  # this machine does not know the time either
         try:
             shown = _time_of(self._bus.read_words(self.device, 3, _CLOCK_AT, 3), now)
             if shown is None or abs((shown - now).total_seconds()) > _CLOCK_DRIFT_S:
                 self._bus.write_words(self.device, _CLOCK_AT, _words_of(now))
         except HardwareError:
-            return _CLOCK_AGAIN_MS
-        return DAY_MS
+            return _CLOCK_AGAIN_S
+        return _CLOCK_EVERY_S
 
     def _compare_model(self) -> None:
         """Compare the vendor's name, where this model tells it."""
@@ -221,11 +217,3 @@ def _time_of(words: tuple[int, ...], now: datetime) -> datetime | None:
         return datetime(2000 + year, month, day, hour, minute, second, tzinfo=now.tzinfo)
     except ValueError:
         return None
-
-
-def _milli(value: object) -> int | None:
-    return round(value * 1000) if isinstance(value, Fraction) else None
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, Fraction) else None

@@ -38,7 +38,9 @@ from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
 from hardware.mock.points import Feeder, Line, Plant, split
 from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
 from hardware.mock.remote import RemoteI2c, WireLink, WireServer
+from hardware.mock.renogy_controller import RenogyController
 from hardware.mock.sunspec_device import SunSpecInverter
+from hardware.mock.tristar_controller import TristarController
 from hardware.mock.vedirect_mppt import VictronMppt
 from hardware.mock.vedirect_port import VeDirectPty
 from hardware.ports import EnergyMeter, Manners, Sample
@@ -181,11 +183,27 @@ MAINS: Mapping[str, Mains] = {
 }
 """Mains meters with a model file; a new one is one line here."""
 
+
+@dataclass(frozen=True, slots=True)
+class Charger:
+    """A charge controller on Modbus, and how finely it shows power."""
+
+    build: Callable[[Plant], ModbusDevice]
+    step_mw: int = 15
+
+
+CHARGERS: Mapping[str, Charger] = {
+    "epever_tracer": Charger(EpeverController),
+    "tristar_mppt": Charger(TristarController, step_mw=60),
+    "renogy_rover": Charger(RenogyController),
+}
+"""Charge controllers on Modbus; a new one is one line here."""
+
 WIRES: Mapping[str, tuple[str, ...]] = {
     "ina219": ("direct", "i2c"),
     "ina226": ("direct", "i2c"),
     "ina3221": ("direct", "i2c"),
-    "epever_tracer": MODBUS,
+    **dict.fromkeys(CHARGERS, MODBUS),
     "sunspec": MODBUS,
     "vedirect": ("direct", "vedirect"),
     "vedirect_hex": ("direct", "vedirect"),
@@ -202,13 +220,14 @@ def open_bench(model: str, wire: str, folder: Path) -> Iterator[Bench]:
             "ina219": _ina219,
             "ina226": _ina226,
             "ina3221": _ina3221,
-            "epever_tracer": _epever,
             "vedirect": _vedirect,
             "vedirect_hex": _vedirect_hex,
             "sunspec": _sunspec,
         }
         if model in MAINS:
             yield _mains(model, wire, folder, stack)
+        elif model in CHARGERS:
+            yield _charger(model, wire, folder, stack)
         else:
             yield make[model](wire, folder, stack)
 
@@ -283,15 +302,13 @@ def _mains(model: str, wire: str, folder: Path, stack: ExitStack) -> Bench:
     )
 
 
-def _epever(wire: str, folder: Path, stack: ExitStack) -> Bench:
-    plant = Plant()
-    device = EpeverController(plant)
-
-    def measure(power_mw: int = 0, import_uwh: int = 0, export_uwh: int = 0) -> None:
-        plant.pv_power_mw, plant.generated_uwh = -power_mw, export_uwh
-
-    meter = catalog.make_meter("epever_tracer", modbus(wire, device, folder, stack), {"address": 1})
-    return Bench(meter, measure, device.faults, "silent", "wrong_model")
+def _charger(model: str, wire: str, folder: Path, stack: ExitStack) -> Bench:
+    row, plant = CHARGERS[model], Plant()
+    device = row.build(plant)
+    meter = catalog.make_meter(model, modbus(wire, device, folder, stack), {"address": 1})
+    return Bench(
+        meter, _shining(plant), device.faults, "silent", "wrong_model", step_mw=row.step_mw
+    )
 
 
 def _sunspec(wire: str, folder: Path, stack: ExitStack) -> Bench:

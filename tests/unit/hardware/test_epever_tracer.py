@@ -38,7 +38,7 @@ class Bench:
         self.meter = EpeverTracer(
             self.port,
             EpeverTracerOptions(address=1, **given),
-            clock_ms=lambda: self.now_ms,
+            clock_s=lambda: self.now_ms / 1_000,
             local_time=lambda: self.local,
         )
 

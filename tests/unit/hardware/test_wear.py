@@ -104,9 +104,9 @@ class Memory:
 def test_what_stands_there_is_not_written_again():
     memory = Memory({5: 1, 6: 2})
     worn = WornMemory(memory, 7, WriteBudget())
-    assert worn.keep(5, (1, 3), 0)
-    assert not worn.keep(5, (1, 3), 0)
-    assert worn.keep(6, (4,), 0)
+    assert worn.keep(5, (1, 3))
+    assert not worn.keep(5, (1, 3))
+    assert worn.keep(6, (4,))
     assert memory.written == [(5, (1, 3)), (6, (4,))]
     assert memory.words == {5: 1, 6: 4}
 
@@ -114,23 +114,25 @@ def test_what_stands_there_is_not_written_again():
 def test_a_device_without_function_16_takes_only_the_words_that_differ():
     memory = Memory({5: 1, 6: 2, 7: 3})
     worn = WornMemory(memory, 7, WriteBudget(24, at_once_max=2), one_by_one=True)
-    assert worn.keep(5, (9, 2, 8), 0)
+    assert worn.keep(5, (9, 2, 8))
     assert memory.written == [(5, (9,)), (7, (8,))]
     with pytest.raises(LimitRefused, match="24 writes"):
-        worn.keep(5, (1, 2, 3), 0)
+        worn.keep(5, (1, 2, 3))
 
 
-def test_a_spent_budget_leaves_the_memory_alone():
-    memory = Memory({5: 1})
-    worn = WornMemory(memory, 7, WriteBudget(24, at_once_max=1))
-    assert worn.keep(5, (2,), 0)
+def test_a_spent_budget_leaves_the_memory_alone_until_a_write_is_free():
+    memory, clock = Memory({5: 1}), [0.0]
+    worn = WornMemory(memory, 7, WriteBudget(24, at_once_max=1), clock_s=lambda: clock[0])
+    assert worn.keep(5, (2,))
     with pytest.raises(LimitRefused, match="24 writes"):
-        worn.keep(5, (3,), 0)
+        worn.keep(5, (3,))
     assert memory.written == [(5, (2,))]
-    assert not worn.keep(5, (2,), 0)
+    assert not worn.keep(5, (2,))
+    clock[0] = DAY_MS / 23_000 + 1
+    assert worn.keep(5, (3,))
 
 
 def test_a_device_that_does_not_keep_a_setting_is_named():
     worn = WornMemory(Memory({5: 1}, forgets=True), 7, WriteBudget())
     with pytest.raises(LimitRefused, match=r"device 7, setting 0x0005: wrote 0002, but 0001"):
-        worn.keep(5, (2,), 0)
+        worn.keep(5, (2,))
