@@ -19,6 +19,7 @@ from hardware.errors import BadModelFile
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The node's configuration file.", metavar="FILE")
 ]
+Port = Annotated[str, typer.Option("--port", help="A serial port.", metavar="FILE")]
 HERE: Final = Path("edge.toml")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -26,6 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def add_to(app: typer.Typer) -> None:
     """Add every command to a program."""
     app.command(short_help="Say what caught bytes of a device mean.")(decode)
+    app.command(short_help="Read unknown registers in every way.")(probe)
     app.command(short_help="Show every frame on a bus.")(trace)
     app.command(short_help="Feed a trace back through a driver.")(replay)
 
@@ -159,6 +161,83 @@ def replay(
             show_json([each.as_json for each in found])
             return
         show(f"{file}, as {model} reads it", COLUMNS, [each.cells for each in found])
+
+
+def probe(
+    *,
+    device: Annotated[
+        str,
+        typer.Argument(help="The Modbus id, or the I2C address: 1 or 0x40.", metavar="ADDRESS"),
+    ],
+    register: Annotated[
+        str,
+        typer.Argument(help="The first register, from 0: 0x0C or 12.", metavar="REGISTER"),
+    ],
+    count: Annotated[
+        int | None,
+        typer.Argument(help="How many registers; else 4, 2 or 1.", min=1, max=125, metavar="COUNT"),
+    ] = None,
+    bus: Annotated[str, typer.Option(help="A bus of edge.toml.", metavar="NAME")] = "",
+    config: Config = HERE,
+    port: Port = "",
+    baud: Annotated[int, typer.Option(help="Its speed.")] = 9_600,
+    parity: Annotated[str, typer.Option(help="Its parity: N, E or O.")] = "N",
+    stopbits: Annotated[int, typer.Option(help="Its stop bits: 1 or 2.")] = 1,
+    tcp: Annotated[str, typer.Option(help="A Modbus TCP server.", metavar="HOST[:PORT]")] = "",
+    i2c: Annotated[str, typer.Option(help="An I2C bus, as /dev/i2c-1.", metavar="FILE")] = "",
+    function: Annotated[
+        int | None,
+        typer.Option(
+            help="3 holding, 4 input registers, 1 coils, 2 inputs; else 4 and 3.", min=1, max=4
+        ),
+    ] = None,
+    expect: Annotated[
+        str | None,
+        typer.Option(help="What one of them should say now: it is marked.", metavar="NUMBER"),
+    ] = None,
+    within: Annotated[
+        float, typer.Option(help="How far off it may be, in percent.", min=0.0, max=50.0)
+    ] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Show registers of an unknown device in every type and word order side by side.
+
+    Which one is the 230 V of the mains? --expect marks it, in any usual scale, and says what to
+    write into a model file.
+
+      gridtally-edge probe --port /dev/ttyUSB0 --baud 2400 1 0x0000 --expect 230
+
+      gridtally-edge probe --tcp 192.168.1.7 1 40000 4
+
+      gridtally-edge probe --bus rs485 1 0x0C 2 --function 4 --expect 512
+
+      gridtally-edge probe --i2c /dev/i2c-1 0x40 0 6
+    """
+    with told():
+        from edge.commissioning.places import Place, opened
+        from edge.commissioning.probe_report import expected_value, report, whole_number
+        from edge.commissioning.probing import Wanted, ask
+
+        place = Place(
+            bus=bus,
+            config=config,
+            port=port,
+            baud=baud,
+            parity=parity,
+            stopbits=stopbits,
+            tcp=tcp,
+            i2c=i2c,
+        )
+        value = expected_value(expect)
+        wanted = Wanted(
+            device=whole_number(device, "ADDRESS"),
+            register=whole_number(register, "REGISTER"),
+            count=count,
+            function=function,
+        )
+        with opened(place) as (kind, wires):
+            found = ask(kind, wires, wanted)
+        report(found, value, within, as_json=as_json)
 
 
 def _tell(text: str) -> None:
