@@ -16,6 +16,7 @@ replaced: it goes out with its word of quality.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from edge.register import (
@@ -66,7 +67,7 @@ def observe(meter: Meter, register: Register, sample: Sample, at_ms: int) -> Obs
 
 def _counted(meter: Meter, register: Register, sample: Sample, at_ms: int) -> Observed:
     """Take in the totals of a device that counts; what cannot be is believed the second time."""
-    most_uwh = _most(meter, register, sample.power_mw, at_ms)
+    most_uwh = _most(meter, register, sample.counting, sample.power_mw, at_ms)
     register, totals, wrapped = _unwrapped(register, sample, most_uwh)
     sample = replace(sample, energy_import_uwh=totals[0], energy_export_uwh=totals[1])
     sample = _with(sample, wrapped)
@@ -86,8 +87,10 @@ def _counted(meter: Meter, register: Register, sample: Sample, at_ms: int) -> Ob
     return _begun(register, _with(sample, word), at_ms, reason)
 
 
-def _most(meter: Meter, register: Register, power_mw: int | None, at_ms: int) -> int:
-    """Return the most energy that can have flowed since the newest believed sample. [uWh]
+def _most(
+    meter: Meter, register: Register, counting: Counting, power_mw: int | None, at_ms: int
+) -> int:
+    """Return the most that a counter can have risen by since the newest believed sample. [uWh]
 
     A rated power that is set too low is one fault, told as `implausible`; energy that the device's
     own power explains is not a second one.
@@ -96,7 +99,8 @@ def _most(meter: Meter, register: Register, power_mw: int | None, at_ms: int) ->
         return 1 << 62
     elapsed_ms = max(0, at_ms - register.at_ms)
     most_mw = max(meter.rated_mw, abs(power_mw or 0), abs(register.power_mw or 0))
-    return JUMP_SLACK_UWH + PLAUSIBLE_FACTOR * most_mw * elapsed_ms // MW_MS_PER_UWH
+    flowed_uwh = PLAUSIBLE_FACTOR * most_mw * elapsed_ms // MW_MS_PER_UWH
+    return JUMP_SLACK_UWH + _step(counting, register.totals) + flowed_uwh
 
 
 def _unwrapped(register: Register, sample: Sample, most_uwh: int) -> tuple[Register, Totals, str]:
@@ -243,12 +247,16 @@ def _watched(meter: Meter, register: Register, sample: Sample, at_ms: int) -> tu
     return replace(register, still=still), "frozen" if frozen else ""
 
 
-def _counts_nothing(counting: Counting, still: Still) -> bool:
-    """Whether more energy has flowed than the counter's own step can hide.
+def _step(counting: Counting, totals: Iterable[int | None]) -> int:
+    """Return the least that a counter rises by, and so the most it holds back. [uWh]
 
-    A counter that is a single has steps that grow with it: one in 2**23 of its value.
+    Where it is not known the counter is a single, whose steps grow with it: one in 2**23 of it.
     """
-    largest_uwh = max((each for each in still.values if each is not None), default=0)
-    step_uwh = max(counting.step_uwh, largest_uwh >> SINGLE_STEP_BITS)
-    hidden_uwh = FROZEN_STEPS * step_uwh + FROZEN_SLACK_UWH
+    largest_uwh = max((each for each in totals if each is not None), default=0)
+    return counting.step_uwh or largest_uwh >> SINGLE_STEP_BITS
+
+
+def _counts_nothing(counting: Counting, still: Still) -> bool:
+    """Whether more energy has flowed than the counter's own step can hide."""
+    hidden_uwh = FROZEN_STEPS * _step(counting, still.values) + FROZEN_SLACK_UWH
     return still.uncounted > hidden_uwh * MW_MS_PER_UWH

@@ -210,6 +210,23 @@ def test_a_single_may_stand_still_for_longer_the_higher_it_is():
     assert {each.sample.quality for each in walk(COUNTER, high)} == {""}
 
 
+def test_a_coarse_counter_may_rise_by_a_step_at_once():
+    """A step of 0.1 kWh takes a second, whatever flowed while it was held back."""
+    coarse = Counting(step_uwh=KWH // 10)
+    totals = [KWH] * 3 + [KWH + KWH // 10] * 3
+    seen = walk(
+        COUNTER, [(n * 1000, ac(t, 0, 60_000, counting=coarse)) for n, t in enumerate(totals)]
+    )
+    assert {each.sample.quality for each in seen} == {""}
+    assert seen[-1].register.import_uwh == KWH + KWH // 10
+
+
+def test_a_single_may_rise_by_more_at_once_the_higher_it_is():
+    low, high = 999_999_937_500_000, 1_000_000_000_000_000  # neighbours, 62.5 Wh apart
+    seen = walk(COUNTER, [(n * 1000, ac((low, high)[n // 2], 0, 60_000)) for n in range(4)])
+    assert {each.sample.quality for each in seen} == {""}
+
+
 @pytest.mark.parametrize("power_mw", [0, 999, None])
 def test_below_the_starting_current_nothing_needs_to_be_counted(power_mw):
     a_day = [(n * 60_000, ac(KWH, 0, power_mw)) for n in range(1440)]
