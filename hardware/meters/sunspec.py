@@ -293,8 +293,9 @@ class SunSpec:
         self._limited_mw = None
         try:
             rated_mw, controls = self._rating(chain, found.block)
-            spend = None if self._budget is None else self._spend
-            limit = PowerLimit(self._bus, self._given.address, controls, rated_mw, spend)
+            limit = PowerLimit(
+                self._bus, self._given.address, controls, rated_mw, self._budget, self._clock_s
+            )
             self._limited_mw = limit.read()
         except TransientHardwareError:
             raise
@@ -303,10 +304,6 @@ class SunSpec:
         else:
             found.limit = limit
             found.facts["rated_mw"] = rated_mw
-
-    def _spend(self, reserve: int) -> None:
-        if self._budget is not None:
-            self._budget.spend(int(self._clock_s() * 1_000), reserve=reserve)
 
     def _rating(self, chain: Chain, block: Block) -> tuple[int, Block]:
         """Return what 100 percent are, and the block of the controls. [mW]"""

@@ -31,6 +31,8 @@ BASES: Final = (40_000, 0, 50_000)
 BLOCKS_MAX: Final = 64
 LENGTH_MAX: Final = 1_000
 _ADDRESS_END: Final = 0x1_0000
+_NOTHING_THERE: Final = (1, 2, 3)
+"""Exceptions of a device that has no such registers: function, address, value."""
 
 Read = Callable[[int, int], tuple[int, ...]]
 """Reads (address, count) holding registers of one device; raises as `ModbusPort.read_words`."""
@@ -109,6 +111,8 @@ def _find(read: Read, bases: Sequence[int]) -> int:
         try:
             words = read(base, len(MARKER))
         except DeviceRefused as refusal:
+            if refusal.code not in _NOTHING_THERE:
+                raise
             seen.append(f"exception {refusal.code} at {base}")
             continue
         if words == MARKER:
@@ -137,12 +141,24 @@ def _header(read: Read, address: int) -> tuple[int, int]:
     """Return ID and length; some devices have no length at the end, and refuse to read one."""
     try:
         model, length = read(address, HEADER_WORDS)
-    except DeviceRefused:
-        (model,) = read(address, 1)
-        if model == END:
-            return END, 0
-        raise
+    except DeviceRefused as refusal:
+        if refusal.code not in _NOTHING_THERE:
+            raise
+        return _alone(read, address), 0
     return model, length
+
+
+def _alone(read: Read, address: int) -> int:
+    """Return an ID without a length: nothing but the end of a list has one."""
+    try:
+        (model,) = read(address, 1)
+    except DeviceRefused as refusal:
+        raise WrongDevice(
+            f"SunSpec list without an end: exception {refusal.code} at {address}"
+        ) from refusal
+    if model != END:
+        raise WrongDevice(f"SunSpec list broken at {address}: model {model} without a length")
+    return model
 
 
 def _hex(words: Sequence[int]) -> str:

@@ -8,6 +8,7 @@ Source: SunSpec models 120 and 123.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ from hardware.meters.sunspec_chain import Block
 from hardware.meters.sunspec_models import LAYOUTS
 from hardware.meters.sunspec_points import scale_factor
 from hardware.ports import ModbusPort
+from hardware.wear import WriteBudget
 
 _LIMIT = LAYOUTS[123].by_name["WMaxLimPct"]
 _LIMIT_AT, _WINDOW_AT, _REVERT_AT, _RAMP_AT, _SWITCH_AT = range(_LIMIT.offset, _LIMIT.offset + 5)
@@ -35,15 +37,16 @@ class PowerLimit:
         device: its Modbus id.
         block: its model 123.
         rated_mw: what 100 percent are. [mW]
-        spend: takes one write from the budget of memory that wears, and leaves it so many; None:
-            the limit is kept in memory that does not.
+        budget: of writes to memory that wears; None: the limit is kept in memory that does not.
+        clock_s: the budget's clock. [s]
     """
 
     bus: ModbusPort
     device: int
     block: Block
     rated_mw: int
-    spend: Callable[[int], None] | None = None
+    budget: WriteBudget | None = None
+    clock_s: Callable[[], float] = time.monotonic
 
     def read(self) -> int | None:
         """Return the limit that stands; None if there is none. [mW]"""
@@ -74,7 +77,7 @@ class PowerLimit:
                 f"{self._where}: it knows no revert time; with revert_ms = 0 a limit stays "
                 "when nobody is left to end it"
             )
-        renews = bool(revert_s) and self.spend is None
+        renews = bool(revert_s) and self.budget is None
         times = {_WINDOW_AT: 0, _REVERT_AT: revert_s, _RAMP_AT: 0}
         wanted = {
             _LIMIT_AT: limit,
@@ -107,8 +110,8 @@ class PowerLimit:
                     self._put(each, word, reserve=1)
 
     def _spend(self, reserve: int) -> None:
-        if self.spend is not None:
-            self.spend(reserve)
+        if self.budget is not None:
+            self.budget.spend(int(self.clock_s() * 1_000), reserve=reserve)
 
     def _put(self, offset: int, word: int, reserve: int = 0) -> None:
         self._spend(reserve)

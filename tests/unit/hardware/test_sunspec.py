@@ -15,6 +15,7 @@ from hardware.errors import (
     WrongDevice,
 )
 from hardware.meters.sunspec import SunSpec, SunSpecOptions
+from hardware.mock.modbus_pdu import ILLEGAL_VALUE, Refusal
 from hardware.mock.points import Feeder, Plant, split
 from hardware.mock.sunspec_blocks import Common, Meter
 from hardware.mock.sunspec_device import (
@@ -160,6 +161,19 @@ def test_a_value_with_an_impossible_factor_is_in_doubt_and_the_others_are_not():
     assert (sample.energy_export_uwh, sample.voltage_mv) == (10**9, 230_000)
 
 
+def test_a_counter_with_an_impossible_factor_has_no_step():
+    class BadCounter(SunSpecInverter):
+        def read_words(self, function, address, count):
+            words = list(super().read_words(function, address, count))
+            if address == 40_070 and count > 26:
+                words[26] = 0x1234
+            return words
+
+    sample = driver(BadCounter(Plant(pv_power_mw=5_000, generated_uwh=10**9)))[0].sample()
+    assert (sample.energy_export_uwh, sample.power_mw, sample.quality) == (None, -5_000, "range")
+    assert sample.counting == Counting()
+
+
 # Finding it
 
 
@@ -291,6 +305,32 @@ def test_a_device_that_is_silent_at_other_bases_is_found_in_the_end():
     with pytest.raises(BusTimeout):
         meter.sample()
     assert meter.sample().power_mw == 6_000
+
+
+def test_silence_during_the_walk_is_silence():
+    class Cut(ModbusDirect):
+        def read_words(self, device, function, address, count):
+            if address == 40_122 and count > 2 and not self.is_back:
+                raise BusTimeout("no reply")
+            return super().read_words(device, function, address, count)
+
+        is_back = False
+
+    port = Cut(SunSpecInverter(Plant(pv_power_mw=5_000)))
+    meter = SunSpec(port, SunSpecOptions(address=1))
+    with pytest.raises(BusTimeout):
+        meter.sample()
+    port.is_back = True
+    assert meter.sample().power_mw == -5_000
+
+
+def test_a_device_that_fails_while_it_is_read_says_so():
+    device = SunSpecInverter(Plant())
+    meter, _ = driver(device)
+    meter.sample()
+    device.faults.switch("device_failure", True)
+    with pytest.raises(DeviceRefused, match="exception 4"):
+        meter.sample()
 
 
 # Limits
@@ -457,6 +497,70 @@ def test_after_a_refusal_it_is_known_what_stands():
     with pytest.raises(LimitRefused, match="it kept limit 2000"):
         meter.limit(300_000)
     assert meter.limited_mw == 600_000
+
+
+class Endless(SunSpecInverter):
+    """An inverter that takes limits and never lets them end."""
+
+    def write_words(self, address, words):
+        if list(words) != [0]:
+            super().write_words(address, words)
+
+
+def test_a_limit_that_does_not_end_is_told():
+    meter, _ = driver(Endless(Plant()))
+    meter.limit(600_000)
+    with pytest.raises(LimitRefused, match="did not end its limit"):
+        meter.limit(None)
+    assert meter.limited_mw == 600_000
+
+
+class ReadOnly(SunSpecInverter):
+    """An inverter that refuses every write."""
+
+    def write_words(self, address, words):
+        raise Refusal(ILLEGAL_VALUE)
+
+
+def test_an_inverter_that_refuses_every_write_refuses_limits():
+    meter, _ = driver(ReadOnly(Plant()))
+    with pytest.raises(LimitRefused, match="exception 3"):
+        meter.limit(600_000)
+    assert meter.limited_mw is None
+
+
+class Nameless(SunSpecInverter):
+    """An inverter that spoils one word of its nameplate or controls."""
+
+    spoiled = (0, 0)
+
+    def read_words(self, function, address, count):
+        words = super().read_words(function, address, count)
+        place, word = self.spoiled
+        return [word if at == place else each for at, each in enumerate(words, address)]
+
+
+@pytest.mark.parametrize(
+    ("place", "word", "says"),
+    [
+        (40_125, 0xFFFF, "model 120 tells no rated power"),
+        (40_125, 0, "model 120 tells no rated power"),
+        (40_126, 99, "WRtg_SF is 99"),
+        (40_159, 2, None),
+        (40_173, 0x8000, "WMaxLimPct_SF is not implemented"),
+    ],
+)
+def test_what_spoils_the_controls_does_not_spoil_the_measurement(place, word, says):
+    device = Nameless(Plant(pv_power_mw=5_000))
+    device.controls.write(5, [2_000, 0, 0, 0, 1])
+    device.spoiled = (place, word)
+    meter, _ = driver(device)
+    assert meter.sample().power_mw == -5_000
+    if says is None:
+        assert meter.limited_mw is None
+    else:
+        with pytest.raises(LimitRefused, match=says):
+            meter.limit(1_000)
 
 
 def test_nothing_is_written_where_the_list_has_moved():

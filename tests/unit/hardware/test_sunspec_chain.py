@@ -77,8 +77,26 @@ def test_a_list_that_runs_out_of_addresses_is_refused():
 
 
 def test_a_list_that_ends_in_nothing_is_refused():
-    with pytest.raises(DeviceRefused):
+    with pytest.raises(WrongDevice, match="without an end: exception 2 at 40070"):
         walk(Registers(listed((1, 66), end=())).read)
+
+
+def test_a_list_that_breaks_off_within_a_header_is_refused():
+    with pytest.raises(WrongDevice, match="broken at 40070: model 103 without a length"):
+        walk(Registers(listed((1, 66), end=(103,))).read)
+
+
+@pytest.mark.parametrize("spoiled_from", [40_000, 40_002])
+def test_a_device_that_fails_is_not_taken_for_another(spoiled_from):
+    registers = Registers(listed((1, 66)))
+
+    def failing(address, count):
+        if address >= spoiled_from:
+            raise DeviceRefused("exception 4, device failure", 4)
+        return registers.read(address, count)
+
+    with pytest.raises(DeviceRefused, match="exception 4"):
+        walk(failing)
 
 
 def test_no_marker_anywhere_names_what_was_seen():

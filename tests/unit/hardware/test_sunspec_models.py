@@ -149,5 +149,21 @@ def test_several_models_in_one_reply_come_as_blocks():
     assert [each.get("model_id", "end") for each in said["blocks"]] == [1, "end"]
 
 
+def test_each_tracker_is_named_by_its_number():
+    one = [1, *[0x4141] * 8, 500, 3_000, 1_500, 0, 7, 0xFFFF, 0xFFFF, 40, 4, 0, 0]
+    two = [2, *[0] * 8, 500, 3_000, 0xFFFF, 0, 0, 0xFFFF, 0xFFFF, 0x8000, 0xFFFF, 0, 0]
+    said = describe([160, 48, 0xFFFE, 0xFFFF, 0, 3, 0, 0, 2, 0xFFFF, *one, *two])
+    assert (said["trackers"], said["tracker_1_name"], said["tracker_2_name"]) == (2, "A" * 16, None)
+    assert (said["tracker_1_current_a"], said["tracker_1_voltage_v"]) == (5, 300)
+    assert (said["tracker_1_energy_wh"], said["tracker_2_power_w"]) == (7_000, None)
+    assert (said["tracker_1_state"], said["tracker_1_temperature_degc"]) == ("mppt", 40)
+    assert "tracker_3_power_w" not in said
+
+
+def test_a_float_is_shown_as_short_as_it_is_exact():
+    words = [111, 60, *[0x7FC0, 0] * 7, 0x4366, 0x3334, *[0x7FC0, 0] * 22]
+    assert describe(words)["voltage_l1_v"] == 230.2
+
+
 def test_words_in_the_middle_of_nothing_stay_words():
     assert describe([7, 8, 9], 40_100) == {"words": "0007 0008 0009"}
