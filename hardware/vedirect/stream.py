@@ -249,20 +249,3 @@ class Stream:
     def _tell(self, damage: Damage) -> None:
         if damage.in_frame or not self._is_quiet:
             self._found.append(damage)
-
-
-def read_blocks(raw: bytes) -> tuple[Block, ...]:
-    """Return the text blocks of a recording, which may begin and end in the middle of one.
-
-    Raises:
-        BadChecksum: a block in it is damaged, or there is none.
-    """
-    stream = Stream(joined=not raw.startswith(_MARK[:2]))
-    found = stream.feed(raw)
-    blocks = tuple(each for each in found if isinstance(each, Block))
-    damages = [each.what for each in found if isinstance(each, Damage) and not each.in_frame]
-    if damages:
-        raise BadChecksum(damages[0])
-    if not blocks:
-        raise BadChecksum("no text block: want fields, CR LF Checksum TAB and a byte, sum 0")
-    return blocks
