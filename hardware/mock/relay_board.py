@@ -25,7 +25,7 @@ from hardware.mock.pins import Contact
 CHANNELS = 8
 _ON, _OFF, _TOGGLE = 0xFF00, 0x0000, 0x5500
 _ALL = 0xFF
-_TENTH_S = 0.1
+_TENTHS = 10
 
 
 class RelayBoard(RefusingDevice, ABC):
@@ -138,7 +138,7 @@ class WaveshareBoard(_CoilBoard):
             if not 1 <= value <= 0x7FFF:
                 raise Refusal(ILLEGAL_VALUE)
             on = base == self._FLASH_ON_BASE
-            self._switch(channel, on, for_s=value * _TENTH_S)
+            self._switch(channel, on, for_s=value / _TENTHS)
         elif self._is_toggle(base, value):
             self._toggle_each(channel)
         elif address == _ALL and value in (_ON, _OFF):
@@ -238,7 +238,7 @@ class LcBoard(_CoilBoard):
             raise Refusal(ILLEGAL_ADDRESS)
         if mode not in (self._FLASH_OFF, self._FLASH_ON) or not tenths:
             raise Refusal(ILLEGAL_VALUE)
-        self._switch(channel, mode == self._FLASH_ON, for_s=tenths * _TENTH_S)
+        self._switch(channel, mode == self._FLASH_ON, for_s=tenths / _TENTHS)
 
 
 class R4d8Board(RelayBoard):

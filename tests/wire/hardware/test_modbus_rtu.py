@@ -8,7 +8,7 @@ import select
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from hardware import catalog, errors, words
 from hardware.buses.modbus import ModbusBus
 from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.epever_controller import EpeverController
-from hardware.mock.modbus_pdu import RefusingDevice
 from hardware.mock.modbus_rtu import crc16
 from hardware.mock.modbus_server import ModbusRtuServer
 from hardware.mock.points import Feeder, Plant
@@ -26,7 +25,7 @@ from tests.support.scripted_line import ScriptedLine
 FOLDER = Path(__file__).parents[2] / "vectors"
 SDM120 = json.loads((FOLDER / "sdm120.json").read_text())
 EPEVER = json.loads((FOLDER / "epever_tracer.json").read_text())
-RELAY = json.loads((FOLDER / "relay.json").read_text())
+RELAY = json.loads((FOLDER / "waveshare_relay.json").read_text())
 LATENCY_MS = 250
 TIMEOUT_S = 0.312
 
@@ -43,24 +42,6 @@ def open_bus(device: str, **more: object) -> ModbusBus:
 def framed(head: str) -> bytes:
     frame = bytes.fromhex(head)
     return frame + crc16(frame)
-
-
-class Coils(RefusingDevice):
-    """A relay board: eight coils, as captured boards answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.on: set[int] = set()
-
-    def write_bit(self, address: int, on: bool) -> None:
-        (self.on.add if on else self.on.discard)(address)
-
-    def write_bits(self, address: int, bits: Sequence[bool]) -> None:
-        for place, on in enumerate(bits, address):
-            self.write_bit(place, on)
-
-    def read_bits(self, function: int, address: int, count: int) -> list[bool]:
-        return [place in self.on for place in range(address, address + count)]
 
 
 @pytest.fixture
@@ -160,39 +141,17 @@ def test_the_captured_identification_is_read_by_our_bus():
     assert {str(key): value for key, value in objects.items()} == EPEVER["objects"]
 
 
-@pytest.mark.parametrize("row", named(RELAY["coils"]))
+COILS = [row for row in RELAY["exchanges"] if "coil" in row]
+
+
+@pytest.mark.parametrize("row", named(COILS))
 def test_coil_frames_are_those_of_captured_boards(row):
-    frame = bytes.fromhex(row["frame"])
+    frame = bytes.fromhex(row["request"])
     with ScriptedLine({frame: frame}) as line:
         bus = open_bus(line.device)
-        bus.write_bit(row["device"], row["coil"], row["on"])
+        bus.write_bit(frame[0], row["coil"], row["energised"])
         bus.close()
     assert line.heard == frame
-
-
-@pytest.mark.parametrize("row", named(RELAY["masks"]))
-def test_a_simulated_board_takes_masks(row):
-    board, request = Coils(), bytes.fromhex(row["request"])
-    with ModbusRtuServer({request[0]: board}) as server:
-        line = RawLine(server.device)
-        reply = line.ask(request)
-        line.close()
-        bus = open_bus(server.device)
-        assert bus.read_bits(request[0], 1, 0, 8) == tuple(n in row["on"] for n in range(8))
-        bus.close()
-    assert row["reply"] is None or reply == bytes.fromhex(row["reply"])
-    assert sorted(board.on) == row["on"]
-
-
-@pytest.mark.parametrize("row", named(RELAY["negative"]))
-def test_a_toggle_is_refused(row):
-    board, pdu = Coils(), bytes.fromhex(row["pdu"])
-    with ModbusRtuServer({1: board}) as server:
-        line = RawLine(server.device)
-        reply = line.ask(framed("01" + pdu.hex()))
-        line.close()
-    assert reply == framed(f"01 {pdu[0] | 0x80:02x} {row['refused']:02x}")
-    assert board.on == set()
 
 
 def power(bus: ModbusBus) -> float:
