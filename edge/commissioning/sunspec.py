@@ -6,19 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from edge.commissioning import frames
-from edge.commissioning.errors import BadFrame
 from edge.commissioning.exchanges import Map, Said, read_exchanges, unpack_words
 from edge.commissioning.frames import Message
-from hardware.errors import ImplausibleSample
 from hardware.meters.sunspec_describe import describe
 
 
 def read_sunspec(exchanges: Iterable[tuple[Message | None, Message]]) -> Said:
-    """Name what each reply says; what one says may explain the next. Several are a list.
-
-    Raises:
-        BadFrame: a scale factor that none may be.
-    """
+    """Name what each reply says; what one says may explain the next. Several are a list."""
     said = Said()
     replies: list[dict[str, Any]] = []
     previous: dict[str, Any] = {}
@@ -37,7 +31,4 @@ def read_sunspec(exchanges: Iterable[tuple[Message | None, Message]]) -> Said:
 
 def _described(request: Message | None, reply: Message, previous: dict[str, Any]) -> dict[str, Any]:
     address = request.pair[0] if request is not None else None
-    try:
-        return dict(describe(unpack_words(reply.body[1:]), address, previous))
-    except ImplausibleSample as error:
-        raise BadFrame(str(error)) from None
+    return dict(describe(unpack_words(reply.body[1:]), address, previous))
