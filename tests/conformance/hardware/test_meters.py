@@ -12,11 +12,15 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import HardwareError, TransientHardwareError, WrongDevice
+from hardware.modelfile import SAMPLE_UNITS, shipped_model, shipped_names
 from hardware.ports import Counting, EnergyMeter, Manners, Sample
-from tests.support.hardware_bench import WIRES, Bench, open_bench
+from tests.support.hardware_bench import WIRES, Bench, ModbusDirect, open_bench
+from tests.support.vector_device import VectorDevice
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-CASES = [(model, wire) for model in catalog.METERS for wire in WIRES.get(model, ("missing",))]
+CASES = [(model, wire) for model in catalog.METERS for wire in WIRES.get(model, ())]
+PLAIN = [name for name in shipped_names() if name not in catalog.METERS_IN_PYTHON]
+"""Models that are a file and nothing else."""
 
 
 @pytest.fixture(params=CASES, ids="-".join)
@@ -46,10 +50,28 @@ REQUIRED = {
 }
 
 
-def test_each_model_has_a_bench_on_each_of_its_buses():
-    assert set(WIRES) == set(catalog.METERS)
-    for model, entry in catalog.METERS.items():
-        assert set(WIRES[model]) == {"direct", *entry.bus_kinds}
+def test_each_bench_has_each_bus_of_its_model():
+    for model, wires in WIRES.items():
+        assert set(wires) == {"direct", *catalog.METERS[model].bus_kinds}
+
+
+def test_only_a_plain_file_may_come_without_a_simulated_twin():
+    """Its vectors stand in for the twin: adding a meter is one model file and one vector file."""
+    assert set(WIRES) <= set(catalog.METERS)
+    assert set(catalog.METERS) - set(WIRES) <= set(PLAIN)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_vectors_of_a_model_file_hold_a_whole_sample(name):
+    model = shipped_model(name)
+    device = VectorDevice(model, json.loads((VECTORS / f"{name}.json").read_text()))
+    feeds = {field: getattr(model.table.sample, field) for field in SAMPLE_UNITS}
+    feeding = [model.register(each.removeprefix("-")) for row in feeds.values() for each in row]
+    assert [register.name for register in feeding if not device.holds(register)] == []
+    sample = catalog.make_meter(name, ModbusDirect(device), {"address": 1}).sample()
+    assert sample.quality == ""
+    for field, sources in feeds.items():
+        assert (getattr(sample, field) is None) == (not sources), field
 
 
 @pytest.mark.parametrize("model", catalog.METERS)
