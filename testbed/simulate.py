@@ -237,6 +237,8 @@ def _points(
         return split(feeder), feeder
     if entry.point in ("feeder", "direct"):
         return feeder, feeder
+    if entry.point == "relays":
+        return (), feeder  # no contact is wired to it
     raise BadDevice(i2c_lines(wanted.model) if entry.point in ("line", "lines") else entry.title)
 
 

@@ -22,6 +22,7 @@ from hardware.mock.ina226_chip import Ina226Chip
 from hardware.mock.ina3221_chip import Ina3221Chip
 from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
 from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
+from hardware.mock.relay_board import LcBoard, R4d8Board, WaveshareBoard
 from hardware.mock.renogy_controller import RenogyController
 from hardware.mock.sunspec_device import SunSpecInverter, SunSpecMeter
 from hardware.mock.tristar_controller import TristarController
@@ -93,6 +94,9 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
         "vedirect_hex": Simulator("Victron MPPT, HEX", VictronMppt, "plant", VEDIRECT, 0, 19_200),
         "vedirect_bmv": Simulator("Victron BMV", VictronBmv, "plant", VEDIRECT, 0, 19_200),
         "renogy_rover": Simulator("Renogy Rover", RenogyController, "plant", MODBUS),
+        "waveshare_relay": Simulator("Waveshare Modbus relay", WaveshareBoard, "relays", MODBUS),
+        "lc_relay": Simulator("LC relay board", LcBoard, "relays", MODBUS, 255),
+        "lc_relay_r4d8": Simulator("R4D8 relay board", R4d8Board, "relays", MODBUS),
     }
 )
 """Catalog name -> its twin."""
