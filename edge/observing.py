@@ -235,7 +235,7 @@ def _watched(meter: Meter, register: Register, sample: Sample, at_ms: int) -> tu
         return replace(register, still=None), ""
     if before is None or before.values != values or at_ms < before.at_ms:
         return replace(register, still=Still(values, at_ms, at_ms)), ""
-    power_mw = abs(sample.power_mw)
+    power_mw = min(abs(sample.power_mw), abs(register.power_mw or 0))  # it may have come just now
     counts = power_mw * FROZEN_PART_OF_RATED >= meter.rated_mw
     more = power_mw * (at_ms - before.at_ms) if counts else 0
     still = replace(before, at_ms=at_ms, uncounted=before.uncounted + more)

@@ -199,6 +199,13 @@ def test_a_counter_that_stands_still_while_power_flows_is_frozen():
     assert moved[-1].sample.quality == ""
 
 
+def test_a_load_that_was_switched_on_just_now_has_not_been_counted_yet():
+    powers = [1_000, 60_000, 60_000]
+    totals = [KWH, KWH, KWH + 1_000_000]
+    steps = [(n * 3_600_000, ac(totals[n], 0, powers[n])) for n in range(3)]
+    assert [each.sample.quality for each in walk(COUNTER, steps)] == ["", "", ""]
+
+
 def test_a_coarse_counter_may_stand_still_for_its_step():
     coarse = Counting(step_uwh=10_000_000)
     half_an_hour = [(n * 60_000, ac(KWH, 0, 60_000, counting=coarse)) for n in range(30)]
