@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from hardware.mock.abb_meter import AbbB21, AbbB23
 from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
-from hardware.mock.eastron_meter import Sdm72Meter, Sdm120Meter, Sdm230Meter, Sdm630Meter
+from hardware.mock.eastron_meter import (
+    Sdm72Meter,
+    Sdm72V2Meter,
+    Sdm120Meter,
+    Sdm230Meter,
+    Sdm630Meter,
+)
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
 from hardware.mock.gavazzi_meter import Em111, Em112
@@ -62,9 +68,10 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
         "ina226": Simulator("TI INA226", Ina226Chip, "line", ("i2c",), 0x40),
         "ina3221": Simulator("TI INA3221", Ina3221Chip, "lines", ("i2c",), 0x40),
         "sdm120": Simulator("Eastron SDM120", Sdm120Meter, "feeder", MODBUS, baud=2_400),
-        "sdm230": Simulator("Eastron SDM230", Sdm230Meter, "feeder", MODBUS),
+        "sdm230": Simulator("Eastron SDM230", Sdm230Meter, "feeder", MODBUS, baud=2_400),
         "sdm630": Simulator("Eastron SDM630", Sdm630Meter, "three_phase", MODBUS),
-        "sdm72": Simulator("Eastron SDM72", Sdm72Meter, "three_phase", MODBUS),
+        "sdm72": Simulator("Eastron SDM72D-M", Sdm72Meter, "three_phase", MODBUS),
+        "sdm72_v2": Simulator("Eastron SDM72D-M V2", Sdm72V2Meter, "three_phase", MODBUS),
         "pzem016": Simulator("Peacefair PZEM-004T v3, -016", Pzem016Meter, "feeder", MODBUS),
         "pzem017": Simulator(
             "Peacefair PZEM-003, -017", Pzem017Meter, "direct", MODBUS, serial_form="8N2"
