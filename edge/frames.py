@@ -1,12 +1,15 @@
 """What agent and guard say to each other: frames of 4 bytes length, big-endian, and a CBOR map.
 
 From the guard to the agent:
-    {"nonce": 16 bytes}, once a second, and at once on connect
+    {"nonce": 16 bytes, "boottime_ms": when it was made}, once a second, and at once on connect
     {"relays": [{relay, energised, lease_left_ms, reason}, ...]}, with each nonce and each change
     {"ack": {relay, sequence, energised, outcome, reason, boottime_ms}}
 From the agent to the guard:
     {"lease": signed bytes}
     {"alive": true}, at least twice a second
+
+The thread of a bus that has relays is spoken to in the same frames, as values, but that the nonces
+go to it: the agent passes on those of the guard, or makes them where there is none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The relays of this node, and the only code that moves them.
 
-It makes the nonces, checks the hub's signature, asks `edge.lease` what to do, drives the coil and
-reads it back. What is to be told waits in `unsent` as frames of `edge.frames`.
+It checks the hub's signature, asks `edge.lease` what to do, drives the coil and reads it back. The
+guard holds those on pins, and makes the nonces of its node; the thread of a bus holds those on it.
+What is to be told waits in `unsent` as frames of `edge.frames`.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ LEASE_BYTES_MAX: Final = 4_096
 NONCE_EVERY_MS: Final = 1_000
 NONCE_EVERY_MS_MIN: Final = 250
 NONCES_A_LIFE: Final = 4
+DISOBEDIENT: Final = "it does not do what is written to it"
 
 log = logging.getLogger("edge.guard")
 
 
 @dataclass(slots=True)
 class Relays:
-    """Every relay of a node: how it stands, by whose lease, and what it obeys next."""
+    """The relays that one holder has: how each stands, by whose lease, and what it obeys next."""
 
     node: str
     trust: Trust
@@ -47,6 +49,7 @@ class Relays:
     _contacts: dict[str, Contact] = field(default_factory=dict)
     _nonces: dict[bytes, int] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
+    _faults: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Know every contact as safe since now; relays are made de-energised."""
@@ -54,15 +57,26 @@ class Relays:
         self._contacts = {relay: Contact(since_ms=now_ms) for relay in self.coils}
 
     def make_nonce(self) -> None:
-        """Make a nonce and forget the oldest; release again a contact that should be and is not."""
-        nonce = boot_id()[:4] + self.random(NONCE_BYTES - 4)
-        self._nonces[nonce] = self.clock_ms()
+        """Make a nonce, tell it, and look after every contact."""
+        nonce, made_ms = fresh_nonce(self.random), self.clock_ms()
+        self.know(nonce, made_ms)
+        self.look_after()
+        self.unsent += [{"nonce": nonce, "boottime_ms": made_ms}, self.state()]
+
+    def know(self, nonce: bytes, made_ms: int) -> None:
+        """Take leases for this nonce from now on, and forget the oldest."""
+        self._nonces[nonce] = made_ms
         if len(self._nonces) > NONCES_MAX:
             del self._nonces[next(iter(self._nonces))]
+
+    def look_after(self) -> None:
+        """Release again what should be and is not; know as safe what let go by itself."""
         for relay, contact in self._contacts.items():
-            if not contact.energised and self._read_back(relay) is True:
+            found = self._read_back(relay)
+            if not contact.energised and found is not False:
                 self._drive(relay, energised=False)
-        self.unsent += [{"nonce": nonce}, self.state()]
+            elif contact.energised and found is False:
+                self._make_safe(relay, "safe", "it let go by itself")
 
     def take(self, frame: Mapping[str, Any]) -> None:
         """Take in a frame of the agent; what is no lease only says that it is alive."""
@@ -78,9 +92,10 @@ class Relays:
         if lease.node != self.node:
             log.warning("lease refused: it is for node %s", lease.node)
             return
-        # A short lease needs fresher nonces, or it would be over before the next one can come.
-        pace_ms = max(lease.ttl_ms // NONCES_A_LIFE, NONCE_EVERY_MS_MIN)
-        self.nonce_every_ms = min(pace_ms, NONCE_EVERY_MS)
+        self._keep_pace(lease)
+        if lease.relay not in self.coils:
+            log.debug("a lease for %s, which is not held here", lease.relay)
+            return
         answer = decide(lease, self.rules, self._contacts, self._nonces, self.clock_ms())
         if isinstance(answer, Refuse):
             self._refuse(lease, answer.reason)
@@ -118,10 +133,15 @@ class Relays:
             ]
         }
 
+    def _keep_pace(self, lease: Lease) -> None:
+        """Ask for fresher nonces where leases are short, or they are over before the next one."""
+        pace_ms = max(lease.ttl_ms // NONCES_A_LIFE, NONCE_EVERY_MS_MIN)
+        self.nonce_every_ms = min(pace_ms, NONCE_EVERY_MS)
+
     def _obey(self, lease: Lease, answer: Obey) -> None:
         if answer.moves and not self._drive(lease.relay, energised=lease.energised):
             self._drive(lease.relay, energised=False)
-            reason = "the pin does not hold what is written to it"
+            reason = DISOBEDIENT
             self._contacts[lease.relay] = safe(self._contacts[lease.relay], reason, self.clock_ms())
             self._refuse(lease, reason)
             return
@@ -133,7 +153,7 @@ class Relays:
     def _refuse(self, lease: Lease, reason: str) -> None:
         """Tell a refusal once for each decision: a lease is renewed every second."""
         log.info("lease for %s refused: %s", lease.relay, reason)
-        if lease.relay in self.coils and self._refused.get(lease.relay) != lease.decision:
+        if self._refused.get(lease.relay) != lease.decision:
             self._refused[lease.relay] = lease.decision
             self._tell(lease.relay, lease.sequence, "refused", reason)
 
@@ -145,11 +165,15 @@ class Relays:
             self._tell(relay, before.sequence, outcome, reason)
 
     def _drive(self, relay: str, *, energised: bool) -> bool:
+        """Switch a relay; a fault that stays is logged once."""
         try:
             self.coils[relay].switch(energised)
         except HardwareError as error:
-            log.error("relay %s: %s", relay, error)
+            if self._faults.get(relay) != str(error):
+                log.error("relay %s: %s", relay, error)
+            self._faults[relay] = str(error)
             return False
+        self._faults.pop(relay, None)
         log.info("relay %s is %s", relay, "energised" if energised else "released")
         return True
 
@@ -169,3 +193,8 @@ class Relays:
             "boottime_ms": self.clock_ms(),
         }
         self.unsent += [{"ack": ack}, self.state()]
+
+
+def fresh_nonce(random: Callable[[int], bytes] = os.urandom) -> bytes:
+    """Return 16 bytes that nobody could know before: the boot's first four, then random ones."""
+    return boot_id()[:4] + random(NONCE_BYTES - 4)

@@ -81,12 +81,12 @@ def heard(link):
 
 def test_an_agent_gets_nonces_at_once_and_each_second(bench):
     link = bench.connect()
-    assert [sorted(frame) for frame in heard(link)] == [["nonce"], ["relays"]]
+    assert [sorted(frame) for frame in heard(link)] == [["boottime_ms", "nonce"], ["relays"]]
     bench.pass_time(999)
     assert heard(link) == []
     bench.say(link, {"alive": True})
     bench.pass_time(1)
-    assert [sorted(frame) for frame in heard(link)] == [["nonce"], ["relays"]]
+    assert [sorted(frame) for frame in heard(link)] == [["boottime_ms", "nonce"], ["relays"]]
 
 
 def test_an_agent_that_hangs_up_leaves_relays_safe(bench):

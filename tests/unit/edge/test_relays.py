@@ -179,7 +179,7 @@ def test_a_refusal_is_told_once_for_each_decision():
 def test_a_pin_that_does_not_follow_is_safe_and_told(bench):
     bench.coils["heater"].stuck = True
     bench.take(bench.hub.lease(bench.nonce()))
-    assert bench.stands()["reason"] == "the pin does not hold what is written to it"
+    assert bench.stands()["reason"] == "it does not do what is written to it"
     assert [(a["outcome"], a["energised"]) for a in bench.acks()] == [("refused", False)]
     assert bench.coils["heater"].history == [True, False]
 
@@ -190,10 +190,46 @@ def test_a_contact_that_should_be_released_is_released_again(bench):
     assert bench.coils["heater"].history == [True, False]
 
 
-def test_a_pin_that_cannot_be_read_is_told_as_unknown(bench):
+def test_a_pin_that_cannot_be_read_is_told_as_unknown_and_released_to_be_sure(bench):
     bench.coils["heater"].is_unreadable = True
     bench.nonce()
     assert bench.stands()["energised"] is None
+    assert bench.coils["heater"].history == [False]
+
+
+def test_a_contact_that_let_go_by_itself_is_safe_and_a_lease_that_stands_brings_it_back(bench):
+    bench.take(bench.hub.lease(bench.nonce()))
+    bench.acks()
+    bench.coils["heater"]._energised = False
+    nonce = bench.nonce()
+    assert [(a["outcome"], a["energised"], a["reason"]) for a in bench.acks()] == [
+        ("safe", False, "it let go by itself")
+    ]
+    bench.take(bench.hub.lease(nonce))
+    assert bench.coils["heater"].history == [True, True]
+    assert [(a["outcome"], a["energised"]) for a in bench.acks()] == [("applied", True)]
+
+
+def test_a_fault_that_stays_is_logged_once(bench, caplog):
+    bench.coils["heater"].stuck = True
+    bench.coils["heater"]._energised = True
+    for _ in range(5):
+        bench.nonce()
+    assert len([each for each in caplog.records if each.levelname == "ERROR"]) == 1
+    assert bench.coils["heater"].history == [False] * 5
+
+
+def test_a_nonce_of_another_maker_counts_from_when_that_made_it(bench):
+    nonce = b"n" * 16
+    bench.relays.know(nonce, bench.now_ms - 4_000)
+    bench.take(bench.hub.lease(nonce))
+    assert bench.stands()["lease_left_ms"] == 1_000
+
+
+def test_a_lease_for_a_relay_that_is_held_elsewhere_sets_the_pace_and_nothing_else(bench):
+    bench.take(bench.hub.lease(bench.nonce(), relay="fan", ttl_ms=1_000))
+    assert bench.relays.nonce_every_ms == 250
+    assert bench.acks() == []
 
 
 def test_without_a_lease_nothing_is_due(bench):
