@@ -206,7 +206,7 @@ def test_a_contact_that_let_go_by_itself_is_safe_and_a_lease_that_stands_brings_
         ("safe", False, "it let go by itself")
     ]
     bench.take(bench.hub.lease(nonce))
-    assert bench.coils["heater"].history == [True, True]
+    assert bench.coils["heater"].history == [True, False, True]
     assert [(a["outcome"], a["energised"]) for a in bench.acks()] == [("applied", True)]
 
 
