@@ -262,7 +262,7 @@ class ModbusBus:
 
     def _exchange(self, request: Request, station: _Station) -> bytes:
         """Have the line alone: ask, listen, and leave it so that nothing late is an answer."""
-        wire_bytes = _FRAME_OVERHEAD + 1 + request.most_bytes + 6 + len(request.body)
+        wire_bytes = 2 * _FRAME_OVERHEAD + len(request.body) + request.most_bytes
         timeout_s = self._timing.timeout_s(station.manners, wire_bytes)
         rest_s = self._timing.rest_s(station.manners)
         self._clock.wait_until(self._quiet_at_s)
@@ -304,7 +304,7 @@ class ModbusBus:
     def _found_in_time(self, request: Request, deadline_s: float, heard: bytearray) -> bytes | None:
         """Hear until the reply is whole, or so much came that it will never be; None: no reply."""
         until_s = deadline_s
-        while (now_s := self._clock.now_s()) < until_s and (some := self._line.hear(until_s)):
+        while self._clock.now_s() < until_s and (some := self._line.hear(until_s)):
             heard += some
             try:
                 pdu = self._framing.find(request, bytes(heard))
@@ -313,7 +313,7 @@ class ModbusBus:
             if pdu is not None:
                 return pdu
             if self._framing.is_spoilt(request, bytes(heard)):
-                until_s = min(deadline_s, now_s + _QUIET_S)
+                until_s = min(deadline_s, self._clock.now_s() + _QUIET_S)
         return None
 
     def _tell(self, direction: Literal["sent", "heard"], content: bytes) -> None:

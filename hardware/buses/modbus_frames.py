@@ -125,8 +125,8 @@ class RtuFraming:
     """Frames with a checksum on a serial line.
 
     Attributes:
-        echoes: whether the adapter sends back what is sent. It is learned from the first read;
-            until then the echo of a write (functions 5 and 6) would pass for its reply.
+        echoes: whether the adapter sends back what is sent. It is learned from each read; before
+            the first the echo of a write (functions 5 and 6) would pass for its reply.
     """
 
     echoes: bool = False
@@ -143,16 +143,21 @@ class RtuFraming:
         heard = heard.replace(sent, b"", 1) if self.echoes else heard
         for pdu in _candidates(request, heard):
             if request.is_answered_by(pdu):
-                self.echoes = self.echoes or (is_echoed and request.function not in _ECHOED_WHOLE)
+                if request.function not in _ECHOED_WHOLE:
+                    self.echoes = is_echoed
                 return pdu
         return None
 
     def is_spoilt(self, request: Request, heard: bytes) -> bool:
-        """Whether more came than others' frames and an echo: as much as the reply has."""
+        """Whether, behind an echo and others' frames, something as long begins like the reply.
+
+        Noise is not enough: the reply may follow it, and late be taken for that to a next request.
+        """
         ours = heard.replace(self.frame(request), b"", 1)
         for frame in _frames(ours):
             ours = ours.replace(frame, b"", 1)
-        return len(ours) >= _RTU_OVERHEAD + request.most_bytes
+        begins = ours.find(bytes([request.device, request.function]))
+        return 0 <= begins <= len(ours) - _RTU_OVERHEAD - request.most_bytes
 
     def failure(self, request: Request, heard: bytes) -> HardwareError:
         """Name a good frame that answers something else, or bytes that are no frame."""
