@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,8 +13,9 @@ import typer
 
 from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
+from edge.doctor import cli as doctor
 from edge.errors import ConfigError
-from edge.service import FORESEEN, command, exit_code, loaded, log_to_stderr
+from edge.service import command, loaded, log_to_stderr, told
 
 app = typer.Typer(
     name="gridtally-edge",
@@ -81,7 +81,7 @@ def check_config(
       gridtally-edge check-config --config edge.toml
     """
     log_to_stderr(verbose=False)
-    with _told():
+    with told():
         from edge import report
         from edge.app import load_keys, load_trust
         from edge.config import boot_warnings
@@ -115,7 +115,7 @@ def keygen(config: Config = HERE) -> None:
       gridtally-hub enrol enrol-dep1.json
     """
     log_to_stderr(verbose=False)
-    with _told():
+    with told():
         from edge.keygen import make_keys, write_enrolment
 
         settings = loaded(config)
@@ -140,7 +140,7 @@ def meter(
     gridtally-edge meter dep1-pv --json
     """
     log_to_stderr(verbose=False)
-    with _told():
+    with told():
         from dataclasses import asdict
 
         from edge import report
@@ -171,7 +171,7 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
       gridtally-edge status --json
     """
     log_to_stderr(verbose=False)
-    with _told():
+    with told():
         from edge import report
 
         found = report.status(loaded(config))
@@ -188,7 +188,7 @@ def accept_hub(config: Config = HERE) -> None:
       gridtally-edge accept-hub --config edge.toml
     """
     log_to_stderr(verbose=False)
-    with _told():
+    with told():
         from edge.outbox import Outbox
 
         settings = loaded(config)
@@ -245,17 +245,8 @@ def _become(program: list[str]) -> None:
     os.execv(program[0], program)  # noqa: S606 - our own interpreter and module
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell every foreseen failure in one sentence, and end with its exit code."""
-    try:
-        yield
-    except FORESEEN as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(exit_code(error)) from None
-
-
 commissioning.add_to(app)
+doctor.add_to(app)
 
 if __name__ == "__main__":
     app()

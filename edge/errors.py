@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 
 class EdgeError(Exception):
-    """The edge cannot go on with what it was doing."""
+    """The edge cannot go on with what it was doing; `exit_code` is of sysexits.h."""
+
+    exit_code = os.EX_UNAVAILABLE
 
 
 class ConfigError(EdgeError):
     """A configuration file is wrong. `findings` are all of them, each with file and line."""
+
+    exit_code = os.EX_CONFIG
 
     def __init__(self, findings: tuple[str, ...]) -> None:
         super().__init__("\n".join(findings))
@@ -25,6 +31,8 @@ class OutboxFull(OutboxError):
 
 class OutboxLocked(OutboxError):
     """Another process owns this state folder; its id is in the text."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class OutboxCorrupt(OutboxError):

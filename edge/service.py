@@ -10,12 +10,14 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from edge.config import EdgeConfig, load_config
-from edge.errors import ConfigError, EdgeError, OutboxLocked
-from hardware.errors import HardwareError
+from edge.errors import EdgeError
+from hardware.errors import BadModelFile, HardwareError
 from keys.errors import KeyFault
 from messages.errors import MessageError
 
@@ -33,11 +35,21 @@ def command(name: str, config: Path, *, verbose: bool) -> list[str]:
 
 def exit_code(error: Exception) -> int:
     """Return how a program ends after a foreseen error. Source: sysexits.h."""
-    if isinstance(error, ConfigError | KeyFault):
+    if isinstance(error, EdgeError):
+        return error.exit_code
+    if isinstance(error, BadModelFile | KeyFault):
         return os.EX_CONFIG
-    if isinstance(error, OutboxLocked):
-        return os.EX_TEMPFAIL
     return os.EX_DATAERR if isinstance(error, MessageError) else os.EX_UNAVAILABLE
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell every foreseen failure in one sentence, and end with its exit code."""
+    try:
+        yield
+    except FORESEEN as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(exit_code(error)) from None
 
 
 def log_to_stderr(*, verbose: bool) -> None:

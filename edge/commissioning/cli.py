@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from edge.commissioning.errors import CommissioningError
 from edge.commissioning.tables import show, show_json
-from edge.service import FORESEEN, exit_code
-from hardware.errors import BadModelFile
+from edge.service import told
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The node's configuration file.", metavar="FILE")
@@ -242,19 +237,3 @@ def probe(
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Tell every foreseen failure in one sentence, and end with its exit code."""
-    try:
-        yield
-    except FORESEEN as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(_code_of(error)) from None
-
-
-def _code_of(error: Exception) -> int:
-    if isinstance(error, CommissioningError):
-        return error.exit_code
-    return os.EX_CONFIG if isinstance(error, BadModelFile) else exit_code(error)

@@ -8,9 +8,7 @@ from edge.errors import EdgeError
 
 
 class CommissioningError(EdgeError):
-    """A command of commissioning cannot do what it was asked; `exit_code` is of sysexits.h."""
-
-    exit_code = os.EX_UNAVAILABLE
+    """A command of commissioning cannot do what it was asked."""
 
 
 class BadFrame(CommissioningError):
