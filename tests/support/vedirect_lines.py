@@ -25,7 +25,7 @@ class HandClock:
 
 
 class AskedLine:
-    """A `BytePort` on a device that answers at once, and reports only when `talk` is called."""
+    """A `BytePort` on a device that answers at once and talks only when told to."""
 
     def __init__(self, twin: VeDirectDevice) -> None:
         self.sent = b""
@@ -40,9 +40,9 @@ class AskedLine:
         self.sent += sent
         self._said += self._twin.hear(sent)
 
-    def talk(self) -> None:
-        """Let the device say what it says in a second."""
-        self._said += self._twin.report()
+    def say(self, said: bytes) -> None:
+        """Let these bytes come from the device."""
+        self._said += said
 
     def close(self) -> None:
         """Nothing to close."""
