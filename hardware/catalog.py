@@ -333,9 +333,10 @@ def _verified(entry: MeterModel | RelayModel, given: Mapping[str, object]) -> tu
 
 
 def _entry(what: str, table: Mapping[str, Entry], name: str) -> Entry:
-    if name not in table:
-        raise UnknownModel(f"{what} {name!r}: {_want(what, table)}")
-    return table[name]
+    try:
+        return table[name]  # the path of a model file is found, though it is none of the names
+    except KeyError:
+        raise UnknownModel(f"{what} {name!r}: {_want(what, table)}") from None
 
 
 def _want(what: str, table: Mapping[str, object]) -> str:
