@@ -11,6 +11,10 @@ DARK_PV_MV = 5_000
 """Panels below this give nothing: it is night. [mV]"""
 
 
+CURRENT_MOST_MA, VOLTAGE_MOST_MV = 600_000, 600_000
+"""What no such controller can measure beyond. [mA, mV]"""
+
+
 @dataclass(frozen=True, slots=True)
 class SeenPlant:
     """Panels, battery and load at one moment."""
@@ -58,7 +62,7 @@ def see_plant(
     pv_mw = plant.pv_power_mw if limit_mw is None else min(plant.pv_power_mw, limit_mw)
     held_back_ma = current_ma(plant.pv_power_mw - pv_mw, plant.battery_mv)
     return SeenPlant(
-        pv_mv=seen("voltage_mv", plant.pv_voltage_mv),
+        pv_mv=min(seen("voltage_mv", plant.pv_voltage_mv), VOLTAGE_MOST_MV),
         pv_mw=seen("power_mw", pv_mw),
         generated_uwh=seen("energy_export_uwh", plant.generated_uwh),
         battery_mv=plant.battery_mv,
@@ -70,5 +74,8 @@ def see_plant(
 
 
 def current_ma(power_mw: int, voltage_mv: int) -> int:
-    """Return the current of a power at a voltage; without voltage there is none. [mA]"""
-    return power_mw * 1_000 // voltage_mv if voltage_mv > 0 else 0
+    """Return the current of a power at a voltage, as far as a shunt can show it. [mA]
+
+    Without voltage there is none.
+    """
+    return min(power_mw * 1_000 // voltage_mv, CURRENT_MOST_MA) if voltage_mv > 0 else 0

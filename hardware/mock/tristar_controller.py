@@ -54,15 +54,20 @@ _SERIAL, _MODEL, _HARDWARE = 0xE0C0, 0xE0CC, 0xE0CD
 
 
 def _volts(millivolts: int) -> int:
-    return round(millivolts * _FULL_SCALE / (1_000 * V_PU)) & 0xFFFF
+    return _full(round(millivolts * _FULL_SCALE / (1_000 * V_PU)))
 
 
 def _amps(milliamps: int) -> int:
-    return round(milliamps * _FULL_SCALE / (1_000 * I_PU)) & 0xFFFF
+    return _full(round(milliamps * _FULL_SCALE / (1_000 * I_PU)))
 
 
 def _watts(milliwatts: int) -> int:
-    return round(milliwatts * _WATT_SCALE / (1_000 * V_PU * I_PU)) & 0xFFFF
+    return _full(round(milliwatts * _WATT_SCALE / (1_000 * V_PU * I_PU)))
+
+
+def _full(steps: int) -> int:
+    """Return a signed word that stops at full scale."""
+    return max(-0x8000, min(steps, 0x7FFF)) & 0xFFFF
 
 
 def _settings() -> dict[int, int]:
