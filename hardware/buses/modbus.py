@@ -9,8 +9,8 @@ late one of another device, or noise; it needs a class for each vendor function;
 polling, short requests at 9600 baud got 0.71 of what the wire allows (measured; here 0.9).
 
 Source: Modbus application protocol 1.1b3; Modbus over serial line 1.02, sections 2.3 and 2.5.
-Known limits: a reply later than twice the timeout, of the same device, function and length, is not
-noticed.
+Known limits: not noticed are a reply later than twice the timeout, and one that comes late behind
+bytes that look like a damaged one, both of the same device, function and length as the next.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ class ModbusBus:
         except HardwareError as error:
             self._line.close()
             station.note(error)
-            if self._clock.now_s() - begun_s >= timeout_s:
+            if self._clock.now_s() >= begun_s + timeout_s:
                 rest_s = max(rest_s, timeout_s * self._timing.settle)  # more may be on its way
             raise
         finally:

@@ -156,7 +156,7 @@ class RtuFraming:
         ours = heard.replace(self.frame(request), b"", 1)
         for frame in _frames(ours):
             ours = ours.replace(frame, b"", 1)
-        begins = ours.find(bytes([request.device, request.function]))
+        begins = ours.find(bytes([request.device, request.function]) + request.begins[:1])
         return 0 <= begins <= len(ours) - _RTU_OVERHEAD - request.most_bytes
 
     def failure(self, request: Request, heard: bytes) -> HardwareError:
