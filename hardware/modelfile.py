@@ -6,6 +6,7 @@ Wrong files are refused with all findings at once, each with file and line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,6 +45,12 @@ def _scale_complaint(value: str) -> str:
         return "" if Fraction(value) else "a scale of nothing"
     except (ValueError, ZeroDivisionError):
         return f'"{value}" is no exact number, want a text as "0.1" or "1/32768"'
+
+
+def _name_complaint(value: str) -> str:
+    if re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        return ""
+    return f'"{value}" is no name, want small letters, digits and _'
 
 
 def _usual_complaint(value: str) -> str:
@@ -114,7 +121,7 @@ class RegisterTable:
             frame without it takes this. A driver reads the register.
     """
 
-    name: str
+    name: str = setting(check=_name_complaint)
     unit: str = setting(default="", choices=tuple(UNITS))
     function: int = setting(default=0, low=0, high=4)
     address: int = setting(low=0, high=0xFFFF)
@@ -410,5 +417,5 @@ def _line(document: Document[Any]) -> Iterator[Finding]:
     for bus in buses if isinstance(buses, list) else ():
         if bus not in _BUSES:
             yield document.finding(("buses",), f'buses: "{bus}" is none of {", ".join(_BUSES)}')
-    if "modbus_rtu" in buses and "link" not in document.raw:
+    if document.raw and "modbus_rtu" in buses and "link" not in document.raw:
         yield document.finding((), 'missing table "link": how its serial line is set')
