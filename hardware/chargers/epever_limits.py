@@ -108,10 +108,12 @@ class ChargingVoltages:
             LimitRefused: they are not ours to touch, or it would not help, or not so soon again.
         """
         standing = self._standing()
+        low = _lowered(standing)
+        if charging and standing != low:
+            return
         self._check_owner(standing)
         if not charging:
             self._check_effect(standing)
-        low = _lowered(standing)
         words = (standing[0], *self._own, *standing[_RECONNECT:]) if charging else low
         self._memory.keep(VOLTAGES_AT, words, reserve=0 if charging else 1)
 

@@ -160,7 +160,7 @@ class EpeverTracer(RegisterDevice):
         """
         if self.load_is_on == on and self.values(("load_mode",))["load_mode"] == _MANUAL:
             return
-        self._memory.keep(_LOAD_MODE, (_MANUAL,))
+        self._memory.keep(_LOAD_MODE, (_MANUAL,), reserve=1)
         self._bus.write_bit(self.device, _LOAD_COIL, on)
         if self.load_is_on != on:
             raise SwitchFailed(f"{self._where}: the load output is not {'on' if on else 'off'}")

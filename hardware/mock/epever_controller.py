@@ -118,7 +118,7 @@ class EpeverController(RefusingDevice):
             seed: of the noise fault.
             clock_s: what makes its clock go on. [s]
         """
-        super().__init__("torn_words", "night_silence")
+        super().__init__("night_silence")
         self.plant = plant
         self.delay_s = 0.6
         self._variant = variant
@@ -278,8 +278,8 @@ class EpeverController(RefusingDevice):
         rated_watts = amps * 26  # charging a battery of 24 V
         return image(
             {
-                **{0x3000: (volts,), 0x3001: (amps,), 0x3002: self._two(rated_watts)},
-                **{0x3004: (2_400,), 0x3005: (amps,), 0x3006: self._two(rated_watts)},
+                **{0x3000: (volts,), 0x3001: (amps,), 0x3002: _two(rated_watts)},
+                **{0x3004: (2_400,), 0x3005: (amps,), 0x3006: _two(rated_watts)},
                 **{0x3008: (2,), 0x300E: (_LOAD_RATED_MA // 10,)},
             }
         )
@@ -289,12 +289,12 @@ class EpeverController(RefusingDevice):
         load = battery if self.load_is_on else 0
         return image(
             {
-                **{0x3100: (seen.pv_mv // 10, seen.pv_ma // 10), 0x3102: self._two(power)},
-                **{0x3104: (battery, seen.charging_ma // 10), 0x3106: self._two(power)},
-                **{0x310C: (load, seen.load_ma // 10), 0x310E: self._two(seen.load_mw // 10)},
+                **{0x3100: (seen.pv_mv // 10, seen.pv_ma // 10), 0x3102: _two(power)},
+                **{0x3104: (battery, seen.charging_ma // 10), 0x3106: _two(power)},
+                **{0x310C: (load, seen.load_ma // 10), 0x310E: _two(seen.load_mw // 10)},
                 **{0x3110: (_TEMPERATURE,) * 3, 0x311A: (seen.charge_percent, _TEMPERATURE)},
                 **{0x311D: (1_200 * seen.twelves,), 0x331A: (battery,)},
-                **{0x331B: self._two(seen.battery_ma // 10), 0x331D: (_TEMPERATURE,) * 2},
+                **{0x331B: _two(seen.battery_ma // 10), 0x331D: (_TEMPERATURE,) * 2},
             }
         )
 
@@ -324,12 +324,12 @@ class EpeverController(RefusingDevice):
             uwh = [log.since(name, total_uwh) for log in logs]
             uwh.append(total_uwh - self._cleared_uwh[name])
             for place, each in enumerate(uwh):
-                rows[first + 2 * place] = self._two(each // _UWH_PER_STEP)
+                rows[first + 2 * place] = _two(each // _UWH_PER_STEP)
         saved_uwh = counted["made"] - self._cleared_uwh["made"]
-        rows[0x3314] = self._two(saved_uwh * 997 // 10**13)  # 0.997 kg of CO2 a kWh, in 10 kg
+        rows[0x3314] = _two(saved_uwh * 997 // 10**13)  # 0.997 kg of CO2 a kWh, in 10 kg
         return image(rows)
 
-    def _two(self, value: int) -> tuple[int, ...]:
-        """Return a number as two words, low word first; torn if the fault is on."""
-        low, high = whole(value, 2, low_first=True)
-        return (low, high - 1 & 0xFFFF) if "torn_words" in self.faults else (low, high)
+
+def _two(value: int) -> tuple[int, ...]:
+    """Return a number as two words, low word first."""
+    return whole(value, 2, low_first=True)

@@ -53,10 +53,6 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "wrong_model": "another model answers under this id",
         "tenths": "the frequency is counted in tenths, as by some clones",
         "not_available": "measured values read as the device's code for not available",
-        "torn_words": "values of two words come with their high word from a moment before",
-        "night_silence": "no reply while the panels give under 14 V and the load output is off",
-        "too_fast": "exception 6 when asked within 10 ms of its last reply",
-        "load_sticks": "of three writes to the load output two are acknowledged and not taken",
         # a SunSpec device
         "rescaled": "every second reply comes with scale factors ten times coarser",
         "lone_end": "the end of the model list has no length register",
@@ -67,6 +63,9 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "stops_5_s": "it says nothing for 5 s, once",
         "joined_mid_block": "the next text block lacks its beginning, once",
         "two_blocks": "the fields of a second come in two blocks",
+        # a charge controller on Modbus
+        "night_silence": "no reply while the panels give under 14 V and the load output is off",
+        "load_sticks": "of three writes to the load output two are acknowledged and not taken",
         # a relay
         "welded": "the contact stays where it is, whatever the coil does",
         "coil_dead": "the contact stays at rest, whatever the coil is told",

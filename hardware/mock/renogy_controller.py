@@ -21,7 +21,6 @@ from hardware.mock.seen_plant import SeenPlant, see_plant
 from hardware.mock.word_image import image, letters, part, whole
 
 _ANY_ID = 0xFF
-_BUSY, _HASTE_S = 6, 0.010
 _TRIES_UNTIL_TAKEN = 3
 _FACTORY_RESET, _CLEAR_HISTORY = 0x78, 0x79
 _ID, _LOAD = 0x001A, 0x010A
@@ -81,14 +80,14 @@ class RenogyController(RefusingDevice):
             seed: of the noise fault.
             clock_s: any clock that never goes back. [s]
         """
-        super().__init__("too_fast", "load_sticks")
+        super().__init__("load_sticks")
         self.plant = plant
+        self.haste_s = 0.010
         self.controller_c = self.battery_c = 25
         self._serial, self._is_elite = serial, is_elite
         self._distortion = Distortion(self.faults, seed)
         self._clock_s = clock_s
         self._begun_s = clock_s()
-        self._asked_s = self._begun_s - 1
         self._dusk_s: float | None = None
         self._settings = self._delivered()
         self._load_is_on, self._lost = True, 0
@@ -176,17 +175,12 @@ class RenogyController(RefusingDevice):
         self._load_is_on = bool(word)
 
     def _look(self) -> None:
-        """Let what happened since the last request happen now; refuse who asks too fast."""
-        now_s = self._clock_s()
-        is_hasty = now_s - self._asked_s < _HASTE_S
-        self._asked_s = now_s
-        if is_hasty and "too_fast" in self.faults:
-            raise Refusal(_BUSY)
+        """Let what happened since the last request happen now."""
         seen = self._seen(None)
         if not seen.is_dark:
             self._dusk_s = None
         elif self._dusk_s is None:
-            self._dusk_s = now_s
+            self._dusk_s = self._clock_s()
         self._today.turn(self._dawns.look(seen.is_dark))
         is_full = seen.battery_mv >= self._settings[_BOOST] * 100 * seen.twelves
         self._full_charges += is_full and not self._was_full

@@ -251,11 +251,14 @@ def test_some_units_sleep_in_the_dark_with_their_load_off():
     assert words_at(controller, 0x3100, 1) == [1_400]
 
 
-def test_torn_words_hold_a_high_word_from_before():
-    controller = EpeverController(Plant(battery_ma=0, generated_uwh=5 * 10**7))
-    controller.faults.switch("torn_words", True)
-    assert words_at(controller, 0x331B, 2) == [0x0000, 0xFFFF]
-    assert words_at(controller, 0x3312, 2) == [5, 0xFFFF]
+def test_a_value_read_in_halves_tears_as_it_was_captured():
+    plant = Plant(battery_ma=0)
+    controller = EpeverController(plant)
+    torn = words_at(controller, 0x331B, 1)
+    plant.battery_ma = -10
+    torn += words_at(controller, 0x331C, 1)
+    assert torn == [0x0000, 0xFFFF]
+    assert words_at(controller, 0x331B, 2) == [0xFFFF, 0xFFFF]
 
 
 def test_extremes_of_the_day_are_kept():

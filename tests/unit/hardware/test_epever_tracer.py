@@ -92,12 +92,14 @@ def test_a_torn_value_is_refused_by_name():
 
 
 def test_a_torn_counter_is_no_value_and_the_sample_says_so():
-    bench = Bench(Plant(generated_uwh=5 * 10**7))
-    bench.controller.faults.switch("torn_words", True)
-    sample = bench.meter.sample()
-    assert (sample.power_mw, sample.energy_export_uwh) == (None, None)
-    assert "range" in sample.quality
-    assert sample.voltage_mv == 36_000
+    class Torn(EpeverController):
+        def read_words(self, function, address, count):
+            words = list(super().read_words(function, address, count))
+            return [*words[:-1], 0xFFFF] if address == 0x3312 else words
+
+    sample = EpeverTracer(ModbusDirect(Torn(Plant())), EpeverTracerOptions(address=1)).sample()
+    assert (sample.energy_export_uwh, sample.quality) == (None, "range")
+    assert (sample.power_mw, sample.voltage_mv) == (0, 36_000)
 
 
 def test_a_controller_that_does_not_tell_its_maker_is_taken_as_it_is():
@@ -204,6 +206,22 @@ def test_voltages_are_only_touched_where_the_owner_says_so():
     assert bench.writes() == []
 
 
+def test_where_nothing_can_be_limited_there_is_nothing_to_end():
+    bench = Bench(Plant(battery_mv=13_000))
+    bench.meter.limit(None)
+    assert bench.meter.limited_mw is None
+    assert bench.writes() == []
+
+
+def test_lowered_voltages_without_the_owners_are_left_to_a_person():
+    first = lowered()
+    first.meter.limit(0)
+    later = EpeverTracer(ModbusDirect(first.controller), EpeverTracerOptions(address=1))
+    assert later.limited_mw == 0
+    with pytest.raises(LimitRefused, match="charge_voltages"):
+        later.limit(None)
+
+
 def test_a_limit_lowers_the_voltages_as_one_block_and_ends_by_the_owners():
     bench = lowered()
     bench.meter.limit(0)
@@ -260,6 +278,19 @@ def test_the_voltages_are_written_a_few_times_a_day_and_a_limit_can_always_be_en
         bench.meter.limit(0)  # one is free, but it is kept for the end
     bench.now_ms += 72 * 60_000
     bench.meter.limit(0)
+    bench.meter.limit(None)
+    assert bench.meter.limited_mw is None
+
+
+def test_the_load_mode_does_not_take_the_write_that_ends_a_limit():
+    bench = lowered()
+    bench.meter.limit(0)
+    for _ in range(2):
+        bench.controller.write_word(0x903D, 1)
+        bench.meter.switch_load(True)
+    bench.controller.write_word(0x903D, 1)
+    with pytest.raises(LimitRefused, match="24 writes"):
+        bench.meter.switch_load(True)
     bench.meter.limit(None)
     assert bench.meter.limited_mw is None
 

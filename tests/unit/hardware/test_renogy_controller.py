@@ -212,12 +212,3 @@ def test_a_load_that_sticks_takes_every_third_write():
         assert write(controller, 0x010A, 0) == "06010a0000"
         seen.append(controller.load_is_on)
     assert seen == [True, True, False]
-
-
-def test_a_hasty_client_is_refused():
-    controller, clock = bench()
-    controller.faults.switch("too_fast", True)
-    seen = []
-    for clock.now_s in (1.0, 1.009, 1.018, 1.029):
-        seen.append(ask(controller, "0301000001"))
-    assert seen == ["0302003c", "8306", "8306", "0302003c"]
