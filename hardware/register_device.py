@@ -175,11 +175,18 @@ class RegisterDevice:
         names = {name for register in self.model.registers for name in register.times}
         for block in self.model.plan(names, self._words_max):
             for register, words in self._reader.read(block):
-                value = decode(register, words)
-                if not isinstance(value, Fraction):
-                    raise WrongDevice(f"{self._where}: {register.name} says nothing")
-                self._factors[register.name] = value
+                self._factors[register.name] = self._factor(register, words)
         self._is_identified = True
+
+    def _factor(self, register: Register, words: tuple[int, ...]) -> Fraction:
+        """Return what scales others; a device without it is another one than it should be."""
+        try:
+            value = decode(register, words)
+        except OutOfRange as error:
+            raise WrongDevice(f"{self._where}: {error}") from error
+        if not isinstance(value, Fraction):
+            raise WrongDevice(f"{self._where}: {register.name} says nothing")
+        return value
 
     def _compare_model(self) -> None:
         identify = self.model.identify
