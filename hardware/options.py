@@ -78,6 +78,20 @@ def check(kind: type[Any], given: Mapping[str, object]) -> tuple[BadOption, ...]
     return tuple(findings)
 
 
+def names(kind: type[Any]) -> tuple[str, ...]:
+    """Return every option that there is."""
+    return tuple(each.name for each in fields(kind))
+
+
+def required(kind: type[Any]) -> dict[str, str]:
+    """Return each option that must be given, and what it wants to be."""
+    return {
+        each.name: each.metadata["rule"].says.removeprefix("want ")
+        for each in fields(kind)
+        if _is_required(each)
+    }
+
+
 def parse(kind: type[Options], given: Mapping[str, object]) -> Options:
     """Return the checked options.
 

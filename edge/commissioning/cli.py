@@ -22,6 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 def add_to(app: typer.Typer) -> None:
     """Add every command to a program."""
     app.command(short_help="Say what caught bytes of a device mean.")(decode)
+    app.command(short_help="Find every device, and say what it is.")(scan)
     app.command(short_help="Read unknown registers in every way.")(probe)
     app.command(short_help="Show every frame on a bus.")(trace)
     app.command(short_help="Feed a trace back through a driver.")(replay)
@@ -158,6 +159,76 @@ def replay(
         show(f"{file}, as {model} reads it", COLUMNS, [each.cells for each in found])
 
 
+def scan(
+    *,
+    i2c: Annotated[
+        list[str] | None,
+        typer.Option("--i2c", help="An I2C bus, as /dev/i2c-1; may be repeated.", metavar="FILE"),
+    ] = None,
+    ports: Annotated[
+        list[str] | None,
+        typer.Option("--ports", help="A serial port, or a folder of them.", metavar="PATH"),
+    ] = None,
+    tcp: Annotated[
+        list[str] | None,
+        typer.Option("--tcp", help="A Modbus TCP server or gateway.", metavar="HOST[:PORT]"),
+    ] = None,
+    rtu_tcp: Annotated[
+        list[str] | None,
+        typer.Option("--rtu-tcp", help="A serial server that carries RTU.", metavar="HOST:PORT"),
+    ] = None,
+    bus: Annotated[
+        str, typer.Option(help="A bus of edge.toml, as it is configured.", metavar="NAME")
+    ] = "",
+    config: Config = HERE,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the usual ids and settings of known models.")
+    ] = False,
+    ids: Annotated[
+        str | None, typer.Option(help="Only these Modbus ids, as 1-5,11.", metavar="LIST")
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Write a configuration to this new file.", metavar="FILE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find every device on the buses of this machine, and say what it is believed to be, and why.
+
+    Without options every I2C bus and every serial port is scanned; with some, only what they name.
+    Only reads are sent. I2C addresses are asked one by one; serial ports are listened to for
+    VE.Direct, then Modbus ids are asked at the usual speeds; Modbus TCP hosts must be named, and
+    SunSpec devices are followed through their list of models. A whole serial port can take some
+    minutes, with --quick half a minute.
+
+      gridtally-edge scan --quick
+
+      gridtally-edge scan --tcp 192.168.1.7 --tcp 192.168.1.8:1502
+
+      gridtally-edge scan --ports /dev/ttyUSB0 --ids 1-20
+
+      gridtally-edge scan --write edge.toml
+    """
+    with told():
+        from edge.commissioning.scan_lines import Effort
+        from edge.commissioning.scan_report import finish, progress
+        from edge.commissioning.scanning import Where, parse_ids
+        from edge.commissioning.scanning import scan as scan_places
+
+        where = Where(
+            i2c=i2c or (),
+            ports=ports or (),
+            tcp=tcp or (),
+            rtu_tcp=rtu_tcp or (),
+            bus=bus,
+            config=config,
+        )
+        effort = Effort(quick=quick, ids=parse_ids(ids) if ids else None)
+        with progress() as tell:
+            found = list(scan_places(where, effort, tell))
+        finish(found, write, as_json=as_json)
+
+
 def probe(
     *,
     device: Annotated[
@@ -209,11 +280,11 @@ def probe(
       gridtally-edge probe --i2c /dev/i2c-1 0x40 0 6
     """
     with told():
-        from edge.commissioning.places import Place, opened
+        from edge.commissioning.places import BusChoice, opened
         from edge.commissioning.probe_report import expected_value, report, whole_number
         from edge.commissioning.probing import Wanted, ask
 
-        place = Place(
+        choice = BusChoice(
             bus=bus,
             config=config,
             port=port,
@@ -230,7 +301,7 @@ def probe(
             count=count,
             function=function,
         )
-        with opened(place) as (kind, wires):
+        with opened(choice) as (kind, wires):
             found = ask(kind, wires, wanted)
         report(found, value, within, as_json=as_json)
 

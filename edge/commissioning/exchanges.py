@@ -294,28 +294,32 @@ def _name(
     said: Said,
 ) -> None:
     """Add one register under its name; a value out of its range is shown, and said to be so."""
-    try:
-        value = decode(register, part)
-    except OutOfRange as error:
-        said.notes.append(str(error))
-        try:
-            value = decode(replace(register, low=None, high=None), part)
-        except OutOfRange:
-            value = None
+    factor: Fraction | None = Fraction(1)
     for name in register.times:
-        factor = factors.get(name, assumed.get(name))
+        one = factors.get(name, assumed.get(name))
         if name not in factors:
-            taken = "not known" if factor is None else f"taken as {float(factor):g}, as in most"
+            taken = "not known" if one is None else f"taken as {float(one):g}, as in most"
             said.notes.append(
                 f"{register.key} is multiplied by {name}, which was not read and is {taken}: give "
                 "that exchange, too"
             )
-        if isinstance(value, Fraction):
-            value = None if factor is None else value * factor
+        factor = None if one is None or factor is None else factor * one
+    value = None if factor is None else _value(register, part, factor, said)
     shown = natural(register, value)
     said.values[register.key] = shown
     if isinstance(shown, str) and isinstance(value, Fraction):
         said.values[f"{register.key}_code"] = int(value)
+
+
+def _value(register: Register, part: tuple[int, ...], factor: Fraction, said: Said) -> Value:
+    try:
+        return decode(register, part, factor)
+    except OutOfRange as error:
+        said.notes.append(str(error))
+    try:
+        return decode(replace(register, low=None, high=None), part, factor)
+    except OutOfRange:
+        return None
 
 
 def _add_clock(values: dict[str, Shown]) -> None:

@@ -17,7 +17,7 @@ MODBUS_PORT: Final = 502
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class BusChoice:
     """What a person said of a bus; exactly one of bus, port, tcp and i2c is given."""
 
     bus: str = ""
@@ -48,21 +48,21 @@ def host_and_port(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def opened(place: Place) -> Iterator[tuple[str, Any]]:
+def opened(choice: BusChoice) -> Iterator[tuple[str, Any]]:
     """Yield the kind of a bus and the bus; it is closed afterwards.
 
     Raises:
         BadUsage: none or several are named, or no such bus is in the configuration.
         ConfigError: the configuration is wrong.
     """
-    given = [each for each in (place.bus, place.port, place.tcp, place.i2c) if each]
+    given = [each for each in (choice.bus, choice.port, choice.tcp, choice.i2c) if each]
     if len(given) != 1:
         raise BadUsage("say where: one of --bus NAME, --port FILE, --tcp HOST and --i2c FILE")
-    if place.bus:
-        with _configured(place) as found:
+    if choice.bus:
+        with _configured(choice) as found:
             yield found
         return
-    kind, options = _options(place)
+    kind, options = _options(choice)
     try:
         bus = catalog.open_bus(kind, options)
     except BadOptions as error:
@@ -73,30 +73,30 @@ def opened(place: Place) -> Iterator[tuple[str, Any]]:
         bus.close()
 
 
-def _options(place: Place) -> tuple[str, dict[str, object]]:
-    if place.i2c:
-        return I2C, {"device": place.i2c}
-    if place.tcp:
-        host, port = host_and_port(place.tcp)
+def _options(choice: BusChoice) -> tuple[str, dict[str, object]]:
+    if choice.i2c:
+        return I2C, {"device": choice.i2c}
+    if choice.tcp:
+        host, port = host_and_port(choice.tcp)
         return "modbus_tcp", {"host": host, "port": port}
     return "modbus_rtu", {
-        "device": place.port,
-        "baud": place.baud,
-        "parity": place.parity,
-        "stopbits": place.stopbits,
+        "device": choice.port,
+        "baud": choice.baud,
+        "parity": choice.parity,
+        "stopbits": choice.stopbits,
     }
 
 
 @contextmanager
-def _configured(place: Place) -> Iterator[tuple[str, Any]]:
+def _configured(choice: BusChoice) -> Iterator[tuple[str, Any]]:
     from edge.app import Bench
     from edge.service import loaded
 
-    config = loaded(place.config)
-    table = next((each for each in config.bus if each.name == place.bus), None)
+    config = loaded(choice.config)
+    table = next((each for each in config.bus if each.name == choice.bus), None)
     if table is None:
         known = ", ".join(each.name for each in config.bus)
-        raise BadUsage(f"no bus is named {place.bus}; there are: {known or 'none'}")
+        raise BadUsage(f"no bus is named {choice.bus}; there are: {known or 'none'}")
     bench = Bench(config)
     try:
         yield table.kind, bench.buses[table.name]
