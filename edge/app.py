@@ -11,13 +11,14 @@ import signal
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from sdnotify import SystemdNotifier
 
 from edge import clock
 from edge.agent import Packing
-from edge.config import EdgeConfig, MeterTable
+from edge.busrelays import BusRelays, coils_of
+from edge.config import EdgeConfig, MeterTable, RelayTable
 from edge.errors import ConfigError
 from edge.guardlink import GuardLink
 from edge.inbound import Event
@@ -30,7 +31,10 @@ from edge.outbox_records import Draft
 from edge.posting import Posting
 from edge.receipts import log_trust
 from edge.register import Meter, Reset
+from edge.relaydoor import SOCKET as RELAY_SOCKET
+from edge.relaydoor import RelayDoor
 from edge.relaying import NodeKey, Relaying
+from edge.relays import Relays
 from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device, Rhythm
 from edge.sweep import Devices
 from edge.trace import SOCKET as TRACE_SOCKET
@@ -39,7 +43,7 @@ from edge.uplink import BACKOFF_MAX_S as UPLINK_BACKOFF_MAX_S
 from edge.uplink import SIMULATED_BACKOFF_MAX_S as SIMULATED_UPLINK_BACKOFF_MAX_S
 from edge.uplink import Uplink
 from hardware import catalog
-from hardware.ports import EnergyMeter
+from hardware.ports import BoardedRelay, EnergyMeter
 from keys import file as key_file
 from keys.errors import KeyFault
 from messages.entries import Epoch
@@ -117,7 +121,7 @@ class Running(Protocol):
 
 
 class Bench:
-    """The buses and meters of a configuration; no wire is touched until a meter is read."""
+    """The buses and what sits on them; no wire is touched until a device is used."""
 
     def __init__(self, config: EdgeConfig) -> None:
         self._config = config
@@ -127,6 +131,11 @@ class Bench:
     def meter(self, table: MeterTable) -> EnergyMeter:
         """Return one meter."""
         return catalog.make_meter(table.model, self.buses[table.bus], table.options)
+
+    def relay(self, table: RelayTable) -> BoardedRelay:
+        """Return one relay that is on a bus."""
+        relay = catalog.make_relay(table.model, self.buses[table.bus], table.options)
+        return cast("BoardedRelay", relay)  # as every model with kinds of bus is
 
     def close(self) -> None:
         """Close the buses."""
@@ -195,7 +204,11 @@ def _connect(
     guard = GuardLink(Path(config.guard.socket), events.put)
     boot_id = clock.boot_id()
     bench = Bench(config)
-    devices = _devices(config, events, bench)
+    buses = _buses(config, trust, events, bench)
+    quiet = {
+        each.meter_id for each in config.meter if catalog.METERS[each.model].is_silent_at_night
+    }
+    devices = Devices(buses, frozenset(quiet))
     traces = TraceDoor(
         Path(config.state) / TRACE_SOCKET,
         bench.buses,
@@ -210,13 +223,20 @@ def _connect(
         outbox=outbox,
         posting=Posting(outbox, log_trust(trust), config.node, uplink.publish, journal),
         measuring=_measuring(config, key, signers, outbox),
-        relaying=Relaying(key, boot_id, guard.send),
+        relaying=Relaying(
+            key,
+            boot_id,
+            guard.send if any(not each.bus for each in config.relay) else None,
+            {bus.name: bus.tell for bus in buses if bus.has_relays},
+        ),
         devices=devices,
         uplink=uplink,
         barrier=barrier,
     )
     threads: list[Running] = [devices, uplink, traces]
-    threads += [guard] if config.relay else []
+    threads += [guard] if parts.relaying.send is not None else []
+    if parts.relaying.buses:
+        threads.append(RelayDoor(Path(config.state) / RELAY_SOCKET, parts.relaying.on_buses))
     threads += [barrier] if barrier is not None else []
     for thread in threads:
         closing.callback(thread.stop)
@@ -224,28 +244,29 @@ def _connect(
     return Loop(parts, events)
 
 
-def _devices(config: EdgeConfig, events: queue.Queue[Event], bench: Bench) -> Devices:
+def _buses(
+    config: EdgeConfig, trust: Trust, events: queue.Queue[Event], bench: Bench
+) -> list[BusThread]:
+    """Return a thread for each bus that has a meter or a relay."""
     backoff_max_s = SIMULATED_BACKOFF_MAX_S if config.simulation else BACKOFF_MAX_S
     is_paced = config.simulation is None or config.simulation.clock is None
     rhythm = Rhythm(config.sampling.sample_ms / 1000 if is_paced else None, backoff_max_s)
-    buses = [
-        BusThread(
-            bus.name,
-            bench.buses[bus.name],
-            [
-                Device(each.meter_id, bench.meter(each))
-                for each in config.meter
-                if each.bus == bus.name
-            ],
-            events.put,
-            rhythm=rhythm,
-        )
-        for bus in config.bus
-    ]
-    quiet = {
-        each.meter_id for each in config.meter if catalog.METERS[each.model].is_silent_at_night
-    }
-    return Devices([bus for bus in buses if bus.meter_ids], frozenset(quiet))
+    threads = []
+    for bus in config.bus:
+        meters = [
+            Device(each.meter_id, bench.meter(each))
+            for each in config.meter
+            if each.bus == bus.name
+        ]
+        thread = BusThread(bus.name, bench.buses[bus.name], meters, events.put, rhythm=rhythm)
+        held = [each for each in config.relay if each.bus == bus.name]
+        if held:
+            coils = coils_of({each.relay: bench.relay(each) for each in held})
+            rules = {each.relay: each.rules for each in held}
+            relays = Relays(config.node, trust, coils, rules)
+            thread.hold(BusRelays(bus.name, relays, coils.values(), events.put))
+        threads.append(thread)
+    return [thread for thread in threads if thread.meter_ids or thread.has_relays]
 
 
 def _measuring(

@@ -36,6 +36,7 @@ Config = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 HERE: Final = Path("edge.toml")
+_STATES: Final = {True: "energised", False: "released", None: "unreadable"}
 
 
 @app.command(short_help="Be the agent: sample, sign, store, forward.")
@@ -84,17 +85,21 @@ def check_config(
     with told():
         from edge import report
         from edge.app import load_keys, load_trust
-        from edge.config import boot_warnings
+        from edge.config import boot_warnings, safety_warnings
 
         settings = loaded(config)
         findings = [*_findings(load_keys, settings), *_findings(load_trust, settings)]
         print(f"{config}: {len(settings.meter)} meters, {len(settings.relay)} relays")
-        for warning in boot_warnings(settings):
+        for warning in (*boot_warnings(settings), *safety_warnings(settings)):
             print(f"note: {warning}")
         answers = report.read_all(settings) if probe else []
         for answer in answers:
             print(f"{answer.table.meter_id}: {_in_words(answer)}")
+        boards = report.look_at_relays(settings) if probe else []
+        for board in boards:
+            print(f"{board.table.relay}: {board.fault or f'is {_STATES[board.is_energised]}'}")
         faults = [answer.fault for answer in answers if answer.sample is None]
+        faults += [board.fault for board in boards if board.is_energised is None]
         broker = report.broker_fault(settings) if probe else ""
         print(f"broker: {broker or 'answers'}" if probe else "nothing was probed")
         if findings:
@@ -214,9 +219,10 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"dead letter: {each['key']} {each['stream']} {each['sequence']}: {each['reason']}"
     yield f"guard: {found['guard']}"
     for each in found["relays"]:
-        state = {True: "energised", False: "released", None: "unreadable"}[each["energised"]]
         lease = f", lease {each['lease_left_ms']} ms" if each["lease_left_ms"] else ""
-        yield f"relay {each['relay']}: {state}{lease} ({each['reason']})"
+        unsafe = ", not fail-safe" if each["not_failsafe"] else ""
+        state = _STATES[each["energised"]]
+        yield f"relay {each['relay']}: {state}{lease}{unsafe} ({each['reason']})"
 
 
 def _in_words(answer: Any) -> str:

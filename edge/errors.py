@@ -55,7 +55,7 @@ class HubBehind(ReceiptRefused):
 
 
 class NoGuard(EdgeError):
-    """The guard does not answer on its socket."""
+    """Who holds relays, the guard or the agent, does not answer on its socket."""
 
 
 class Unavailable(EdgeError):

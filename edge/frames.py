@@ -2,7 +2,8 @@
 
 From the guard to the agent:
     {"nonce": 16 bytes, "boottime_ms": when it was made}, once a second, and at once on connect
-    {"relays": [{relay, energised, lease_left_ms, reason}, ...]}, with each nonce and each change
+    {"relays": [{relay, energised, lease_left_ms, reason}, ...], "nonce_every_ms": the pace it has
+     use for}, with each nonce and each change
     {"ack": {relay, sequence, energised, outcome, reason, boottime_ms}}
 From the agent to the guard:
     {"lease": signed bytes}

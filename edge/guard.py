@@ -23,13 +23,12 @@ from edge.clock import boottime_ms
 from edge.config import EdgeConfig
 from edge.door import Agent, listening
 from edge.frames import encode_frame
-from edge.relays import Relays
+from edge.relays import AGENT_SILENT_MS, Relays
 from hardware.catalog import make_relay
 from hardware.ports import Relay
 from messages.errors import MessageError
 from messages.trust import Trust
 
-SILENCE_MS: Final = 2_000
 RECEIVE_BYTES: Final = 65_536
 
 log = logging.getLogger("edge.guard")
@@ -85,13 +84,13 @@ class Guard:
         now_ms = self.clock_ms()
         dues_ms = [self._nonce_ms + self.relays.nonce_every_ms - now_ms, self.relays.left_ms()]
         if self._agent is not None:
-            dues_ms.append(self._agent.heard_ms + SILENCE_MS - now_ms)
+            dues_ms.append(self._agent.heard_ms + AGENT_SILENT_MS - now_ms)
         return max(0, min(dues_ms))
 
     def _keep_time(self) -> None:
         now_ms = self.clock_ms()
         self.relays.end_leases()
-        if self._agent is not None and now_ms - self._agent.heard_ms >= SILENCE_MS:
+        if self._agent is not None and now_ms - self._agent.heard_ms >= AGENT_SILENT_MS:
             self._hang_up("the agent is silent")
         if now_ms - self._nonce_ms >= self.relays.nonce_every_ms:
             self._nonce_ms = now_ms

@@ -83,8 +83,8 @@ class GuardLink:
                 self._put(FromGuard(frame))
 
 
-def look(path: Path) -> list[dict[str, Any]]:
-    """Return how the relays stand, as the guard tells whoever connects.
+def look(path: Path, who: str = "guard") -> list[dict[str, Any]]:
+    """Return how relays stand, as their holder tells whoever connects: the guard, or the agent.
 
     Raises:
         NoGuard: it is not there, or does not answer.
@@ -99,5 +99,5 @@ def look(path: Path) -> list[dict[str, Any]]:
                     if "relays" in frame:
                         return list(frame["relays"])
     except (OSError, MessageError) as error:
-        raise NoGuard(f"no guard answers at {path}: {error}") from None
-    raise NoGuard(f"the guard at {path} hung up")
+        raise NoGuard(f"no {who} answers at {path}: {error}") from None
+    raise NoGuard(f"the {who} at {path} hung up")

@@ -38,6 +38,14 @@ class FromGuard:
 
 
 @dataclass(frozen=True, slots=True)
+class FromBus:
+    """A frame about the relays of a bus, in the words of the guard."""
+
+    bus: str
+    frame: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Instant:
     """The testbed's clock asks to sample this instant. `again`: after contacts moved at it."""
 
@@ -67,5 +75,15 @@ class Stop:
     """Somebody wants this process to end."""
 
 
-Event = Connected | Disconnected | FromHub | FromGuard | Instant | Sampled | ThreadEnded | Stop
+Event = (
+    Connected
+    | Disconnected
+    | FromHub
+    | FromGuard
+    | FromBus
+    | Instant
+    | Sampled
+    | ThreadEnded
+    | Stop
+)
 Put = Callable[[Event], None]

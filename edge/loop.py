@@ -19,6 +19,7 @@ from edge.inbound import (
     Connected,
     Disconnected,
     Event,
+    FromBus,
     FromGuard,
     FromHub,
     Instant,
@@ -124,6 +125,9 @@ class Loop:
         while not self._is_stopping:
             self.turn()
             notify("WATCHDOG=1")
+        self._parts.devices.stop()  # releases the relays on buses, which say so
+        for _ in range(self._events.qsize()):
+            self.turn()
         self._parts.uplink.publish("status", b"", retain=True)
 
     def turn(self) -> None:
@@ -149,8 +153,8 @@ class Loop:
                 self._go_on()
             case FromHub():
                 self._take_from_hub(event)
-            case FromGuard():
-                self._take_from_guard(event)
+            case FromGuard() | FromBus():
+                self._take_about_relays(event)
             case Connected():
                 self._greet()
             case Disconnected():
@@ -197,7 +201,7 @@ class Loop:
             self._send()
         self._beacon, self._beacon_ms = beacon, now_ms
 
-    def _take_from_guard(self, event: FromGuard) -> None:
+    def _take_about_relays(self, event: FromGuard | FromBus) -> None:
         drafts = self._parts.relaying.take(event, self._now_ms())
         if drafts:
             self._parts.posting.store(Batch(drafts))
@@ -284,7 +288,7 @@ class Loop:
         if self._sweep is not None and now_ms >= self._sweep.deadline_ms:
             self._go_on()
         if self._timers.alive.is_due(now_ms):
-            self._parts.relaying.keep_alive()
+            self._status_changed |= self._parts.relaying.keep_alive()
         if self._timers.ballast.is_due(now_ms):
             self._parts.outbox.keep_ballast()
         if not self._is_connected:

@@ -25,6 +25,7 @@ from messages.lease import NONCE_BYTES, TTL_MS_MAX, Lease
 from messages.trust import Trust
 
 UNSENT_FRAMES_MAX: Final = 64
+AGENT_SILENT_MS: Final = 2_000
 LEASE_BYTES_MAX: Final = 4_096
 NONCE_EVERY_MS: Final = 1_000
 NONCE_EVERY_MS_MIN: Final = 250
@@ -130,7 +131,8 @@ class Relays:
                     "reason": contact.reason,
                 }
                 for relay, contact in self._contacts.items()
-            ]
+            ],
+            "nonce_every_ms": self.nonce_every_ms,
         }
 
     def _keep_pace(self, lease: Lease) -> None:

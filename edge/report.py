@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.app import Bench
-from edge.config import EdgeConfig, MeterTable
+from edge.config import EdgeConfig, MeterTable, RelayTable
 from edge.errors import NoGuard, Unavailable
 from edge.guardlink import look
 from edge.outbox_schema import open_for_reading
 from edge.register import oriented
+from edge.relaydoor import SOCKET as RELAY_SOCKET
 from hardware.errors import HardwareError
 from hardware.ports import Sample
 
@@ -34,6 +35,15 @@ class Answer:
 
     table: MeterTable
     sample: Sample | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayAnswer:
+    """How one relay on a bus stands, or why nobody knows."""
+
+    table: RelayTable
+    is_energised: bool | None
     fault: str = ""
 
 
@@ -59,6 +69,15 @@ def read_all(config: EdgeConfig) -> list[Answer]:
     bench = Bench(config)
     try:
         return [_read(bench, table) for table in config.meter]
+    finally:
+        bench.close()
+
+
+def look_at_relays(config: EdgeConfig) -> list[RelayAnswer]:
+    """Read every relay on a bus once, and switch none."""
+    bench = Bench(config)
+    try:
+        return [_look(bench, table) for table in config.relay if table.bus]
     finally:
         bench.close()
 
@@ -134,12 +153,30 @@ def _dead_letter(
 
 
 def _relays(config: EdgeConfig) -> dict[str, Any]:
-    if not config.relay:
-        return {"relays": [], "guard": "not needed"}
+    """Return how every relay stands: its guard says it, or for one on a bus the agent."""
+    on_pins = any(not each.bus for each in config.relay)
+    on_buses = any(each.bus for each in config.relay)
+    guard = "is here" if on_pins else "not needed"
+    relays = []
     try:
-        return {"relays": look(Path(config.guard.socket)), "guard": "is here"}
+        if on_pins:
+            relays += look(Path(config.guard.socket))
     except NoGuard as error:
-        return {"relays": [], "guard": str(error)}
+        guard = str(error)
+    try:
+        if on_buses:
+            relays += look(Path(config.state) / RELAY_SOCKET, "agent")
+    except NoGuard as error:
+        relays += [_unknown(each.relay, str(error)) for each in config.relay if each.bus]
+    unsafe = {each.relay for each in config.relay if each.not_failsafe}
+    return {
+        "relays": [{**each, "not_failsafe": each["relay"] in unsafe} for each in relays],
+        "guard": guard,
+    }
+
+
+def _unknown(relay: str, reason: str) -> dict[str, Any]:
+    return {"relay": relay, "energised": None, "lease_left_ms": 0, "reason": reason}
 
 
 def _read(bench: Bench, table: MeterTable) -> Answer:
@@ -153,3 +190,10 @@ def _read(bench: Bench, table: MeterTable) -> Answer:
             continue
         return Answer(table, oriented(sample) if table.reversed else sample)
     return Answer(table, None, fault)
+
+
+def _look(bench: Bench, table: RelayTable) -> RelayAnswer:
+    try:
+        return RelayAnswer(table, bench.relay(table).is_energised)
+    except HardwareError as error:
+        return RelayAnswer(table, None, str(error))

@@ -14,11 +14,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
+from edge.busrelays import BusRelays
 from edge.inbound import Put, Sampled, ThreadEnded
 from hardware.errors import (
     BusTimeout,
@@ -40,6 +42,8 @@ _SLOW: Final = (BusTimeout, BusUnavailable, DeviceAbsent)
 _LASTING: Final = (WrongDevice, DeviceRefused)
 _QUICK_S: Final = 0.25
 _LEAST_OF_PERIOD: Final = 0.05
+_END_S: Final = 1.0
+_RELEASE_S: Final = 5.0
 
 log = logging.getLogger("edge.sampler")
 
@@ -93,8 +97,15 @@ class Rhythm:
     backoff_max_s: float = BACKOFF_MAX_S
 
 
+class Sign(Enum):
+    """What a bus is told besides instants."""
+
+    WAKE = 1
+    END = 2
+
+
 class BusThread:
-    """Samples the devices of one bus when asked."""
+    """Samples the devices of one bus when asked, and holds its relays."""
 
     def __init__(
         self,
@@ -124,7 +135,9 @@ class BusThread:
         self._clock_s = clock_s
         self._pool: ThreadPoolExecutor | None = None
         self._hinted: set[int] = set()
-        self._asked: queue.SimpleQueue[tuple[int, float] | None] = queue.SimpleQueue()
+        self._relays: BusRelays | None = None
+        self._until_s = float("-inf")
+        self._asked: queue.SimpleQueue[tuple[int, float] | Sign] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"bus {name}", daemon=True)
 
     @property
@@ -132,15 +145,30 @@ class BusThread:
         """The meters on this bus."""
         return frozenset(device.meter_id for device in self._devices)
 
+    @property
+    def has_relays(self) -> bool:
+        """Whether there are relays on this bus."""
+        return self._relays is not None
+
+    def hold(self, relays: BusRelays) -> None:
+        """Have the thread hold the relays of this bus, too; before it starts."""
+        self._relays = relays
+
     def start(self) -> None:
-        """Begin to wait for requests; no wire is touched."""
+        """Begin to wait for requests; no wire is touched, but for relays."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the read it is in; a hanging one is left behind."""
-        self._asked.put(None)
+        """End the thread after the read it is in, relays released; a hanging one is left behind."""
+        self._asked.put(Sign.END)
         if self._thread.is_alive():
-            self._thread.join(timeout=1.0)
+            self._thread.join(timeout=_RELEASE_S if self.has_relays else _END_S)
+
+    def tell(self, frame: Mapping[str, Any]) -> None:
+        """Tell who holds the relays of this bus."""
+        if self._relays is not None:
+            self._relays.tell(frame)
+            self._asked.put(Sign.WAKE)
 
     def ask(self, token: int) -> None:
         """Ask for one `Sampled` a device, each with this token."""
@@ -148,12 +176,12 @@ class BusThread:
 
     def sweep(self, token: int, asked_s: float | None = None) -> None:
         """Read every device once, the reliable ones first. `asked_s`: when the instant was."""
-        until_s = self._next_instant_s(self._clock_s() if asked_s is None else asked_s)
+        self._until_s = self._next_instant_s(self._clock_s() if asked_s is None else asked_s)
         reliable = [device for device in self._devices if not device.failures]
         failing = [device for device in self._devices if device.failures]
         self._read_all(reliable, token)
         for device in failing:
-            if self._may_be_tried(device, until_s):
+            if self._may_be_tried(device, self._until_s):
                 self._put(self._sample(device, token))
             else:
                 self._put(Sampled(token, device.meter_id, None, None))
@@ -162,10 +190,15 @@ class BusThread:
     def _run(self) -> None:
         ended = True
         try:
-            while (asked := self._asked.get()) is not None:
-                self.sweep(*asked)
+            while (asked := self._next()) is not Sign.END:
+                if isinstance(asked, tuple):
+                    self.sweep(*asked)
+                if self._relays is not None:
+                    self._relays.turn(self._until_s, comes_first=isinstance(asked, tuple))
             ended = False
         finally:
+            if self._relays is not None:
+                self._relays.end()
             if self._pool is not None:
                 self._pool.shutdown()
             for device in self._devices:
@@ -174,10 +207,19 @@ class BusThread:
             if ended:
                 self._put(ThreadEnded(f"bus {self.name}"))
 
+    def _next(self) -> tuple[int, float] | Sign:
+        """Return what is asked next; relays are not kept waiting for it."""
+        if self._relays is None:
+            return self._asked.get()
+        try:
+            return self._asked.get(timeout=self._relays.left_s(self._until_s))
+        except queue.Empty:
+            return Sign.WAKE
+
     def _read_all(self, devices: list[Device], token: int) -> None:
         """Read devices, several at once where resting is what takes the time."""
         hands = getattr(self._bus, "hands", 1)
-        if hands == 1 or len(devices) == 1:
+        if hands == 1 or len(devices) <= 1:
             for device in devices:
                 self._put(self._sample(device, token))
             return

@@ -51,6 +51,8 @@ class Devices:
         self._token += 1
         waiting: set[str] = set()
         for bus in self._buses:
+            if not bus.meter_ids:
+                continue
             if self._busy[bus.name]:
                 log.debug("bus %s is still reading; it misses an instant", bus.name)
                 continue

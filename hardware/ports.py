@@ -129,21 +129,42 @@ class Curtailable(Protocol):
 
 @runtime_checkable
 class Relay(Protocol):
-    """One relay coil. It is made de-energised and left de-energised."""
+    """One relay coil, left de-energised.
+
+    On pins it is made de-energised, too. On a bus making it touches no wire: who holds it releases
+    it first.
+    """
 
     def switch(self, energised: bool) -> None:
-        """Drive the coil and read the level back.
+        """Drive the coil and read the state back.
 
         Raises:
-            SwitchFailed: the pin does not hold what was written.
+            SwitchFailed: it does not read as it was written.
+            HardwareError: the bus failed; where the relay stands is not known.
         """
 
     @property
     def is_energised(self) -> bool:
-        """The coil's state as read back from the pin, not as remembered."""
+        """The coil's state as read back, not as remembered."""
 
     def close(self) -> None:
-        """De-energise and let go of the pin."""
+        """De-energise and let go."""
+
+
+@runtime_checkable
+class BoardedRelay(Relay, Protocol):
+    """A relay of a board on a bus, which tells the states of several in one reply."""
+
+    @property
+    def group(self) -> tuple[int, int]:
+        """What it is read with: the address of the board, and the number of the group there."""
+
+    @property
+    def place(self) -> int:
+        """Its place in the group, from 0."""
+
+    def read_group(self) -> tuple[bool, ...]:
+        """Return whether each relay of the group is energised."""
 
 
 class I2cPort(Protocol):

@@ -61,15 +61,20 @@ class BoardRelay:
         self._channel = place.channel - 1
         self._dialect = dialect
         self._name = f"{model} at address {place.address}, relay {place.channel}"
+        group, self.place = divmod(self._channel, GROUP)
+        self.group = (place.address, group)
 
     @property
     def is_energised(self) -> bool:
         """The relay's state as its board tells it now."""
-        group, place = divmod(self._channel, GROUP)
-        first = self._dialect.first + group * GROUP
+        return self.read_group()[self.place]
+
+    def read_group(self) -> tuple[bool, ...]:
+        """Return the states of all relays that are read together with this one."""
+        first = self._dialect.first + self.group[1] * GROUP
         if self._dialect.words is None:
-            return self._bus.read_bits(self._device, 1, first, GROUP)[place]
-        return self._bus.read_words(self._device, 3, first, GROUP)[place] != 0
+            return self._bus.read_bits(self._device, 1, first, GROUP)
+        return tuple(word != 0 for word in self._bus.read_words(self._device, 3, first, GROUP))
 
     def switch(self, energised: bool) -> None:
         """Write the state and read it back, a few times if need be.

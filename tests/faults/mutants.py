@@ -149,8 +149,8 @@ MUTANTS = (
         (
             (
                 "edge/guard.py",
-                "now_ms - self._agent.heard_ms >= SILENCE_MS:",
-                "now_ms - self._agent.heard_ms >= SILENCE_MS << 20:",
+                "now_ms - self._agent.heard_ms >= AGENT_SILENT_MS:",
+                "now_ms - self._agent.heard_ms >= AGENT_SILENT_MS << 20:",
             ),
         ),
         GUARD,

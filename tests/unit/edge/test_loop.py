@@ -261,7 +261,7 @@ def test_leases_go_to_the_guard_as_bytes_and_acks_into_the_outbox(bench):
     bench.turn(Connected(), FromHub("lease", b"any bytes"))
     assert {"lease": b"any bytes"} in bench.frames
     nonces = [bytes([n]) * 16 for n in range(18)]
-    bench.turn(*[FromGuard({"nonce": nonce}) for nonce in nonces])
+    bench.turn(*[FromGuard({"nonce": nonce, "boottime_ms": 999}) for nonce in nonces])
     state = {"relay": "heater", "energised": True, "lease_left_ms": 4000, "reason": "deficit"}
     ack = {
         "relay": "heater",
