@@ -25,6 +25,7 @@ from hardware.ports import Battery, BytePort, Sample
 from hardware.vedirect.labels import number
 from hardware.vedirect.quantity import (
     AMPERES,
+    COUNTING,
     ENERGY_UWH,
     PV_VOLTS,
     STATES,
@@ -189,6 +190,7 @@ def _solar_sample(fields: Mapping[str, str]) -> Sample:
         current_ma=None,
         frequency_mhz=None,
         quality=" ".join(dict.fromkeys(doubts)),
+        counting=COUNTING,
     )
 
 
@@ -210,6 +212,7 @@ def _monitor_sample(fields: Mapping[str, str]) -> Sample:
         current_ma=current_ma,
         frequency_mhz=None,
         quality=" ".join(dict.fromkeys(doubts)),
+        counting=COUNTING,
     )
 
 

@@ -38,6 +38,7 @@ from hardware.vedirect import frames, registers
 from hardware.vedirect.hexline import HexLine
 from hardware.vedirect.quantity import (
     AMPERES,
+    COUNTING,
     ENERGY_UWH,
     PV_VOLTS,
     STATES,
@@ -134,6 +135,7 @@ class VeDirectHex:
             current_ma=None if current_ma is None else -current_ma,
             frequency_mhz=None,
             quality=" ".join(dict.fromkeys(doubts)),
+            counting=COUNTING,
         )
 
     def battery(self) -> Battery:

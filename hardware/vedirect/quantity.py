@@ -8,6 +8,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
+from hardware.ports import Counting
+
 Value = Fraction | str | bool | None
 Shown = int | float | str | bool | None
 
@@ -76,6 +78,9 @@ WATTS: Final = (-100_000_000, 100_000_000)
 
 ENERGY_UWH: Final = (0, 2**32 * 10**7)
 """What an energy can be: 32 bits of 0.01 kWh. [uWh]"""
+
+COUNTING: Final = Counting(step_uwh=10**7)
+"""How such devices count energy: in 0.01 kWh, further than they will ever come."""
 
 STATES: Mapping[int, str] = MappingProxyType(
     {

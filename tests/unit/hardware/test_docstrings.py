@@ -9,12 +9,21 @@ import pytest
 from hardware import words
 from hardware.buses import modbus_frames
 from hardware.meters import ina219, sunspec_describe
-from hardware.mock import modbus_rtu
+from hardware.mock import modbus_rtu, vedirect_device
+from hardware.vedirect import frames
 
 
 @pytest.mark.parametrize(
     ("module", "examples"),
-    [(words, 4), (ina219, 1), (sunspec_describe, 3), (modbus_frames, 1), (modbus_rtu, 1)],
+    [
+        (words, 4),
+        (ina219, 1),
+        (sunspec_describe, 3),
+        (modbus_frames, 1),
+        (modbus_rtu, 1),
+        (frames, 2),
+        (vedirect_device, 1),
+    ],
     ids=str,
 )
 def test_examples(module, examples):

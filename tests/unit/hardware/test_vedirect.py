@@ -10,6 +10,7 @@ from hardware.mock.points import Plant
 from hardware.mock.vedirect_bmv import VictronBmv
 from hardware.mock.vedirect_mppt import VictronMppt
 from hardware.ports import ChargeController, Sample
+from hardware.vedirect.quantity import COUNTING
 from tests.support.vectors import vectors
 from tests.support.vedirect_lines import HandClock, TalkingLine
 
@@ -55,7 +56,9 @@ def block(fields: str) -> bytes:
 def test_panels_are_export_and_their_counter_the_yield():
     first = BLOCKS["BlueSolar MPPT"]
     meter, _ = listening(first, first)
-    assert meter.sample() == Sample(-8_000, None, 82_720_000_000, 31_390, None, None)
+    assert meter.sample() == Sample(
+        -8_000, None, 82_720_000_000, 31_390, None, None, counting=COUNTING
+    )
     battery = meter.battery()
     assert (battery.voltage_mv, battery.current_ma, battery.stage) == (12_530, 640, "bulk")
     assert (battery.charge_percent, battery.temperature_mc) == (None, None)
@@ -65,7 +68,9 @@ def test_panels_are_export_and_their_counter_the_yield():
 def test_a_battery_that_discharges_is_export():
     meter, _ = listening(BMV + HISTORY, BMV + HISTORY)
     sample = meter.sample()
-    assert sample == Sample(-92_008, 24_150_000_000, 24_040_000_000, 12_065, -7_626, None)
+    assert sample == Sample(
+        -92_008, 24_150_000_000, 24_040_000_000, 12_065, -7_626, None, counting=COUNTING
+    )
     assert meter.battery().charge_percent == 84
 
 

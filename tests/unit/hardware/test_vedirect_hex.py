@@ -22,6 +22,7 @@ from hardware.mock.vedirect_mppt import VictronMppt
 from hardware.ports import ChargeController, Curtailable, Sample
 from hardware.vedirect import frames
 from hardware.vedirect.hexline import HexLine
+from hardware.vedirect.quantity import COUNTING
 from tests.support.vedirect_lines import AskedLine, HandClock
 
 
@@ -143,7 +144,7 @@ def test_panels_are_export_in_hundredths_of_a_watt():
         plant=Plant(pv_power_mw=55_670, pv_voltage_mv=36_000, generated_uwh=12_345 * 10**7)
     )
     sample = bench.meter.sample()
-    assert sample == Sample(-55_670, None, 12_345 * 10**7, 36_000, -1_500, None)
+    assert sample == Sample(-55_670, None, 12_345 * 10**7, 36_000, -1_500, None, counting=COUNTING)
     assert isinstance(bench.meter, ChargeController)
     assert isinstance(bench.meter, Curtailable)
 

@@ -17,6 +17,7 @@ from hardware.mock.vedirect_bmv import VictronBmv
 from hardware.mock.vedirect_mppt import VictronMppt
 from hardware.mock.vedirect_port import VeDirectPty, VeDirectTcp
 from hardware.ports import Sample
+from hardware.vedirect.quantity import COUNTING
 
 DEADLINE_S = 20.0
 PERIOD_S = 0.05
@@ -66,7 +67,9 @@ def until(wanted: Callable[[Sample], bool], meter: Any) -> Sample:
 
 def test_a_device_that_talks_is_sampled(bus, plant):
     meter = catalog.make_meter("vedirect", bus, {})
-    assert meter.sample() == Sample(-55_000, None, 123 * 10**7, 36_000, None, None)
+    assert meter.sample() == Sample(
+        -55_000, None, 123 * 10**7, 36_000, None, None, counting=COUNTING
+    )
     plant.pv_power_mw = 77_000
     until(lambda sample: sample.power_mw == -77_000, meter)
 
