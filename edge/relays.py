@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from edge.clock import boot_id, boottime_ms
 from edge.lease import NONCES_MAX, Contact, Obey, Refuse, Rules, decide, is_over, safe
-from hardware.errors import HardwareError
+from hardware.errors import HardwareError, SwitchFailed
 from hardware.ports import Relay
 from messages import cose
 from messages.entries import network_aad, parse_as
@@ -31,6 +31,7 @@ NONCE_EVERY_MS: Final = 1_000
 NONCE_EVERY_MS_MIN: Final = 250
 NONCES_A_LIFE: Final = 4
 DISOBEDIENT: Final = "it does not do what is written to it"
+UNREACHABLE: Final = "it cannot be reached"
 
 log = logging.getLogger("edge.guard")
 
@@ -141,11 +142,11 @@ class Relays:
         self.nonce_every_ms = min(pace_ms, NONCE_EVERY_MS)
 
     def _obey(self, lease: Lease, answer: Obey) -> None:
-        if answer.moves and not self._drive(lease.relay, energised=lease.energised):
+        fault = self._drive(lease.relay, energised=lease.energised) if answer.moves else ""
+        if fault:
             self._drive(lease.relay, energised=False)
-            reason = DISOBEDIENT
-            self._contacts[lease.relay] = safe(self._contacts[lease.relay], reason, self.clock_ms())
-            self._refuse(lease, reason)
+            self._contacts[lease.relay] = safe(self._contacts[lease.relay], fault, self.clock_ms())
+            self._refuse(lease, fault)
             return
         self._contacts[lease.relay] = answer.contact
         self._refused.pop(lease.relay, None)
@@ -166,18 +167,18 @@ class Relays:
             self._drive(relay, energised=False)
             self._tell(relay, before.sequence, outcome, reason)
 
-    def _drive(self, relay: str, *, energised: bool) -> bool:
-        """Switch a relay; a fault that stays is logged once."""
+    def _drive(self, relay: str, *, energised: bool) -> str:
+        """Switch a relay and return what is wrong with it; a fault that stays is logged once."""
         try:
             self.coils[relay].switch(energised)
         except HardwareError as error:
             if self._faults.get(relay) != str(error):
                 log.error("relay %s: %s", relay, error)
             self._faults[relay] = str(error)
-            return False
+            return DISOBEDIENT if isinstance(error, SwitchFailed) else UNREACHABLE
         self._faults.pop(relay, None)
         log.info("relay %s is %s", relay, "energised" if energised else "released")
-        return True
+        return ""
 
     def _read_back(self, relay: str) -> bool | None:
         try:
