@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from hardware import catalog
-from hardware.errors import BusTimeout
+from hardware.errors import BusTimeout, BusUnavailable
 from hardware.mock.epever_controller import TRACER_AN, EpeverController
+from hardware.mock.modbus_pdu import ModbusDevice, answer
 from hardware.mock.modbus_server import ModbusRtuServer
 from hardware.mock.points import Plant
 from hardware.mock.renogy_controller import RenogyController
@@ -80,6 +83,51 @@ def test_a_current_torn_between_two_moments_is_no_value(wire, stack, tmp_path):
     plant.battery_ma = 0
     assert meter.values(current) == {"battery_net_current": None}
     assert meter.values(current) == {"battery_net_current": 0}
+
+
+class HangingUp:
+    """A Modbus TCP server that closes the connection after each reply, as a TriStar's may."""
+
+    def __init__(self, device: ModbusDevice) -> None:
+        self.connections = 0
+        self._device = device
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # the listener was closed
+            while True:
+                self._serve_one(self._listener.accept()[0])
+
+    def _serve_one(self, connection: socket.socket) -> None:
+        self.connections += 1
+        with connection, suppress(OSError):
+            request = connection.recv(300)
+            if request:
+                reply = answer(self._device, request[7:])
+                size = (len(reply) + 1).to_bytes(2, "big")
+                connection.sendall(request[:4] + size + request[6:7] + reply)
+
+
+def test_a_tristar_may_hang_up_after_each_reply(stack):
+    server = HangingUp(TristarController(Plant(pv_power_mw=100_000)))
+    stack.callback(server.close)
+    bus = catalog.open_bus("modbus_tcp", {"host": "127.0.0.1", "port": server.port})
+    stack.callback(bus.close)
+    meter = catalog.make_meter("tristar_mppt", bus, {"address": 1})
+    powers = []
+    while len(powers) < 5:
+        with suppress(BusUnavailable):  # it hung up on a request that was just sent
+            powers.append(meter.sample().power_mw)
+    assert powers == pytest.approx([-100_000] * 5, abs=60)
+    assert server.connections >= 7, "each request on a connection of its own"
 
 
 def test_a_rover_switches_its_load_on_the_third_try(wire, stack, tmp_path):
