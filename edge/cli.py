@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from edge import limiting
 from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
 from edge.doctor import cli as doctor
@@ -253,6 +254,7 @@ def _become(program: list[str]) -> None:
 
 commissioning.add_to(app)
 doctor.add_to(app)
+limiting.add_to(app)
 
 if __name__ == "__main__":
     app()
