@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.config import EXAMPLE, boot_warnings, load_config, parse_config
+from edge.config import EXAMPLE, boot_warnings, load_config, parse_config, safety_warnings
 from edge.errors import ConfigError
 
 HERE = Path("/tmp/edge.toml")
@@ -172,3 +172,160 @@ def test_nothing_in_a_file_is_a_traceback(data):
             lines[place] = lines[place].split(" = ")[0] + " = " + data.draw(ANYTHING)
     with suppress(ConfigError):
         parse_config("\n".join(lines), HERE)
+
+
+# relays on buses, and what sits on one address
+
+BOARD = """
+[[bus]]
+name = "rs485"
+kind = "modbus_rtu"
+device = "/dev/ttyUSB0"
+baud = 9600
+
+[[relay]]
+relay = "pump"
+model = "waveshare_relay"
+bus = "rs485"
+channel = 1
+deenergised = "cut"
+not_failsafe = true
+rated_w = 40
+"""
+LATCHING = """
+[[relay]]
+relay = "valve"
+model = "latching_relay"
+set_pin = 20
+reset_pin = 21
+active_high = true
+deenergised = "cut"
+not_failsafe = true
+rated_w = 40
+"""
+INA3221 = """
+[[meter]]
+meter_id = "dep1-a"
+model = "ina3221"
+bus = "i2c1"
+address = 0x42
+channel = 1
+shunt_mohm = 100
+key = "keys/dep1-a.pem"
+purpose = "consumption"
+rated_w = 40
+"""
+
+
+def test_relays_on_pins_and_on_buses_stand_side_by_side():
+    config = parse_config(EXAMPLE + BOARD + LATCHING, HERE)
+    assert [(each.model, each.bus, each.not_failsafe) for each in config.relay] == [
+        ("gpio_relay", "", False),
+        ("waveshare_relay", "rs485", True),
+        ("latching_relay", "", True),
+    ]
+    assert config.relay[1].options == {"channel": 1}
+    assert config.relay[2].options == {"set_pin": 20, "reset_pin": 21, "active_high": True}
+    assert list(boot_warnings(config)) == []
+    assert [each.split(": ")[0] for each in safety_warnings(config)] == [
+        "relay pump (on bus rs485) is not fail-safe",
+        "relay valve (a latching_relay) is not fail-safe",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "not_failsafe = true\n",
+            "",
+            "not_failsafe: a waveshare_relay stays as it is when node, wire or supply fail; say "
+            "not_failsafe = true if its load bears that",
+        ),
+        ("not_failsafe = true", "not_failsafe = false", "not_failsafe: a waveshare_relay stays"),
+        (
+            'bus = "rs485"\n',
+            "",
+            'missing key "bus": a waveshare_relay sits on a bus of kind modbus_rtu or modbus_tcp',
+        ),
+        ('bus = "rs485"', 'bus = "rs-485"', 'no bus is named "rs-485"; did you mean "rs485"?'),
+        ('bus = "rs485"', 'bus = "i2c1"', "waveshare_relay wants a bus of kind modbus_rtu or"),
+        ("channel = 1", "channel = 33", "channel = 33: want the relay's number on its board"),
+        ("channel = 1\n", "", "channel: is missing, want the relay's number on its board"),
+        ("channel = 1", "channel = 1\npin = 4", 'unknown key "pin"'),
+        ('"waveshare_relay"', '"waveshare"', 'model: "waveshare" is none of "gpio_relay"'),
+    ],
+)
+def test_each_fault_of_a_relay_on_a_bus_has_its_sentence(old, new, message):
+    assert old in BOARD
+    (finding,) = told(EXAMPLE + BOARD.replace(old, new))
+    assert message in finding
+    assert "(pump)" in finding
+
+
+def test_a_relay_on_a_pin_has_no_bus_and_a_latching_one_two_pins_of_its_own():
+    (finding,) = told(EXAMPLE.replace("pin = 17", 'pin = 17\nbus = "i2c1"'))
+    assert "gpio_relay wants pins of this node and no bus" in finding
+    (finding,) = told(EXAMPLE + LATCHING.replace("reset_pin = 21", "reset_pin = 17"))
+    assert 'reset_pin = "17" is that of relay 1 (line ' in finding
+    (finding,) = told(EXAMPLE + LATCHING.replace("reset_pin = 21", "reset_pin = 20"))
+    assert "reset_pin = 20: is the set_pin too; each coil has its own" in finding
+    low = LATCHING.replace("set_pin = 20", "set_pin = 3")
+    (warning,) = boot_warnings(parse_config(EXAMPLE + low, HERE))
+    assert "relay valve: GPIO3 is pulled up while the Pi boots" in warning
+
+
+def second(table, **changes):
+    """Return a table once more, with other values; None takes a line out."""
+    lines = [line for line in table[table.rindex("[[") :].splitlines() if line]
+    for key, value in changes.items():
+        lines = [line for line in lines if not line.startswith(f"{key} =")]
+        lines += [] if value is None else [f"{key} = {value}"]
+    return "\n".join(["", *lines, ""])
+
+
+def test_channels_of_one_board_share_its_address_and_two_relays_no_channel():
+    other = second(BOARD, relay='"fan"', channel=2)
+    assert len(parse_config(EXAMPLE + BOARD + other, HERE).relay) == 3
+    (finding,) = told(EXAMPLE + BOARD + second(BOARD, relay='"fan"'))
+    assert 'channel 1 of address 0x01 on bus "rs485" is that of relay 2' in finding
+    lc = {"relay": '"fan"', "model": '"lc_relay"', "channel": 2}
+    (finding,) = told(EXAMPLE + BOARD + second(BOARD, **lc, address=1))
+    assert 'address 0x01 on bus "rs485" is that of relay 2' in finding
+    first = BOARD.replace("waveshare_relay", "lc_relay")
+    (finding,) = told(EXAMPLE + first + second(BOARD, **lc, dialect='"r4d8"'))
+    assert "dialect = 'r4d8': relay 2 is a part of the same device and has 'lc'" in finding
+
+
+def test_a_relay_board_and_a_meter_do_not_share_an_address():
+    meter = second(
+        EXAMPLE[: EXAMPLE.index("[[relay]]")],
+        meter_id='"mains"',
+        model='"sdm120"',
+        bus='"rs485"',
+        address=1,
+        key='"keys/mains.pem"',
+        purpose='"consumption"',
+        parent=None,
+        shunt_mohm=None,
+        current_max_ma=None,
+    )
+    (finding,) = told(EXAMPLE + BOARD + meter)
+    assert 'address 0x01 on bus "rs485" is that of meter 4' in finding
+    assert "(pump)" in finding
+
+
+def test_three_meters_on_one_ina3221_agree_about_its_settings():
+    other = {"meter_id": '"dep1-b"', "key": '"keys/dep1-b.pem"'}
+    text = EXAMPLE + INA3221
+    assert len(parse_config(text + second(INA3221, **other, channel=3), HERE).meter) == 5
+    (finding,) = told(text + second(INA3221, **other))
+    assert 'channel 1 of address 0x42 on bus "i2c1" is that of meter 4' in finding
+    (finding,) = told(text + second(INA3221, **other, channel=2, samples_averaged=16))
+    assert "samples_averaged = 16: meter 4 is a part of the same device and has 4" in finding
+
+
+def test_an_interlock_group_has_one_holder():
+    pin = EXAMPLE.replace("pin = 17", 'pin = 17\ninterlock = "one"')
+    (finding,) = told(pin + BOARD.replace("channel = 1", 'channel = 1\ninterlock = "one"'))
+    assert 'interlock: "one" is a group of relays on pins; this one is on bus "rs485"' in finding
