@@ -168,6 +168,7 @@ class Meters(Mapping[str, MeterModel]):
     """
 
     _made: dict[str, MeterModel] = field(default_factory=dict)
+    _names: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> MeterModel:
         """Return one entry.
@@ -181,10 +182,12 @@ class Meters(Mapping[str, MeterModel]):
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Yield every name that needs no path."""
-        yield from sorted(
-            {*METERS_IN_PYTHON, *modelfile.shipped_names(), *_plugged_in(METERS_GROUP)}
-        )
+        """Yield every name that needs no path; what is plugged in is looked for once."""
+        if not self._names:
+            plugged_in = _plugged_in(METERS_GROUP)
+            names = {*METERS_IN_PYTHON, *modelfile.shipped_names(), *plugged_in}
+            self._names = tuple(sorted(names))
+        yield from self._names
 
     def __contains__(self, name: object) -> bool:
         """Whether there is a model of this name; the path of a model file is none."""
