@@ -28,8 +28,8 @@ from hub.core.loads import held_uwh
 from hub.core.money import amount_utok, deal, transfer
 from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import policy_at, tariff_at
-from hub.core.records import Due, Meter, Policy
-from hub.core.results import frontier_of, grown, result_leaf
+from hub.core.records import Due, Meter, Policy, Progress
+from hub.core.results import book_results, frontier_of
 from hub.core.state import State
 from hub.market.contract import SPILLED, Clearing, Position, SlotBook
 from messages.entries import Close
@@ -285,8 +285,8 @@ def _finish(
     draft: Draft, event: Event, slot: Slot, close: Close, early: Early, settled: SlotSettled
 ) -> None:
     """Move the clock, and leave to the block header what it has to cover."""
-    corrections = [result_leaf(effect) for effect in early if isinstance(effect, Corrected)]
-    progress = grown(draft.state.progress, [*corrections, result_leaf(settled)])
+    book_results(draft, (*early, settled))
+    progress: Progress = draft.row("progress", ())
     end_index = event.index + 1
     due = Due(progress.due_end_index, frontier_of(progress).root(), slot.start_ms, close.at_ms)
     draft.put("due", end_index, due)

@@ -48,8 +48,11 @@ class Draft:
         found: int | None = self.row("net", (slot_ms, member))
         return found
 
+    def balance(self, account: str) -> int:
+        """Return what an account holds now; 0 where nothing was ever booked. [utok]"""
+        return self.row("account", account) or 0
+
     def book(self, lines: Iterable[Line]) -> None:
         """Move the money of some lines."""
         for line in lines:
-            total_utok = (self.row("account", line.account) or 0) + line.amount_utok
-            self.put("account", line.account, total_utok)
+            self.put("account", line.account, self.balance(line.account) + line.amount_utok)

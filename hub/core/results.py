@@ -1,32 +1,66 @@
 """What the contracts did since the last close, as one root: field 7 of the block header.
 
-A leaf is the deterministic CBOR [name of the effect, its fields in order], results in the order in
-which they came; the root is RFC 6962's. The state carries the frontier of that tree.
+Results are rows, in the order in which they came; a leaf is the deterministic CBOR of one row, the
+root is RFC 6962's. What concerns one account in one slot is one row, so that its bill can be proven
+and nobody else's is shown. The state carries the frontier of that tree.
+
+    ["correction", index, slot_ms, energy, lines]                 a late register, in its own entry
+    ["call", index, call_id, member, contract, method, answer]    a call that was served
+    ["paid", index, account, lines]                               then one an account it moved
+    ["failed call", index, call_id, member, contract, method, reason]
+    ["slot", index, slot_ms, length_ms, reason, contract, failure, price_utok_per_kwh,
+     feed_in_utok_per_kwh, unaccounted_uwh, count of bills]       the close, last of all, and then
+    ["bill", index, slot_ms, account, balance_utok, energies, positions, matches, remainders,
+     curtailments, lines]                                         one an account, by its name
+
+`balance_utok` is what the account holds after the close: a row left out of a statement shows as a
+balance that does not follow. Energies, lines and the rest are lists of the fields of
+`hub.core.effects` and `hub.market.contract`, in their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias
 
 from hub.core.draft import Draft
-from hub.core.effects import CallFailed, CallServed, Corrected, Effect, SlotSettled
+from hub.core.effects import CallFailed, CallServed, Corrected, Effect, Line, SlotSettled
 from hub.core.records import Progress
 from messages import cbor
 from messages.log.tree import Frontier, leaf_hash
 
-RESULTS = (SlotSettled, Corrected, CallServed, CallFailed)
+RESULTS: Final = (SlotSettled, Corrected, CallServed, CallFailed)
+Row: TypeAlias = list[Any]
+Balance: TypeAlias = Callable[[str], int]
 
 
-def result_leaf(effect: SlotSettled | Corrected | CallServed | CallFailed) -> bytes:
-    """Return the leaf hash of one result."""
-    body = [getattr(effect, field.name) for field in fields(effect)]
-    return leaf_hash(cbor.encode([type(effect).__name__, body]))
+def result_rows(effect: Effect, balance: Balance) -> Iterator[Row]:
+    """Yield the rows of one effect; none where it is no result of a contract.
+
+    Args:
+        effect: what a step did.
+        balance: what an account holds once the step is taken. [utok]
+    """
+    if isinstance(effect, SlotSettled):
+        yield from _slot_rows(effect, balance)
+    elif isinstance(effect, Corrected):
+        yield ["correction", effect.index, effect.slot_ms, effect.energy, effect.lines]
+    elif isinstance(effect, CallServed):
+        yield ["call", *_call(effect), effect.answer]
+        for account in sorted({line.account for line in effect.lines}):
+            yield ["paid", effect.index, account, _own(effect.lines, account)]
+    elif isinstance(effect, CallFailed):
+        yield ["failed call", *_call(effect), effect.reason]
+
+
+def row_leaf(row: Row) -> bytes:
+    """Return the leaf hash of a row."""
+    return leaf_hash(cbor.encode(row))
 
 
 def book_results(draft: Draft, effects: Iterable[Effect]) -> None:
-    """Add results to the tree that the next block header covers."""
-    leaves = [result_leaf(effect) for effect in effects if isinstance(effect, RESULTS)]
+    """Add results to the tree that the next block header covers; money is booked before."""
+    leaves = [row_leaf(row) for effect in effects for row in result_rows(effect, draft.balance)]
     if leaves:
         draft.put("progress", (), grown(draft.state.progress, leaves))
 
@@ -42,3 +76,59 @@ def grown(progress: Progress, leaves: Iterable[bytes]) -> Progress:
 def frontier_of(progress: Progress) -> Frontier:
     """Return the tree of results so far."""
     return Frontier(progress.results_size, list(progress.results_hashes))
+
+
+def _slot_rows(slot: SlotSettled, balance: Balance) -> Iterator[Row]:
+    accounts = sorted(
+        {row.member for row in (*slot.energies, *slot.positions)}
+        | {line.account for line in slot.lines}
+    )
+    yield [
+        "slot",
+        slot.index,
+        slot.slot_ms,
+        slot.length_ms,
+        slot.reason,
+        slot.contract,
+        slot.failure,
+        slot.price_utok_per_kwh,
+        slot.feed_in_utok_per_kwh,
+        slot.unaccounted_uwh,
+        len(accounts),
+    ]
+    rows: dict[str, Row] = {
+        account: ["bill", slot.index, slot.slot_ms, account, balance(account)]
+        + [[] for _ in range(6)]
+        for account in accounts
+    }
+    for place, found in enumerate(
+        (
+            slot.energies,
+            slot.positions,
+            slot.matches,
+            slot.remainders,
+            slot.curtailments,
+            slot.lines,
+        )
+    ):
+        for part in found:
+            for account in _concerned(part):
+                rows[account][5 + place].append(part)
+    yield from rows.values()
+
+
+def _concerned(part: Any) -> tuple[str, ...]:
+    """Return the accounts on whose bill a part of a clearing stands."""
+    if isinstance(part, Line):
+        return (part.account,)
+    if hasattr(part, "match"):
+        return (part.match.seller, part.match.buyer)
+    return (part.member,)
+
+
+def _call(effect: CallServed | CallFailed) -> Row:
+    return [effect.index, effect.call_id, effect.member, effect.contract, effect.method]
+
+
+def _own(lines: Iterable[Line], account: str) -> list[Line]:
+    return [line for line in lines if line.account == account]

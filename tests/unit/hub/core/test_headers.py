@@ -8,7 +8,7 @@ import pytest
 
 from hub.core.effects import Corrected, HeaderFollows
 from hub.core.headers import next_header
-from hub.core.results import result_leaf
+from hub.core.results import result_rows, row_leaf
 from messages.log.tree import EMPTY_ROOT, root
 from tests.support.village import HOUR, KWH, Village, ignored
 
@@ -21,16 +21,26 @@ def village() -> Village:
     return village
 
 
+def results(village: Village, *effects: Any) -> list[bytes]:
+    """Leaves of effects that the village has taken in last."""
+    return [
+        row_leaf(row)
+        for effect in effects
+        for row in result_rows(effect, lambda account: village.state.accounts.get(account, 0))
+    ]
+
+
 def test_a_header_covers_the_results_since_the_last_close(village: Village) -> None:
     assert next_header(village.state) is None
     (first,) = village.close(0, "timeout")
+    of_first = results(village, first)
     (late,) = village.read("m", 1, 5 * KWH, 0)
     (second,) = village.close(1, "timeout")
     assert isinstance(late, Corrected)
     dues = village.state.dues
     assert list(dues) == [5, 7]
-    assert dues[5].results_root == root([result_leaf(first)])  # type: ignore[arg-type]
-    assert dues[7].results_root == root([result_leaf(late), result_leaf(second)])  # type: ignore[arg-type]
+    assert dues[5].results_root == root(of_first)
+    assert dues[7].results_root == root(results(village, late, second))
     assert (dues[5].first_index, dues[7].first_index) == (0, 5)
     assert (dues[7].slot_ms, dues[7].close_time_ms) == (HOUR, 2 * HOUR)
     assert next_header(village.state) == (5, dues[5])
@@ -44,7 +54,7 @@ def test_every_correction_of_an_entry_is_a_result(village: Village) -> None:
     last = village.close(3)
     assert [type(effect) for effect in (*late, *last[:1])] == [Corrected] * 3
     due = village.state.dues[len(village.entries)]
-    assert due.results_root == root([result_leaf(effect) for effect in (*late, *last)])  # type: ignore[arg-type]
+    assert due.results_root == root(results(village, *late, *last))
 
 
 def test_headers_come_in_order_and_any_number_of_entries_later(village: Village) -> None:
