@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from hardware.mock.eastron_meter import (
     Sdm230Meter,
     Sdm630Meter,
 )
-from hardware.mock.epever_controller import EpeverController
+from hardware.mock.epever_controller import TRACER_AN, EpeverController
 from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
 from hardware.mock.gavazzi_meter import Em111, Em112
 from hardware.mock.ina219_chip import Ina219Chip
@@ -92,7 +93,14 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
         "sunspec": Simulator("SunSpec inverter", SunSpecInverter, "plant", MODBUS),
         "sunspec_meter": Simulator("SunSpec meter", SunSpecMeter, "three_phase", MODBUS),
         "epever_tracer": Simulator(
-            "EPEver Tracer", EpeverController, "plant", MODBUS, baud=115_200
+            "EPEver Tracer-BN", EpeverController, "plant", MODBUS, baud=115_200
+        ),
+        "epever_tracer_an": Simulator(
+            "EPEver Tracer-AN, which has a coil for charging",
+            partial(EpeverController, variant=TRACER_AN),
+            "plant",
+            MODBUS,
+            baud=115_200,
         ),
         "tristar_mppt": Simulator(
             "Morningstar TriStar MPPT", TristarController, "plant", MODBUS, serial_form="8N2"
@@ -101,6 +109,9 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
         "vedirect_hex": Simulator("Victron MPPT, HEX", VictronMppt, "plant", VEDIRECT, 0, 19_200),
         "vedirect_bmv": Simulator("Victron BMV", VictronBmv, "plant", VEDIRECT, 0, 19_200),
         "renogy_rover": Simulator("Renogy Rover", RenogyController, "plant", MODBUS),
+        "renogy_rover_elite": Simulator(
+            "Renogy Rover Elite", partial(RenogyController, is_elite=True), "plant", MODBUS
+        ),
         "waveshare_relay": Simulator("Waveshare Modbus relay", WaveshareBoard, "relays", MODBUS),
         "lc_relay": Simulator("LC relay board", LcBoard, "relays", MODBUS, 255),
         "lc_relay_r4d8": Simulator("R4D8 relay board", R4d8Board, "relays", MODBUS),

@@ -60,13 +60,12 @@ def see_plant(
     """Return what a controller reports; `limit_mw` is what it lets through, None for all."""
     seen = distortion.seen
     pv_mw = plant.pv_power_mw if limit_mw is None else min(plant.pv_power_mw, limit_mw)
-    held_back_ma = current_ma(plant.pv_power_mw - pv_mw, plant.battery_mv)
     return SeenPlant(
         pv_mv=min(seen("voltage_mv", plant.pv_voltage_mv), VOLTAGE_MOST_MV),
         pv_mw=seen("power_mw", pv_mw),
         generated_uwh=seen("energy_export_uwh", plant.generated_uwh),
         battery_mv=plant.battery_mv,
-        battery_ma=plant.battery_ma - held_back_ma,
+        battery_ma=plant.battery_ma,
         charge_percent=plant.charge_percent,
         load_mw=plant.load_power_mw if load_is_on else 0,
         consumed_uwh=plant.consumed_uwh,

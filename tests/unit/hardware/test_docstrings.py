@@ -8,6 +8,7 @@ import pytest
 
 from hardware import words
 from hardware.buses import modbus_frames
+from hardware.chargers import epever_limits
 from hardware.meters import ina219, sunspec_describe
 from hardware.mock import modbus_rtu, vedirect_device
 from hardware.vedirect import frames
@@ -20,6 +21,7 @@ from hardware.vedirect import frames
         (ina219, 1),
         (sunspec_describe, 3),
         (modbus_frames, 1),
+        (epever_limits, 1),
         (modbus_rtu, 1),
         (frames, 2),
         (vedirect_device, 1),
