@@ -79,10 +79,15 @@ def frontier_of(progress: Progress) -> Frontier:
 
 
 def _slot_rows(slot: SlotSettled, balance: Balance) -> Iterator[Row]:
-    accounts = sorted(
-        {row.member for row in (*slot.energies, *slot.positions)}
-        | {line.account for line in slot.lines}
+    parts: tuple[tuple[Any, ...], ...] = (
+        slot.energies,
+        slot.positions,
+        slot.matches,
+        slot.remainders,
+        slot.curtailments,
+        slot.lines,
     )
+    accounts = sorted({name for found in parts for part in found for name in _concerned(part)})
     yield [
         "slot",
         slot.index,
@@ -96,25 +101,13 @@ def _slot_rows(slot: SlotSettled, balance: Balance) -> Iterator[Row]:
         slot.unaccounted_uwh,
         len(accounts),
     ]
-    rows: dict[str, Row] = {
-        account: ["bill", slot.index, slot.slot_ms, account, balance(account)]
-        + [[] for _ in range(6)]
-        for account in accounts
-    }
-    for place, found in enumerate(
-        (
-            slot.energies,
-            slot.positions,
-            slot.matches,
-            slot.remainders,
-            slot.curtailments,
-            slot.lines,
-        )
-    ):
+    bills: dict[str, list[Row]] = {account: [[] for _ in parts] for account in accounts}
+    for place, found in enumerate(parts):
         for part in found:
             for account in _concerned(part):
-                rows[account][5 + place].append(part)
-    yield from rows.values()
+                bills[account][place].append(part)
+    for account, bill in bills.items():
+        yield ["bill", slot.index, slot.slot_ms, account, balance(account), *bill]
 
 
 def _concerned(part: Any) -> tuple[str, ...]:
