@@ -25,7 +25,6 @@ from edge.inbound import Put, Sampled, ThreadEnded
 from hardware.errors import (
     BusTimeout,
     BusUnavailable,
-    DeviceAbsent,
     DeviceRefused,
     HardwareError,
     TransientHardwareError,
@@ -38,7 +37,7 @@ PATIENCE: Final = 3
 BACKOFF_S: Final = 1.0
 BACKOFF_MAX_S: Final = 30.0
 SIMULATED_BACKOFF_MAX_S: Final = 1.0
-_SLOW: Final = (BusTimeout, BusUnavailable, DeviceAbsent)
+_SLOW: Final = (BusTimeout, BusUnavailable)
 _LASTING: Final = (WrongDevice, DeviceRefused)
 _QUICK_S: Final = 0.25
 _LEAST_OF_PERIOD: Final = 0.05

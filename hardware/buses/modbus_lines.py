@@ -169,7 +169,7 @@ class SocketLine:
         try:
             self._held().sendall(content)
         except OSError as error:
-            raise self._lost("the connection broke") from error
+            raise self._hung_up() from error
 
     def hear(self, until_s: float) -> bytes:
         """Return what comes until this moment."""
@@ -180,13 +180,9 @@ class SocketLine:
                 return b""
             came = held.recv(_CHUNK)
         except OSError as error:
-            raise self._lost("the connection broke") from error
+            raise self._hung_up() from error
         if not came:
-            raise self._lost(
-                "the far end closed the connection"
-                if self._has_answered
-                else "the far end closed the connection at once; does somebody else hold it?"
-            )
+            raise self._hung_up()
         self._has_answered, self._failures = True, 0
         return came
 
@@ -217,6 +213,11 @@ class SocketLine:
         if self._socket is None:
             raise AssertionError(f"{self.name} is used before it is ready")
         return self._socket
+
+    def _hung_up(self) -> BusUnavailable:
+        if self._has_answered:
+            return self._lost("the far end closed the connection")
+        return self._lost("the far end closed the connection at once; does somebody else hold it?")
 
     def _lost(self, why: str) -> BusUnavailable:
         """Close the connection, and leave the far end alone for a while if it never answered."""

@@ -229,6 +229,17 @@ def test_a_full_disk_stores_nothing_and_takes_no_sequence(outbox):
     assert outbox.commit(Batch(drafts(A, "telemetry", 1)))[0].sequence == 1
 
 
+def test_a_card_that_turned_read_only_is_named_and_costs_no_sequence(outbox):
+    """What the kernel does to a card after errors, SQLite can be told to act out."""
+    outbox.commit(Batch(drafts(A, "register", 1)))
+    outbox._opened().execute("PRAGMA query_only = ON")
+    with pytest.raises(OutboxError, match="readonly") as raised:
+        outbox.commit(Batch(drafts(A, "register", 1)))
+    assert not isinstance(raised.value, OutboxFull)
+    assert held(outbox) == [(A, "register", 1)]
+    assert outbox.commit(Batch(drafts(A, "register", 1)))[0].sequence == 2
+
+
 def test_the_ballast_is_given_back_once_and_kept_again(folder, caplog):
     outbox = Outbox(folder, 100, ballast_bytes=65_536)
     assert (folder / "ballast").stat().st_size == 65_536

@@ -5,7 +5,7 @@ import pytest
 from edge.inbound import Sampled, ThreadEnded
 from edge.sampler import BusThread, Device, Rhythm
 from edge.sweep import Devices
-from hardware.errors import BadChecksum, BusTimeout, DeviceAbsent, WrongDevice
+from hardware.errors import BadChecksum, BusTimeout, BusUnavailable, DeviceAbsent, WrongDevice
 from hardware.health import DeviceHealth
 from hardware.ports import Sample
 
@@ -69,8 +69,8 @@ def test_every_device_answers_with_the_token():
     assert bench.heard == [Sampled(7, "a", SAMPLE, None), Sampled(7, "b", SAMPLE, None)]
 
 
-def test_what_fails_quickly_is_tried_twice_more():
-    torn = BadChecksum("torn")
+@pytest.mark.parametrize("torn", [BadChecksum("torn"), DeviceAbsent("a loose wire")])
+def test_what_fails_quickly_is_tried_twice_more(torn):
     assert Bench(a=Meter(torn, torn, SAMPLE)).sweep() == {"a": SAMPLE}
     bench = Bench(a=Meter(torn))
     assert bench.sweep() == {"a": torn}
@@ -98,7 +98,7 @@ def test_what_fails_after_a_long_time_is_not_tried_again():
     assert slow.reads == 1
 
 
-@pytest.mark.parametrize("error", [BusTimeout("late"), DeviceAbsent("gone"), WrongDevice("odd")])
+@pytest.mark.parametrize("error", [BusTimeout("late"), BusUnavailable("no"), WrongDevice("odd")])
 def test_what_fails_slowly_or_for_good_is_tried_once(error):
     bench = Bench(a=Meter(error, SAMPLE))
     assert bench.sweep() == {"a": error}
