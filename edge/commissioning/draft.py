@@ -108,7 +108,7 @@ def _device(finding: Finding, bus: str, node: str, used: set[str]) -> str:
         return f"# Not known: something on {bus}{at}: {best.why}.\n"
     comments = [f"# {best.sure.word}: {best.why}"]
     comments += [f"# or {each.model}: {each.why}" for each in finding.others if each.model]
-    comments += [f"# {key}: {value}" for key, value in finding.facts.items() if value is not True]
+    comments += [f"# {key}: {value}" for key, value in finding.facts.items()]
     make = _relay if best.model in catalog.RELAYS else _meter
     tables = [
         make(finding, bus, node, used, {**best.options, **channel})

@@ -112,3 +112,9 @@ class Trouble:
 def ranked(beliefs: list[Belief]) -> tuple[Belief, ...]:
     """Return beliefs, the surest first; equally sure ones keep their order."""
     return tuple(sorted(beliefs, key=lambda each: -each.sure))
+
+
+def printable(text: object) -> str:
+    """Return a device's own text without anything that would not stay on its line."""
+    kept = "".join(each if each.isprintable() else " " for each in str(text))
+    return " ".join(kept.split())

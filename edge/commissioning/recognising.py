@@ -8,16 +8,18 @@ be speaks against it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
-from edge.commissioning.findings import Belief, Sure, ranked
+from edge.commissioning.findings import Belief, Sure, printable, ranked
 from hardware import modelfile, options
 from hardware.errors import BadOptions, HardwareError, TransientHardwareError
 from hardware.meters import sunspec_chain
-from hardware.meters.sunspec_models import LAYOUTS
+from hardware.meters.sunspec_describe import describe
+from hardware.meters.sunspec_models import COMMON, LAYOUTS
+from hardware.meters.sunspec_points import HEADER_WORDS
 from hardware.modelfile import Model
 from hardware.ports import Manners, ModbusPort, Sample
 from hardware.register_device import RegisterDevice, register_options
@@ -26,9 +28,10 @@ from hardware.registers import OutOfRange, Register, decode
 PATIENT: Final = Manners(pause_ms=100, latency_ms=500)
 """What a device gets while it is being recognised; the slowest we know takes half a second."""
 
-VENDORS: Final[Mapping[str, str]] = {"EP": "epever_tracer"}
+VENDORS: Final[Mapping[str, str]] = {"EP": "epever_tracer", "Morningstar": "tristar_mppt"}
 """How the vendor's name begins in the identification objects -> model."""
 
+_IDENTITY: Final = ("maker", "device", "serial", "version")
 _VENDOR, _PRODUCT, _REVISION = 0, 1, 2
 _MAINS_MHZ: Final = (45_000, 65_000)
 _MAINS_MV: Final = (80_000, 480_000)
@@ -96,7 +99,7 @@ def recognise(port: ModbusPort, device: int, kind: str) -> Recognised:
     ]
     if not beliefs:
         beliefs = [*_by_plausibility(asking, device, kind)] or [*_boards(asking, device)]
-    return Recognised(ranked(beliefs), facts)
+    return Recognised(ranked(beliefs), {key: printable(value) for key, value in facts.items()})
 
 
 # --- what a device says of itself ----------------------------------------------------------------
@@ -115,7 +118,7 @@ def _by_chain(port: Any, device: int, facts: dict[str, object]) -> Iterator[Beli
         except HardwareError:
             continue
         names = ", ".join(str(each.model) for each in chain.blocks)
-        facts["sunspec_models"] = names
+        facts |= {"sunspec_models": names, **_common(port, device, chain)}
         several = len(chain.measuring) > 1
         for index, block in enumerate(chain.measuring, 1):
             title = LAYOUTS[block.model].title
@@ -125,6 +128,19 @@ def _by_chain(port: Any, device: int, facts: dict[str, object]) -> Iterator[Beli
         if not chain.measuring:
             yield Belief("", Sure.CERTAIN, f"SunSpec without inverter or meter: models {names}")
         return
+
+
+def _common(port: Any, device: int, chain: sunspec_chain.Chain) -> dict[str, object]:
+    """Return what model 1 says of the device."""
+    block = next((each for each in chain.blocks if each.model == COMMON), None)
+    if block is None:
+        return {}
+    try:
+        words = port.read_words(device, 3, block.address, block.length + HEADER_WORDS)
+        told = describe(words, block.address)
+    except HardwareError:
+        return {}
+    return {name: told[name] for name in _IDENTITY if told.get(name)}
 
 
 def _by_objects(port: Any, device: int, facts: dict[str, object]) -> Iterator[Belief]:
@@ -145,18 +161,27 @@ def _by_objects(port: Any, device: int, facts: dict[str, object]) -> Iterator[Be
 def _by_register(port: Any, device: int, kind: str, facts: dict[str, object]) -> Iterator[Belief]:
     """Compare the registers that name models; some models of a family have the same name."""
     named = [model for model in _models(kind) if _tells(port, device, model)]
+    if len(named) > 1:
+        named = _plausible(port, device, named) or named
     sure = Sure.CERTAIN if len(named) == 1 else Sure.LIKELY
     for model in named:
         if model.identify is None:
             continue
         register = model.identify.register
         found = _one(port, device, register)
-        shown = found if isinstance(found, str) else f"0x{int(found or 0):04X}"
+        shown = printable(found) if isinstance(found, str) else f"0x{int(found or 0):04X}"
         yield Belief(model.name, sure, f"register 0x{register.address:04X} says {shown}")
-        if model.serial is not None and "serial" not in facts:
-            serial = _one(port, device, model.serial)
-            if serial is not None:
-                facts["serial"] = serial if isinstance(serial, str) else str(int(serial))
+        serial = None if model.serial is None else _one(port, device, model.serial)
+        if serial:
+            facts.setdefault("serial", serial if isinstance(serial, str) else str(int(serial)))
+
+
+def _plausible(port: Any, device: int, named: Sequence[Model]) -> list[Model]:
+    """Return those of several models that read something sensible, the most sensible first."""
+    scores = {model.name: _judged(port, device, model)[0] for model in named}
+    return sorted(
+        (model for model in named if scores[model.name]), key=lambda model: -scores[model.name]
+    )
 
 
 def _tells(port: Any, device: int, model: Model) -> bool | None:
@@ -202,6 +227,8 @@ def _by_plausibility(port: Any, device: int, kind: str) -> Iterator[Belief]:
     ]
     scored.sort(key=lambda each: -each[0])
     for place, (score, why, model) in enumerate(scored):
+        if 2 * score < scored[0][0]:
+            return
         is_first = place == 0 and score >= _LIKELY_SCORE
         sure = Sure.LIKELY if is_first else Sure.POSSIBLE
         yield Belief(model.name, sure, f"as such it would read {why}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge.commissioning.findings import Belief, Finding, Place, Sure, Trouble, place
+from edge.commissioning.findings import Belief, Finding, Place, Sure, Trouble, place, printable
 from edge.commissioning.recognising import recognise
 from hardware import catalog, modelfile
 from hardware.errors import (
@@ -109,15 +109,17 @@ def listen(
     """
     stream = Stream()
     facts: dict[str, object] = {}
+    talks = False
     ends_s = clock_s() + listen_s
     while clock_s() < ends_s:
         for found in stream.feed(line.read()):
             if isinstance(found, Block):
+                talks = True
                 facts |= _told(found)
         if "product_id" in facts:
             break
         sleep_s(_TURN_S)
-    if not facts:
+    if not talks:
         return None
     text = Belief("vedirect", Sure.CERTAIN, "it tells text blocks with right checksums")
     frames = Belief("vedirect_hex", Sure.POSSIBLE, "chargers of this line take HEX commands, too")
@@ -127,7 +129,7 @@ def listen(
 def _told(block: Block) -> dict[str, object]:
     kept = ("product_id", "model", "serial", "firmware", "battery_voltage_v")
     shown = describe_block(block)
-    return {"vedirect": True} | {name: shown[name] for name in kept if name in shown}
+    return {name: printable(shown[name]) for name in kept if shown.get(name) is not None}
 
 
 # --- Modbus --------------------------------------------------------------------------------------

@@ -91,6 +91,6 @@ def _row(finding: Finding) -> list[Cell]:
     else:
         at = "" if address is None else str(address)
     others = ", ".join(each.model or each.why for each in finding.others)
-    facts = ", ".join(str(value) for value in finding.facts.values() if value is not True)
+    facts = ", ".join(str(value) for value in finding.facts.values())
     best = finding.best
     return [finding.place.short, at, best.model or "?", best.sure.word, best.why, others, facts]
