@@ -67,6 +67,7 @@ _TOO_HOT, _NIGHT = 0x2000, 0x200C
 _TEMPERATURE = 2500
 _QUIET_PV_MV = 14_000
 _LOAD_RATED_MA = 20_000
+_JUMP = timedelta(hours=3)
 _OFF, _FLOAT, _BOOSTS = 0, 1, 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIDDAY_MS = 1_751_457_600_000
@@ -118,7 +119,7 @@ class EpeverController(RefusingDevice):
             seed: of the noise fault.
             clock_s: what makes its clock go on. [s]
         """
-        super().__init__("night_silence")
+        super().__init__("night_silence", "clock_jump")
         self.plant = plant
         self.delay_s = 0.6
         self._variant = variant
@@ -220,6 +221,8 @@ class EpeverController(RefusingDevice):
     # The clock, and what it does
 
     def _now(self) -> datetime:
+        if self.faults.take("clock_jump"):
+            self._zero += _JUMP
         return self._zero + timedelta(seconds=self._clock_s())
 
     def _clock_words(self) -> dict[int, int]:

@@ -65,6 +65,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "two_blocks": "the fields of a second come in two blocks",
         # a charge controller on Modbus
         "night_silence": "no reply while the panels give under 14 V and the load output is off",
+        "clock_jump": "its own clock jumps 3 h ahead, once",
         "load_sticks": "of three writes to the load output two are acknowledged and not taken",
         # a relay
         "welded": "the contact stays where it is, whatever the coil does",

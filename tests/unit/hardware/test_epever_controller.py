@@ -12,6 +12,7 @@ from tests.support.vectors import vectors
 VECTORS = vectors("epever_tracer")
 DAY_S = 86_400
 CLOCK_2015_MS = 1_435_803_845_000
+NINE_IN_THE_EVENING_MS = 1_435_870_800_000
 
 
 class Clock:
@@ -110,6 +111,20 @@ def test_the_days_counter_begins_anew_at_the_controllers_own_midnight():
     assert words_at(controller, 0x330C, 8) == [0, 0, 50, 0, 50, 0, 150, 0]
     plant.generated_uwh = 160 * 10**7
     assert words_at(controller, 0x330C, 8) == [10, 0, 60, 0, 60, 0, 160, 0]
+
+
+def test_a_clock_that_jumps_begins_a_day_too_early():
+    """Row "controller's own clock wrong": counters of the day are cleared at the wrong hour."""
+    clock, plant = Clock(), Plant(generated_uwh=100 * 10**7)
+    controller = EpeverController(plant, starts_at_ms=NINE_IN_THE_EVENING_MS, clock_s=clock)
+    words_at(controller, 0x330C, 8)
+    plant.generated_uwh += 50 * 10**7
+    assert words_at(controller, 0x330C, 2) == [50, 0]
+    controller.faults.switch("clock_jump", True)
+    assert words_at(controller, 0x330C, 2) == [0, 0]
+    assert words_at(controller, 0x3312, 2) == [150, 0]
+    assert ask(controller, "0390130003") == "0306" + "0000" + "0300" + "0f07"
+    assert "clock_jump" not in controller.faults.active
 
 
 def test_clearing_the_statistics_begins_every_counter_anew():

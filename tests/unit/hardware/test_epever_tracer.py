@@ -362,6 +362,19 @@ def test_its_clock_is_set_once_a_day_if_it_is_wrong():
     assert shown(bench) == "0500030c1a07"
 
 
+def test_a_clock_that_jumps_is_set_right_and_no_energy_depends_on_it():
+    """Row "controller's own clock wrong"."""
+    bench = Bench(Plant(generated_uwh=10**12), set_clock=True)
+    bench.meter.sample()
+    bench.controller.faults.switch("clock_jump", True)
+    assert bench.meter.sample().energy_export_uwh == 10**12
+    assert shown(bench) == "0000010f1a07"
+    bench.now_ms += 24 * HOUR_MS
+    bench.local = NOON.replace(day=2)
+    assert bench.meter.sample().energy_export_uwh == 10**12
+    assert shown(bench) == "0000020c1a07"
+
+
 def test_a_machine_that_does_not_know_the_time_sets_no_clock():
     bench = Bench(set_clock=True)
     bench.local = datetime(1970, 1, 1, tzinfo=UTC)
