@@ -1,1 +1,1 @@
-"""How words and levels travel: the sole importers of pymodbus, smbus2 and gpiozero."""
+"""How words and levels travel: the sole importers of pyserial, smbus2 and gpiozero."""
