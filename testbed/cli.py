@@ -219,7 +219,8 @@ def _simulate(wanted: "Wanted", as_json: bool) -> None:
     running = Running(wanted)
     try:
         facts = {"model": wanted.model, "at": running.where, "address": running.address}
-        text = f"{running.entry.title} with id {running.address} at {running.where}"
+        place = f" with id {running.address}" if running.address else ""
+        text = f"{running.entry.title}{place} at {running.where}"
         print(json.dumps(facts) if as_json else f"{text}; Ctrl-C ends it", flush=True)
         obey_lines(running, sys.stdin)
     finally:

@@ -13,6 +13,7 @@ from hardware.mock.faults import FaultSwitches, UnknownFault
 from hardware.mock.loop import LoopThread
 from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 from hardware.mock.points import split
+from hardware.mock.vedirect_port import VeDirectPty, VeDirectTcp
 from testbed.errors import BadDevice, PortTaken
 from testbed.live_points import LiveFeeder, LivePlant
 from testbed.supervisor import stop_on_signals
@@ -181,7 +182,13 @@ class Running:
         return ModbusTcpServer(devices, host=host, port=port, loop=self._loop)
 
     def _serve_vedirect(self) -> Any:
-        raise BadDevice(f"{self.wanted.model}: this wire is not served yet")
+        wire = self.wanted.wire
+        if wire.rtu_tcp:
+            raise BadDevice(f"{self.wanted.model}: it speaks no RTU, want --tcp or --pty")
+        if wire.pty:
+            return VeDirectPty(self.device, link=Path(wire.pty), loop=self._loop)
+        host, port = _host_port(wire.tcp)
+        return VeDirectTcp(self.device, host=host, port=port, loop=self._loop)
 
 
 def obey_lines(running: Running, lines: TextIO) -> None:

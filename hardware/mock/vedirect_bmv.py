@@ -59,6 +59,11 @@ class VictronBmv(VeDirectDevice):
         self._least_mv = self._most_mv = plant.battery_mv
         self._full_s: float | None = None
 
+    @property
+    def limit_mw(self) -> int | None:
+        """What it lets through of the panels: everything, it only looks on."""
+        return None
+
     def measured(self) -> frozenset[str]:
         """Return the labels whose values are measured."""
         return _MEASURED

@@ -7,6 +7,7 @@ import socket
 import struct
 
 import pytest
+import serial
 from typer.testing import CliRunner
 
 from hardware.mock.catalog import SIMULATORS
@@ -45,6 +46,27 @@ def test_every_modbus_device_answers_on_its_own_id(model):
             assert reply[1] in (1, 2)
     finally:
         running.close()
+
+
+@pytest.mark.parametrize("wire", ["tcp", "pty"])
+@pytest.mark.parametrize("model", [n for n, e in SIMULATORS.items() if "vedirect" in e.wires])
+def test_every_vedirect_device_talks_and_answers(model, wire, tmp_path):
+    asked = ANY_PORT if wire == "tcp" else Wire(pty=str(tmp_path / "ttyVE"))
+    running = Running(Wanted(model, asked, load_w=20, pv_w=50))
+    name = f"socket://{running.where}" if wire == "tcp" else running.where
+    try:
+        with serial.serial_for_url(name, 19_200, timeout=5) as client:
+            client.write(b":154\n")
+            assert client.read_until(b":5").endswith(b":5")
+            running.server.emit()
+            assert client.read_until(b"PID\t0x").endswith(b"\r\nPID\t0x")
+    finally:
+        running.close()
+
+
+def test_a_vedirect_device_speaks_no_rtu():
+    with pytest.raises(BadDevice, match="want --tcp or --pty"):
+        Running(Wanted("vedirect", Wire(rtu_tcp="127.0.0.1:0")))
 
 
 def test_load_and_sun_move_the_meter_and_its_counters():
