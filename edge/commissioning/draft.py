@@ -146,6 +146,7 @@ def _relay(
         f'model = "{model}"',
         f'bus = "{bus}"',
         *_options(finding, catalog.RELAYS[model].options, {"channel": 1, **given}),
+        f"# not_failsafe = ...   # {UNKNOWN}: true if its load may stay as it is then",
         f'# deenergised = "..."  # {UNKNOWN}: what the load gets while the coil is off: fed or cut',
         f"# rated_w = ...        # {UNKNOWN}: the power of the load, in W",
     ]

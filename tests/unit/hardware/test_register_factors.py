@@ -28,5 +28,5 @@ class Zeros:
 def test_a_full_scale_of_nothing_is_another_device():
     model = replace(shipped_model("tristar_mppt"), identify=None)
     given = parse(register_options(model), {"address": 1})
-    with pytest.raises(WrongDevice, match="full_scale_. = 0, want 1 to 2000"):
+    with pytest.raises(WrongDevice, match=r"full_scale_. = 0, want 1 to 2000"):
         RegisterDevice(Zeros(), model, given).sample()
