@@ -9,9 +9,6 @@ Source: Modbus messaging on TCP/IP 1.0b, 3.1; Modbus over serial line 1.02, 2.5.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import tty
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +17,7 @@ from hardware.mock.loop import LoopServer, LoopThread
 from hardware.mock.modbus_line import Line, Part, Reply
 from hardware.mock.modbus_pdu import ModbusDevice
 from hardware.mock.modbus_rtu import RtuSide
+from hardware.mock.pty_line import PtyLine
 
 _FRAME_MAX = 260
 
@@ -181,7 +179,7 @@ class ModbusRtuTcpServer(_TcpServer):
         await super()._stop()
 
 
-class ModbusRtuServer(LoopServer):
+class ModbusRtuServer(PtyLine):
     """Modbus RTU devices by id on one pseudo-terminal."""
 
     def __init__(
@@ -200,37 +198,14 @@ class ModbusRtuServer(LoopServer):
             baud: the pace of the line, 11 bits a character; without it bytes take no time.
             loop: a loop to share; without one the server starts its own.
         """
-        super().__init__(loop)
-        self._line, self._port = os.openpty()
-        tty.setraw(self._port)
-        os.set_blocking(self._line, False)
-        self.device = os.ttyname(self._port)
-        self._link = link
-        if link is not None:
-            link.unlink(missing_ok=True)
-            link.symlink_to(self.device)
-            self.device = str(link)
-        self._side = RtuSide(devices, self._thread.loop, self._write, baud)
+        super().__init__(link, loop)
+        self._side = RtuSide(devices, self._thread.loop, self.send, baud)
         self._thread.call(self._listen())
 
-    async def _listen(self) -> None:
-        self._thread.loop.add_reader(self._line, self._receive)
+    def take(self, data: bytes) -> None:
+        """Put the master's bytes on the line."""
+        self._side.receive(data)
 
     async def _stop(self) -> None:
-        self._thread.loop.remove_reader(self._line)
         self._side.stop()
-        os.close(self._line)
-        os.close(self._port)
-        self._line = -1
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
-
-    def _receive(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            self._side.receive(os.read(self._line, 4096))
-
-    def _write(self, content: bytes) -> None:
-        """Put bytes on the line; what nobody reads is lost, as on a wire."""
-        if self._line >= 0:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._line, content)
+        await super()._stop()
