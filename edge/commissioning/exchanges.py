@@ -185,7 +185,7 @@ def _content(known: Map, request: Message, reply: Message, said: Said) -> Conten
     if function == frames.WRITE_BIT:
         return _coil(known, address, second, said)
     if function == frames.WRITE_WORD:
-        return Content(3, address, (second,))
+        return _word(known, address, second)
     if function in (frames.WRITE_WORDS, frames.WRITE_BITS):
         return _written(request, said)
     said.values |= _unaddressed(reply)
@@ -200,6 +200,14 @@ def _written(request: Message, said: Said) -> Content | None:
     if request.function == frames.WRITE_WORDS:
         return Content(3, address, unpack_words(request.body[5:]))
     return Content(1, address, unpack_bits(request.body[5:], count))
+
+
+def _word(known: Map, address: int, value: int) -> Content:
+    """Return the register that was written; a relay behind one takes commands, not 0 and 1."""
+    is_relay = any(
+        (each.function, each.address, each.type) == (3, address, "bit") for each in known.registers
+    )
+    return Content(3, address, (_COIL_WORDS.get(value, value) if is_relay else value,))
 
 
 def _coil(known: Map, address: int, value: int, said: Said) -> Content | None:

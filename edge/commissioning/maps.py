@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
@@ -37,9 +37,14 @@ def find_map(model: str) -> Map:
     names = (*catalog.METERS, *catalog.RELAYS)
     if model in names:
         raise BadUsage(f"{model}: speaks no Modbus, and nothing that frames could be caught of")
+    raise unknown_model(model, names)
+
+
+def unknown_model(model: str, names: Sequence[str]) -> BadUsage:
+    """Return what to say of a model that is none of these."""
     near = difflib.get_close_matches(model, names, 1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
-    raise BadUsage(f"model {model!r}: want a path of a .toml, or one of {', '.join(names)}{hint}")
+    return BadUsage(f"model {model!r}: want a path of a .toml, or one of {', '.join(names)}{hint}")
 
 
 def _coils(count: int) -> tuple[Register, ...]:
@@ -47,7 +52,9 @@ def _coils(count: int) -> tuple[Register, ...]:
 
 
 def _lc() -> Map:
-    return Map(_coils(_RELAYS), blocks=((1, 0, 8),))
+    """Coils from 0; on boards of the R4D8 family a register for each relay, from 1."""
+    registers = tuple(Register(f"relay_{n}", "", 3, n, "bit") for n in range(1, _RELAYS + 1))
+    return Map((*_coils(_RELAYS), *registers), blocks=((1, 0, 8),))
 
 
 def _waveshare() -> Map:

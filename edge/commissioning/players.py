@@ -173,7 +173,8 @@ class ModbusPlayer:
         last = self._next - 1
         if last >= 0 and self.exchanges[last].holds(device, function, address, count):
             reply = self.exchanges[last].reply
-            if reply is not None and not asked & self._given:
+            is_good = reply is not None and not reply.function & frames.EXCEPTION_BIT
+            if reply is not None and is_good and not asked & self._given:
                 self._given |= asked
                 return self.exchanges[last], reply
         for place in self._places(function, address):

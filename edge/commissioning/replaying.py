@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.commissioning.errors import BadUsage
+from edge.commissioning.maps import unknown_model
 from edge.commissioning.players import BytePlayer, I2cPlayer, ModbusPlayer, TraceEnded
 from edge.commissioning.tables import Cell
 from edge.report import QUANTITIES
 from edge.trace import Trace
 from hardware import catalog, modelfile, options
-from hardware.errors import BadOption, BadOptions, HardwareError, UnknownModel
+from hardware.errors import BadOption, BadOptions, HardwareError
 from hardware.modelfile import Model
 from hardware.ports import EnergyMeter, Sample
 from hardware.register_device import RegisterDevice, register_options
@@ -135,6 +136,8 @@ def _held(player: Player) -> str:
 
 def _seated(trace: Trace, model: str, given: dict[str, object]) -> tuple[Player, EnergyMeter]:
     """Return a player of the trace, and the meter on it."""
+    if not model.endswith(".toml") and model not in catalog.METERS:
+        raise unknown_model(model, tuple(catalog.METERS))
     if trace.kind == I2C:
         wires = I2cPlayer(trace)
         return wires, _made(model, wires, given)
@@ -160,8 +163,6 @@ def _made(model: str, bus: Any, given: Mapping[str, object]) -> EnergyMeter:
         return catalog.make_meter(model, bus, given)
     except (BadOption, BadOptions) as error:
         raise BadUsage(f"{model}: {error}; give it as --set KEY=VALUE") from None
-    except UnknownModel as error:
-        raise BadUsage(str(error)) from None
 
 
 def _register_map(model: str) -> Model | None:

@@ -226,6 +226,8 @@ KNOWN = [
         rtu("01 0F 00 00 00 08"),
         {f"relay_{n}": n % 2 == 1 for n in range(1, 9)},
     ),
+    ("lc_relay", rtu("01 06 00 02 01 00"), rtu("01 06 00 02 01 00"), {"relay_2": True}),
+    ("lc_relay", "03 00 01 00 02", "03 04 00 01 00 00", {"relay_1": True, "relay_2": False}),
     ("lc_relay", "01 05 00 01 01 00 9D 9A", "01 05 00 01 01 00 9D 9A", {"relay_2": True}),
 ]
 
