@@ -44,7 +44,7 @@ MONITOR: Final = ("SOC", "CE", "BMV", "MON", "H17", "H18")
 """Labels of which a battery monitor has at least one."""
 
 _OTHERS: Mapping[str, str] = {"AC_OUT_V": "an inverter", "DC_IN_V": "a DC-DC charger"}
-_FIRST_WAIT_S, _STEP_S = 2.5, 0.02
+_STEP_S, _STEPS_MAX = 0.02, 125
 _LONG_S = 30.0
 
 
@@ -86,8 +86,8 @@ class VeDirect:
     def sample(self) -> Sample:
         """Return what the device told last.
 
-        It waits for a block only if nobody listened for half a minute: what a port held for so
-        long may be old.
+        It waits for blocks only at first, and after half a minute in which nobody listened: what
+        a port held for so long may be old.
 
         Raises:
             StaleConversion: no valid block for three seconds.
@@ -118,11 +118,13 @@ class VeDirect:
 
     def _fields(self) -> Mapping[str, str]:
         """Return what was told in the last seconds, by label."""
-        now_s = self._clock_s()
-        if self._heard_s is None or now_s - self._heard_s > _LONG_S:
-            self._listen_anew()
-        else:
-            self._hear()
+        heard_s = self._heard_s
+        self._hear()
+        if heard_s is None:
+            self._await_all()
+        elif self._clock_s() - heard_s > _LONG_S:
+            self._forget()
+            self._await_all()
         age_s = self._report.age_s(self._clock_s())
         if age_s is None or age_s > STALE_S:
             raise StaleConversion(self._silence(age_s))
@@ -146,12 +148,11 @@ class VeDirect:
             elif isinstance(found, Damage) and not found.in_frame:
                 self._damaged += 1
 
-    def _listen_anew(self) -> None:
-        """Drop what the port held, and wait until the device has told everything once."""
-        self._hear()
-        self._forget()
-        until_s = self._clock_s() + _FIRST_WAIT_S
-        while not self._report.is_whole and self._clock_s() < until_s:
+    def _await_all(self) -> None:
+        """Wait until the device has told everything once, which takes it one second or two."""
+        for _ in range(_STEPS_MAX):
+            if self._report.is_whole:
+                return
             self._pause(_STEP_S)
             self._hear()
 

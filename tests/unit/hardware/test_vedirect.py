@@ -40,9 +40,9 @@ class ScriptedLine:
 
 
 def listening(*script: bytes | Exception, serial: str = "") -> tuple[VeDirect, HandClock]:
-    """Return a driver that has just opened its port; the script is what comes from then on."""
+    """Return a driver that has not opened its port yet; the script is what comes then."""
     clock = HandClock()
-    line = ScriptedLine(b"old", *script)
+    line = ScriptedLine(*script)
     given = VeDirectOptions(serial=serial)
     return VeDirect(line, given, clock_s=clock, pause=clock.pause), clock
 
