@@ -25,13 +25,12 @@ from messages import cose
 from messages.cose import Envelope
 from messages.entries import (
     LABEL,
-    Ack,
     BlockHeader,
     Close,
     Decision,
-    Epoch,
     Gap,
     Genesis,
+    NodeEvent,
     network_aad,
 )
 from messages.errors import BadKey, BadSignature, MessageError
@@ -195,7 +194,7 @@ class _Audit:
             self._follow(event.index, (_gap_kid(body.key), body.stream), body.first, body.last)
         elif isinstance(body, Reading):
             self._follow(event.index, (event.kid, "register"), body.sequence, body.sequence)
-        elif isinstance(body, Ack | Epoch):
+        elif isinstance(body, NodeEvent):
             self._follow(event.index, (event.kid, "event"), body.event, body.event)
 
     def _follow(self, index: int, stream: tuple[bytes, str], first: int, last: int) -> None:

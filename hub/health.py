@@ -37,6 +37,17 @@ class MeterSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterCorrected:
+    """A meter that its node corrects, since when, and the entry that says it. [ms UTC, ppm, mW]"""
+
+    meter_id: str
+    at_ms: int
+    power_gain_ppm: int
+    power_offset_mw: int
+    entry_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class RelayLease:
     """The lease that runs on a relay, and what the guard acknowledged last. [ms]"""
 
@@ -72,6 +83,7 @@ class Health:
     nodes: tuple[NodeSeen, ...] = ()
     meters: tuple[MeterSeen, ...] = ()
     relays: tuple[RelayLease, ...] = ()
+    calibrations: tuple[MeterCorrected, ...] = ()
 
 
 class HealthFile:

@@ -15,7 +15,16 @@ from typing import Final
 
 from messages import cose, senml, telemetry
 from messages.cose import Envelope
-from messages.entries import Ack, Call, Epoch, content_type, network_aad, parse_as
+from messages.entries import (
+    Ack,
+    Calibration,
+    Call,
+    Epoch,
+    NodeEvent,
+    content_type,
+    network_aad,
+    parse_as,
+)
 from messages.errors import BadSignature, MessageError
 from messages.live import Live, parse_live
 from messages.log.tree import leaf_hash
@@ -77,15 +86,15 @@ class Rules:
     future_ms_max: int = FUTURE_MS_MAX
 
 
-Body = Reading | Pack | Live | Ack | Epoch | Hello | Status | Call
+Body = Reading | Pack | Live | NodeEvent | Hello | Status | Call
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
     """One message whose signer, form and content are in order; its order is not judged yet.
 
-    `stream` is register, telemetry, event (acks and epochs), live, hello, status or call;
-    `sequence` is 0 for the last three, which have no order. `name` is the signer's.
+    `stream` is register, telemetry, event (acks, epochs, calibrations), live, hello, status or
+    call; `sequence` is 0 for the last three, which have no order. `name` is the signer's.
     """
 
     raw: bytes
@@ -134,7 +143,7 @@ class _Kind:
     is_bound: bool  # to the network, by external_aad
 
 
-def _said(kind: type[Ack | Epoch | Hello | Status | Call], holder: str, stream: str) -> _Kind:
+def _said(kind: type[NodeEvent | Hello | Status | Call], holder: str, stream: str) -> _Kind:
     return _Kind(kind.KIND, holder, stream, lambda envelope: parse_as(kind, envelope), True)
 
 
@@ -150,6 +159,7 @@ KINDS: Final[Mapping[tuple[str, int | str], _Kind]] = MappingProxyType(
         ("live", senml.CONTENT_TYPE): _Kind("live", "meter", "live", parse_live, False),
         ("ack", content_type(Ack.KIND)): _said(Ack, "node", "event"),
         ("ack", content_type(Epoch.KIND)): _said(Epoch, "node", "event"),
+        ("ack", content_type(Calibration.KIND)): _said(Calibration, "node", "event"),
         ("hello", content_type(Hello.KIND)): _said(Hello, "node", "hello"),
         ("status", content_type(Status.KIND)): _said(Status, "node", "status"),
         ("call", content_type(Call.KIND)): _said(Call, "member", "call"),
@@ -226,7 +236,7 @@ def _place(body: Body) -> tuple[int, int]:
         return body.sequence, body.at_ms
     if isinstance(body, Pack):
         return body.sequence, body.last_ms
-    if isinstance(body, Ack | Epoch):
+    if isinstance(body, NodeEvent):
         return body.event, body.at_ms
     return 0, body.at_ms if isinstance(body, Status) else 0
 

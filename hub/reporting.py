@@ -9,7 +9,7 @@ from hub.alarms import RelayWatch
 from hub.broker import LinkState
 from hub.closing import next_slot
 from hub.dispatch import Dispatcher
-from hub.health import Health, HealthFile, MeterSeen, NodeSeen, RelayLease
+from hub.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
 from hub.leases import Leases
 from hub.nodes import Newsroom
 from hub.spine import Spine
@@ -57,6 +57,16 @@ class Reporter:
             nodes=tuple(self._node(node, now_ms) for node in self._spine.roster.nodes),
             meters=tuple(self._meter(meter_id, now_ms) for meter_id in sorted(self._news.samples)),
             relays=tuple(self._relays(now_ms)),
+            calibrations=tuple(
+                MeterCorrected(
+                    meter_id,
+                    each.at_ms,
+                    each.power_gain_ppm,
+                    each.power_offset_mw,
+                    each.entry_index,
+                )
+                for meter_id, each in sorted(state.calibrations.items())
+            ),
         )
         self._file.write(health)
         return health

@@ -199,7 +199,7 @@ def has_same_content(one: bytes, other: bytes) -> bool:
 
 
 def as_entry(message: Verified) -> NewEntry:
-    """Return a message of the log as the store takes it: registers, acks, epochs and calls."""
+    """Return a message of the log as the store takes it: registers, a node's events, calls."""
     return NewEntry(
         message.raw,
         message.leaf_hash,

@@ -14,7 +14,7 @@ from typing import Final
 
 from hub.arrivals import Arrival
 from hub.buckets import Buckets
-from hub.core.effects import Effect, Ignored, RegisterReset, RegistryChanged
+from hub.core.effects import Effect, Ignored, MeterCalibrated, RegisterReset, RegistryChanged
 from hub.errors import LedgerBehind, StorageFull
 from hub.intake import ORDERED, Refused, Rules, Verified, verify
 from hub.ledger.records import Checkpoint, Evidence, NewEntry, NewPack
@@ -32,6 +32,7 @@ from hub.sequencer import (
     as_entry,
     as_pack,
 )
+from messages.correction import gain_text
 from messages.entries import Gap
 from messages.live import STREAM as LIVE
 from messages.receipt import Refusal
@@ -325,6 +326,10 @@ class Spine:
                     effect.meter_id,
                     effect.reason,
                 )
+            elif isinstance(effect, MeterCalibrated):
+                gain = effect.power_gain_ppm
+                what = "as its device says" if gain is None else f"calibrated: {gain_text(gain)}"
+                log.info("entry %d: meter %s is %s", effect.index, effect.meter_id, what)
 
     def _stored(self, kid: bytes, stream: str, sequence: int) -> bytes | None:
         store = self.recorder.store

@@ -10,9 +10,11 @@ from hub.audit import Report as AuditReport
 from hub.enrolment import Enrolment
 from hub.ledger.records import Entry
 from hub.ledger.verify import Report as VerifyReport
+from hub.web.view import calibration_text
 from messages.publickey import parse_cose_key
 
 TOKEN_UTOK = 1_000_000
+CALIBRATION_FIELDS = ("at_ms", "power_gain_ppm", "power_offset_mw")
 
 
 def enrolment_lines(enrolment: Enrolment) -> Iterator[str]:
@@ -101,6 +103,9 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
     for node in hub["nodes"]:
         heard = "never heard" if node["age_ms"] is None else f"heard {node['age_ms']} ms ago"
         yield f"node {node['node']}: {heard}, backlog {node['backlog']}"
+    for meter in hub.get("calibrations", ()):
+        said = calibration_text(*(meter[name] for name in CALIBRATION_FIELDS))
+        yield f"meter {meter['meter_id']}: {said} (entry {meter['entry_index']})"
     for relay in hub["relays"]:
         state = {True: "energised", False: "released", None: "unknown"}[relay["energised"]]
         yield f"relay {relay['node']}/{relay['relay']}: {state}, lease {relay['lease_left_ms']} ms"

@@ -234,6 +234,35 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """A node says how it corrects what a meter's device says, from `at_ms` on; stream `event`.
+
+    What gain and offset do is `messages.correction`; all of them 0: as the device says. Counters of
+    the device are never corrected. `reference_*` is what was true while `samples` samples said
+    `raw_*` on average, positive is import; None for what was not compared. [mW, mV, mA, ppm, ms]
+    """
+
+    KIND: ClassVar[str] = "calibration"
+    event: int
+    node: str
+    meter_id: str
+    power_gain_ppm: int
+    power_offset_mw: int
+    voltage_gain_ppm: int
+    current_gain_ppm: int
+    current_offset_ma: int
+    reference_power_mw: int | None
+    reference_voltage_mv: int | None
+    reference_current_ma: int | None
+    raw_power_mw: int | None
+    raw_voltage_mv: int | None
+    raw_current_ma: int | None
+    samples: int
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A member calls a contract; by its random id it counts once, whichever device made it."""
 
@@ -256,8 +285,12 @@ LedgerEntry = (
     | BlockHeader
     | Ack
     | Epoch
+    | Calibration
     | Call
 )
+NodeEvent = Ack | Epoch | Calibration
+"""What a node signs in its stream `event`, by the sequence in the field of that name."""
+
 KINDS: dict[str, type[Any]] = {
     content_type(kind.KIND): kind
     for kind in (
@@ -271,6 +304,7 @@ KINDS: dict[str, type[Any]] = {
         BlockHeader,
         Ack,
         Epoch,
+        Calibration,
         Call,
     )
 }

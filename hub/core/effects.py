@@ -142,6 +142,15 @@ class RegisterReset:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterCalibrated:
+    """A node corrects one of its meters from now on; `power_gain_ppm` None: no longer."""
+
+    index: int
+    meter_id: str
+    power_gain_ppm: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ShedOpened:
     """A relay holds a load open by decision."""
 
@@ -229,6 +238,7 @@ Effect: TypeAlias = (
     SlotSettled
     | Corrected
     | RegisterReset
+    | MeterCalibrated
     | ShedOpened
     | ShedClosed
     | CallServed

@@ -12,15 +12,14 @@ from typing import TypeAlias
 from messages import cose
 from messages.cose import Envelope
 from messages.entries import (
-    Ack,
     BlockHeader,
     Call,
     Close,
     Decision,
-    Epoch,
     Gap,
     Genesis,
     KeyEntry,
+    NodeEvent,
     PolicyEntry,
     Seal,
     parse_entry,
@@ -40,8 +39,7 @@ Body: TypeAlias = (
     | Decision
     | Seal
     | BlockHeader
-    | Ack
-    | Epoch
+    | NodeEvent
     | Call
 )
 

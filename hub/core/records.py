@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hub.market.contract import Value
+from messages.correction import Correction
 
 
 class Network(NamedTuple):
@@ -118,6 +119,27 @@ class Policy(NamedTuple):
     disclosure: str
     code_id: bytes
     entry_index: int
+
+
+class Calibrated(NamedTuple):
+    """How a meter's node corrects what its device says, from `at_ms` on; keyed by meter.
+
+    What gain and offset do is `messages.correction`. `entry_index`: where it stands with what it
+    was compared to.
+    """
+
+    at_ms: int
+    power_gain_ppm: int
+    power_offset_mw: int
+    voltage_gain_ppm: int
+    current_gain_ppm: int
+    current_offset_ma: int
+    entry_index: int
+
+    @property
+    def power(self) -> Correction:
+        """What is done to its power. [mW]"""
+        return Correction(self.power_gain_ppm, self.power_offset_mw)
 
 
 class Register(NamedTuple):

@@ -148,7 +148,7 @@ def _meter_rows(state: State, kid: bytes, entry: KeyEntry) -> list[Change]:
     )
     rows = [Change("meter", entry.name, meter)]
     if entry.name in state.meters:
-        rows.append(Change("cursor", entry.name, None))
+        rows += [Change("cursor", entry.name, None), Change("calibration", entry.name, None)]
         rows += [Change("edge", key, None) for key in sorted(state.edges) if key[1] == entry.name]
     return rows
 

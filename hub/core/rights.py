@@ -20,6 +20,7 @@ from hub.core.state import State
 from messages.entries import (
     Ack,
     BlockHeader,
+    Calibration,
     Call,
     Close,
     Decision,
@@ -27,6 +28,7 @@ from messages.entries import (
     Gap,
     Genesis,
     KeyEntry,
+    NodeEvent,
     PolicyEntry,
     Seal,
 )
@@ -57,6 +59,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "reading": ("meter",),
     "ack": ("node",),
     "epoch": ("node",),
+    "calibration": ("node",),
     "close": ("hub",),
     "gap": ("hub",),
     "decision": ("hub",),
@@ -76,6 +79,7 @@ _KINDS: Final[Mapping[type, str]] = {
     Reading: "reading",
     Ack: "ack",
     Epoch: "epoch",
+    Calibration: "calibration",
     Close: "close",
     Gap: "gap",
     Decision: "decision",
@@ -127,11 +131,11 @@ def _stranger(state: State, key: Key, body: Body) -> str | None:
     """Say why a device speaks of what is not its own."""
     if isinstance(body, Reading) and body.meter_id != key.name:
         return f"the key is of meter {key.name}, the reading of {body.meter_id}"
-    if isinstance(body, Ack | Epoch) and body.node != key.name:
+    if isinstance(body, NodeEvent) and body.node != key.name:
         return f"the key is of node {key.name}, the entry of {body.node}"
     if isinstance(body, Ack) and (body.node, body.relay) not in state.relays:
         return f"node {body.node} has no relay {body.relay}"
-    if isinstance(body, Epoch):
+    if isinstance(body, Epoch | Calibration):
         meter = state.meters.get(body.meter_id)
         if meter is None or meter.node != body.node:
             return f"node {body.node} has no meter {body.meter_id}"
@@ -144,7 +148,7 @@ def _retired(key: Key, body: Body) -> str | None:
     if isinstance(body, Reading):
         is_late = body.sequence <= last.get(REGISTER, 0)
     else:
-        is_late = isinstance(body, Ack | Epoch) and body.event <= last.get(EVENT, 0)
+        is_late = isinstance(body, NodeEvent) and body.event <= last.get(EVENT, 0)
     return None if is_late else f"{key.holder} {key.name} has a new key"
 
 

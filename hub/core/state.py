@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from hub.core.errors import SnapshotUnreadable
 from hub.core.records import (
+    Calibrated,
     Contact,
     Cursor,
     Due,
@@ -72,6 +73,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "meter": Table((str,), _row(Meter)),
     "relay": Table((str, str), _row(Relay)),
     "policy": Table((int,), _row(Policy)),
+    "calibration": Table((str,), _row(Calibrated)),
     "edge": Table((int, str), _row(Register)),
     "cursor": Table((str,), _row(Cursor)),
     "net": Table((int, str), _plain),
@@ -94,6 +96,7 @@ class State:
         self.meters: dict[str, Meter] = {}
         self.relays: dict[tuple[str, str], Relay] = {}
         self.policies: dict[int, Policy] = {}
+        self.calibrations: dict[str, Calibrated] = {}
         # energy on its way to settlement
         self.edges: dict[tuple[int, str], Register] = {}
         self.cursors: dict[str, Cursor] = {}
@@ -116,6 +119,7 @@ class State:
             "meter": self.meters,
             "relay": self.relays,
             "policy": self.policies,
+            "calibration": self.calibrations,
             "edge": self.edges,
             "cursor": self.cursors,
             "net": self.nets,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from hub.core.calibrating import take_calibration
 from hub.core.calls import take_call
 from hub.core.clearing import Contracts
 from hub.core.closing import close_slot
@@ -26,6 +27,7 @@ from hub.market.catalog import CONTRACTS
 from messages.entries import (
     Ack,
     BlockHeader,
+    Calibration,
     Call,
     Close,
     Decision,
@@ -49,6 +51,7 @@ def _nothing(_state: State, _event: Event, _body: Gap | Seal) -> Outcome:
 _STEPS: Final[Mapping[type, Callable[[State, Event, Any], Outcome]]] = {
     Reading: take_reading,
     Epoch: begin_epoch,
+    Calibration: take_calibration,
     Decision: take_decision,
     Ack: take_ack,
     PolicyEntry: set_policy,

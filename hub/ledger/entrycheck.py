@@ -16,11 +16,10 @@ from messages import cose
 from messages.cose import Envelope
 from messages.entries import (
     LABEL,
-    Ack,
-    Epoch,
     Gap,
     Genesis,
     KeyEntry,
+    NodeEvent,
     Seal,
     network_aad,
     parse_entry,
@@ -187,6 +186,6 @@ def _place(body: Any) -> tuple[str, str, int | None]:
     """Return (kind, stream, sequence) as the columns of an entry have them."""
     if isinstance(body, Reading):
         return "reading", "register", body.sequence
-    if isinstance(body, Ack | Epoch):
+    if isinstance(body, NodeEvent):
         return body.KIND, "event", body.event
     return body.KIND, "", None

@@ -21,6 +21,7 @@ SIGNERS: Final[Mapping[str, frozenset[str]]] = {
     "telemetry": frozenset(("meter",)),
     "ack": frozenset(("node",)),
     "epoch": frozenset(("node",)),
+    "calibration": frozenset(("node",)),
     "close": frozenset(("hub",)),
     "gap": frozenset(("hub",)),
     "decision": frozenset(("hub",)),

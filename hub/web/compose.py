@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from hub.config import HubConfig
-from hub.core.records import Meter, Relay
+from hub.core.records import Calibrated, Meter, Relay
 from hub.core.state import State
 from hub.web.samples import Samples
 from hub.web.view import (
     Badge,
+    CalibrationView,
     LedgerView,
     MemberView,
     MeterView,
@@ -18,6 +19,7 @@ from hub.web.view import (
     RelayView,
     power_text,
 )
+from messages.live import Live
 from messages.trust import Trust
 
 LATE_MS = 5_000
@@ -35,7 +37,7 @@ def compose_picture(
 ) -> Picture:
     """Return the picture without its ledger part; `now_ms` is the monotonic clock of `samples`."""
     meters = {
-        name: meter_view(name, meter, samples, now_ms)
+        name: meter_view(name, meter, state.calibrations.get(name), samples, now_ms)
         for name, meter in sorted(state.meters.items())
         if not meter.is_retired
     }
@@ -63,7 +65,9 @@ def compose_picture(
     )
 
 
-def meter_view(name: str, meter: Meter, samples: Samples, now_ms: int) -> MeterView:
+def meter_view(
+    name: str, meter: Meter, calibrated: Calibrated | None, samples: Samples, now_ms: int
+) -> MeterView:
     """Return one meter with the newest sample its key signed, and how old that is."""
     heard = samples.live.get(name)
     age_ms = None
@@ -73,7 +77,7 @@ def meter_view(name: str, meter: Meter, samples: Samples, now_ms: int) -> MeterV
         badge = "signed" if age_ms < LATE_MS else "late" if age_ms < SILENT_MS else "silent"
         if heard.beacon_ms is None and badge == "signed":
             badge = "late"  # it echoes no beacon we know: nobody can say how old it is
-    fresh = heard is not None and badge != "silent"
+    live = heard.live if heard is not None and badge != "silent" else None
     return MeterView(
         meter_id=name,
         member=meter.member,
@@ -81,9 +85,24 @@ def meter_view(name: str, meter: Meter, samples: Samples, now_ms: int) -> MeterV
         purpose=meter.purpose,
         parent=meter.parent,
         badge=badge,
-        power_mw=heard.live.power_mw if fresh and heard is not None else None,
+        power_mw=None if live is None else live.power_mw,
         age_ms=age_ms,
         quality=heard.live.quality if heard is not None else "",
+        calibration=calibration_view(calibrated, live),
+    )
+
+
+def calibration_view(calibrated: Calibrated | None, live: Live | None) -> CalibrationView | None:
+    """Return how a meter is corrected, and what its device says behind a sample taken since."""
+    if calibrated is None:
+        return None
+    power_mw = live.power_mw if live is not None and live.at_ms > calibrated.at_ms else None
+    return CalibrationView(
+        since_ms=calibrated.at_ms,
+        power_gain_ppm=calibrated.power_gain_ppm,
+        power_offset_mw=calibrated.power_offset_mw,
+        device_mw=None if power_mw is None else calibrated.power.raw_of(power_mw),
+        entry_index=calibrated.entry_index,
     )
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from html import escape
 
-from hub.web.view import Badge, MemberView, MeterView, Picture, RelayView, power_text
+from hub.web.view import (
+    Badge,
+    MemberView,
+    MeterView,
+    Picture,
+    RelayView,
+    calibration_text,
+    power_text,
+)
 
 CARD_WIDTH = 236
 CARD_HEAD = 92
@@ -178,8 +186,18 @@ def _meter_mark(meter: MeterView, x: int, y: int) -> str:
     return (
         f'<g class="badge {meter.badge}" transform="translate({x} {y})"><circle r="8.5"/>'
         f'<path d="{path}"/><title>{escape(meter.meter_id)} ({escape(meter.purpose)}): '
-        f"{power_text(meter.power_mw)}{age}; {meaning}{quality}</title></g>"
+        f"{power_text(meter.power_mw)}{age}; {meaning}{quality}{_calibration(meter)}</title></g>"
     )
+
+
+def _calibration(meter: MeterView) -> str:
+    """Since when and by how much a meter is corrected, and what its device says itself."""
+    view = meter.calibration
+    if view is None:
+        return ""
+    device = "" if view.device_mw is None else f" (its device says {power_text(view.device_mw)})"
+    text = calibration_text(view.since_ms, view.power_gain_ppm, view.power_offset_mw)
+    return f"; {text}{device}"
 
 
 def _relay_row(relay: RelayView, x: int, y: int) -> str:

@@ -7,9 +7,26 @@ reasons, and no way to change anything. None means not known, and is never shown
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
+from messages.correction import gain_text
+
 Badge = Literal["signed", "late", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationView:
+    """Since when and by how much a meter's node corrects its device, and the entry that says it.
+
+    `device_mw` is what the device itself says behind the newest sample. [ms UTC, ppm, mW]
+    """
+
+    since_ms: int
+    power_gain_ppm: int
+    power_offset_mw: int
+    device_mw: int | None
+    entry_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +42,7 @@ class MeterView:
     power_mw: int | None
     age_ms: int | None
     quality: str
+    calibration: CalibrationView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +167,19 @@ def energy_text(energy_uwh: int | None) -> str:
     if abs(energy_uwh) >= 1_000_000_000:
         return f"{energy_uwh / 1_000_000_000:.3f} kWh"
     return f"{energy_uwh / 1_000_000:.2f} Wh"
+
+
+def calibration_text(at_ms: int, power_gain_ppm: int, power_offset_mw: int) -> str:
+    """Return since when and by how much a meter's power is corrected.
+
+    >>> calibration_text(1_795_262_400_000, 12_000, 0)
+    'calibrated since 2026-11-21 12:00 UTC, +1.2 %'
+    >>> calibration_text(1_795_262_400_000, 0, -40)
+    'calibrated since 2026-11-21 12:00 UTC, 0 % and +0.040 W'
+    """
+    when = datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    zero = f" and {-power_offset_mw / 1000:+.3f} W" if power_offset_mw else ""
+    return f"calibrated since {when}, {gain_text(power_gain_ppm)}{zero}"
 
 
 def money_text(amount_utok: int | None) -> str:

@@ -19,7 +19,7 @@ from hub.intake import (
     verify,
 )
 from messages import cose
-from messages.entries import Ack, Call, Close, Epoch, sign_entry
+from messages.entries import Ack, Calibration, Call, Close, Epoch, sign_entry
 from messages.live import Live, sign_live
 from messages.log.tree import leaf_hash
 from messages.publickey import P256_ORDER, Signer
@@ -45,6 +45,9 @@ PACK = Pack("bench", "m1", 6, NOW_MS, 1_000, ("power_mw",), (tuple(range(60)),))
 LIVE = Live("bench", "m1", 7, NOW_MS, power_mw=-5)
 ACK = Ack(8, "n1", "r1", 1, True, "applied", "", NOW_MS, bytes(16), 1)
 EPOCH = Epoch(9, "n1", "m1", 1, 5, 6, 0, 0, "swapped", NOW_MS)
+CALIBRATION = Calibration(
+    10, "n1", "m1", 12_000, 0, 0, 0, 0, 1_000, None, None, 988, None, None, 30, "", NOW_MS
+)
 HELLO = Hello("n1", bytes(16), "", (), 0, "test")
 STATUS = Status("n1", bytes(16), (), (), 0, 0, NOW_MS)
 CALL = Call(bytes(16), NOW_MS, "market", "order", {})
@@ -77,6 +80,7 @@ def judge(raw: bytes, channel: str = "register", **changes: Any) -> Verified | R
         ("live", sign_live(METER, LIVE), ("live", "live", 7, NOW_MS, "m1")),
         ("ack", said(NODE, ACK), ("ack", "event", 8, NOW_MS, "n1")),
         ("ack", said(NODE, EPOCH), ("epoch", "event", 9, NOW_MS, "n1")),
+        ("ack", said(NODE, CALIBRATION), ("calibration", "event", 10, NOW_MS, "n1")),
         ("hello", said(NODE, HELLO), ("hello", "hello", 0, 0, "n1")),
         ("status", said(NODE, STATUS), ("status", "status", 0, NOW_MS, "n1")),
         ("call", said(MEMBER, CALL), ("call", "call", 0, 0, "alice")),

@@ -55,6 +55,22 @@ def test_status_of_a_hub_in_trouble() -> None:
     ]
 
 
+def test_status_names_the_meters_that_are_corrected() -> None:
+    corrected = {
+        "meter_id": "dep1-load",
+        "at_ms": 1_795_262_400_000,
+        "power_gain_ppm": 12_000,
+        "power_offset_mw": -40,
+        "entry_index": 17,
+    }
+    ledger = {"entries": 9, "checkpoint": None, "evidence": 0}
+    hub = {**HUB, "calibrations": [corrected]}
+    lines = list(status_lines({"ledger": ledger, "hub": hub, "running": "running"}))
+    assert lines[-2] == (
+        "meter dep1-load: calibrated since 2026-11-21 12:00 UTC, +1.2 % and +0.040 W (entry 17)"
+    )
+
+
 def test_status_of_a_broken_ledger() -> None:
     found = {"ledger": {"fault": "it is damaged"}, "hub": None, "running": ""}
     assert list(status_lines(found)) == ["ledger: it is damaged", "hub: never ran here"]

@@ -12,6 +12,7 @@ from messages.entries import (
     KINDS,
     Ack,
     BlockHeader,
+    Calibration,
     Call,
     Close,
     Decision,
@@ -64,6 +65,9 @@ ENTRIES = [
     BlockHeader(1, b"", 0, 5, b"r", b"s", b"t", b"c", b"", b"", 0, 9),
     Ack(1, "dep1", "heater", 7, True, "applied", "", 0, bytes(16), 12),
     Epoch(2, "dep1", "m", 1, 5, None, 0, None, "reset", 0),
+    Calibration(
+        3, "dep1", "m", 12_000, -3, 0, 0, 1, 1_000_000, None, None, 988_142, None, None, 30, "", 0
+    ),
     Call(bytes(16), 0, "listing", "buy", {"n": 1, "t": "x", "b": b"y", "f": True}),
 ]
 CONTROL = [

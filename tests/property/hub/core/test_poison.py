@@ -11,6 +11,7 @@ from hub.core.state import State
 from messages.entries import (
     Ack,
     BlockHeader,
+    Calibration,
     Call,
     Close,
     Decision,
@@ -50,6 +51,17 @@ bodies: st.SearchStrategy[Any] = st.one_of(
     ),
     st.builds(
         Epoch, numbers, names, names, numbers, totals, totals, totals, totals, names, numbers
+    ),
+    st.builds(
+        Calibration,
+        numbers,
+        names,
+        names,
+        *(numbers for _ in range(5)),
+        *(st.none() | numbers for _ in range(6)),
+        numbers,
+        names,
+        numbers,
     ),
     st.builds(
         Ack, numbers, names, names, numbers, st.booleans(), words, names, numbers, blobs, numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from keys.file import FileSigner
 from messages.entries import (
     Ack,
     BlockHeader,
+    Calibration,
     Call,
     Close,
     Decision,
@@ -38,6 +40,9 @@ ENTRIES: dict[str, Any] = {
     "reading": Reading("village", "ann-pv", 2, HOUR, None, 5),
     "ack": Ack(1, "pi", "heater", 1, True, "applied", "", 5, b"", 5),
     "epoch": Epoch(1, "pi", "ann-pv", 1, None, 5, None, 0, "swapped", 5),
+    "calibration": Calibration(
+        1, "pi", "ann-pv", 12_000, 0, 0, 0, 0, 5, None, None, 4, None, None, 30, "", 5
+    ),
     "close": Close(0, "complete", (), HOUR),
     "gap": Gap(b"", "register", 1, 1, "lost"),
     "decision": Decision(5, "dep", b"", b"", "", "", "", ()),
@@ -106,6 +111,7 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "reading": ("meter",),
         "ack": ("node",),
         "epoch": ("node",),
+        "calibration": ("node",),
         "close": ("hub",),
         "gap": ("hub",),
         "decision": ("hub",),
@@ -138,6 +144,8 @@ def test_a_node_speaks_of_its_own_relays_and_meters_only(village: Village) -> No
     assert ignored(village.put(ed25519("other"), ack)) == "node other has no relay heater"
     epoch = Epoch(1, "other", "ann-pv", 1, None, 5, None, 0, "swapped", 5)
     assert ignored(village.put(ed25519("other"), epoch)) == "node other has no meter ann-pv"
+    calibration = replace(ENTRIES["calibration"], node="other")
+    assert ignored(village.put(ed25519("other"), calibration)) == "node other has no meter ann-pv"
 
 
 def test_strangers_and_second_founders(village: Village) -> None:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from hub.web.map import LINE_MAX, LINE_MIN, draw_map
+from hub.web.view import CalibrationView
 from tests.support.pictures import member, meter, picture, relay
 
 HOSTILE = '<script>alert(1)</script>"&'
@@ -96,6 +97,22 @@ def test_every_member_is_on_the_one_bus(count: int, narrow: bool) -> None:
     assert svg.count('class="bus"') == 1
     assert [text for text in texts(svg) if text.startswith("m")] == [f"m{i}" for i in range(count)]
     assert len(feeders(svg)) == count
+
+
+def test_a_corrected_meter_says_since_when_by_how_much_and_what_its_device_says() -> None:
+    plain = meter("m", 1_000_000)
+    view = CalibrationView(1_795_262_400_000, 12_000, 0, 988_142, 17)
+    for calibration, said in (
+        (None, "fresh"),
+        (
+            view,
+            "fresh; calibrated since 2026-11-21 12:00 UTC, +1.2 % (its device says 988.1 W)",
+        ),
+        (replace(view, device_mw=None), "fresh; calibrated since 2026-11-21 12:00 UTC, +1.2 %"),
+    ):
+        marks = (replace(plain, calibration=calibration),)
+        svg = draw_map(picture(member("dep1", 1, meters=marks), member("dep2", 2, meters=())))
+        assert f"{said}</title>" in svg
 
 
 def test_badges_tell_by_shape_as_well_as_colour() -> None:

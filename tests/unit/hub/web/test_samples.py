@@ -8,10 +8,11 @@ import pytest
 
 from hub.arrivals import Arrival
 from hub.config import HubConfig, KeyFiles, SlotSettings
-from hub.core.records import Meter, Policy, Relay
+from hub.core.records import Calibrated, Meter, Policy, Relay
 from hub.core.state import Change, State
 from hub.web.compose import LATE_MS, SILENT_MS, compose_picture
 from hub.web.samples import BEACONS_KEPT, Samples
+from hub.web.view import CalibrationView
 from messages.entries import sign_entry
 from messages.lease import Lease
 from messages.live import Live, sign_live
@@ -183,3 +184,23 @@ def test_an_unheard_guard_is_not_known() -> None:
     assert picture.request == ""
     empty = compose_picture(CONFIG, replace(TRUST, simulation=False), State(), samples(), {}, 0)
     assert (empty.members, empty.at_ms, empty.disclosure) == ((), None, "open")
+
+
+@pytest.mark.parametrize(("since_ms", "device_mw"), [(59_999, 988_142), (60_000, None)])
+def test_a_corrected_meter_shows_what_its_device_says_behind_a_sample_taken_since(
+    since_ms: int, device_mw: int | None
+) -> None:
+    heard, known = samples(), state()
+    calibrated = Calibrated(since_ms, 12_000, 0, 0, 0, 0, 17)
+    known.apply([Change("calibration", "load", calibrated)])
+    say(heard, "beacon", sign_entry(HUB, Beacon(BEACON), NETWORK))
+    say(heard, "live", live("load", 1_000_000))
+    picture = compose_picture(CONFIG, TRUST, known, heard, {}, 0)
+
+    shown = {meter.meter_id: meter.calibration for meter in picture.members[0].meters}
+    assert shown.pop("load") == CalibrationView(since_ms, 12_000, 0, device_mw, 17)
+    assert set(shown.values()) == {None}
+    later = compose_picture(CONFIG, TRUST, known, heard, {}, SILENT_MS)
+    (load,) = [meter for meter in later.members[0].meters if meter.meter_id == "load"]
+    assert load.calibration is not None
+    assert load.calibration.device_mw is None
