@@ -141,6 +141,8 @@ class Bench:
         """Close the buses."""
         for bus in self.buses.values():
             bus.close()
+        if self._wire is not None:
+            self._wire.close()
 
     def _bus(self, kind: str, name: str) -> Any:
         table = next(each for each in self._config.bus if each.name == name)
