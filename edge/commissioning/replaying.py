@@ -15,6 +15,7 @@ from edge.commissioning.tables import Cell
 from edge.report import QUANTITIES
 from edge.trace import Trace
 from hardware import catalog, modelfile, options
+from hardware.chargers.vedirect import VeDirect, VeDirectOptions
 from hardware.errors import BadOption, BadOptions, HardwareError
 from hardware.modelfile import Model
 from hardware.ports import EnergyMeter, Sample
@@ -143,7 +144,7 @@ def _seated(trace: Trace, model: str, given: dict[str, object]) -> tuple[Player,
         return wires, _made(model, wires, given)
     if trace.kind == VEDIRECT:
         line = BytePlayer(trace)
-        return line, _made(model, line, given)
+        return line, _listener(line, given) if model == VEDIRECT else _made(model, line, given)
     found = _register_map(model)
     if found is None:
         port = ModbusPlayer(trace)
@@ -156,6 +157,15 @@ def _seated(trace: Trace, model: str, given: dict[str, object]) -> tuple[Player,
     except BadOptions as error:
         raise BadUsage(f"{model}: {error}") from None
     return port, RegisterDevice(port, kept, checked)
+
+
+def _listener(line: BytePlayer, given: Mapping[str, object]) -> EnergyMeter:
+    """Return a meter of a talking line to which the trace's time is the time."""
+    try:
+        checked = options.parse(VeDirectOptions, given)
+    except BadOptions as error:
+        raise BadUsage(f"{VEDIRECT}: {error}; give it as --set KEY=VALUE") from None
+    return VeDirect(line, checked, clock_s=lambda: line.at_us / 1e6, pause=lambda _seconds: None)
 
 
 def _made(model: str, bus: Any, given: Mapping[str, object]) -> EnergyMeter:

@@ -189,6 +189,20 @@ def test_a_talking_line_is_played_piece_by_piece():
     assert set(powers) == {-55_000}
 
 
+def test_a_gap_in_a_talking_line_is_a_gap_again():
+    clock = HandClock()
+    twin = VictronMppt(Plant(pv_power_mw=55_000), clock_s=clock)
+    said = twin.report()
+    rows = (
+        Frame(at_s * 1_000_000, "<", raw) for at_s, raw in ((1, said), (2, said), (7, said[:9]))
+    )
+    played = list(play(Trace("ve", "vedirect", tuple(rows)), "vedirect", {}))
+    assert [each.sample is not None for each in played] == [True, True, False]
+    assert "no block for 5 s" in played[-1].fault
+    with pytest.raises(BadUsage, match=r"vedirect.*--set KEY=VALUE"):
+        list(play(Trace("ve", "vedirect", frames([("<", said)])), "vedirect", {"colour": 3}))
+
+
 def test_options_come_in_the_types_of_a_configuration():
     assert given_options(["a=1", "b=0x10", "c=true", "d=false", "e=B 2"]) == {
         "a": 1,
