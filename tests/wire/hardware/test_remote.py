@@ -118,7 +118,9 @@ def test_rubbish_hangs_up(world, rubbish):
 def test_a_relay_in_one_process_moves_what_a_meter_in_another_measures(world):
     guard, agent = WireLink(world.path), WireLink(world.path)
     meter = make_meter(agent)
-    relay = catalog.make_relay("gpio_relay", remote_pins(guard, "dep1"), {"pin": 17, "active_high": True})
+    relay = catalog.make_relay(
+        "gpio_relay", remote_pins(guard, "dep1"), {"pin": 17, "active_high": True}
+    )
     seen = [meter.sample().power_mw]
     for energised in (True, False):
         relay.switch(energised)
@@ -139,7 +141,9 @@ def test_no_contact_moves_when_a_guard_starts(world, link):
 
 
 def test_the_far_worlds_level_is_what_reads_back(world, link):
-    relay = catalog.make_relay("gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
+    relay = catalog.make_relay(
+        "gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True}
+    )
     world.stuck_low = True
     with pytest.raises(errors.SwitchFailed, match="GPIO17: wrote high, reads low"):
         relay.switch(True)
@@ -148,7 +152,9 @@ def test_the_far_worlds_level_is_what_reads_back(world, link):
 
 def test_a_welded_contact_shows_in_the_measurement_only(world, link):
     meter = make_meter(link)
-    relay = catalog.make_relay("gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True})
+    relay = catalog.make_relay(
+        "gpio_relay", remote_pins(link, "dep1"), {"pin": 17, "active_high": True}
+    )
     world.contact.faults.switch("welded", True)
     relay.switch(True)
     assert relay.is_energised is True
