@@ -19,10 +19,11 @@ TIME_MAX = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Cosignature:
-    """Who cosigned, and when in POSIX seconds."""
+    """Who cosigned, when in POSIX seconds, and the signature line as it stands in the note."""
 
     key: NoteKey
     time_s: int
+    line: str
 
 
 def cosigned_text(text: str, time_s: int) -> bytes:
@@ -60,5 +61,5 @@ def open_cosignatures(note: str, keys: tuple[NoteKey, ...]) -> tuple[Cosignature
             key.public.verify(line.signature[8:], cosigned_text(parsed.text, time_s))
         except BadSignature:
             raise BadSignature(f"the cosignature by {line.name} does not verify") from None
-        found[key] = Cosignature(key, time_s)
+        found[key] = Cosignature(key, time_s, signature_line(key, line.signature))
     return tuple(found.values())

@@ -6,18 +6,22 @@
     quorum <name>|none                     exactly one
 
 Names are defined before they are used; a name is a member at most once; keys are not repeated.
-Blank lines and lines starting with # are passed over.
+Blank lines and lines starting with # are passed over. A url says where a log or a witness is
+asked; who only verifies needs none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from messages.errors import MalformedMessage
 from messages.log.note import COSIGNATURE, ED25519, NoteKey, parse_decimal, parse_vkey
 
 NONE = "none"
+SPACES = re.compile("[ \t]+")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class LogPolicy:
-    """A parsed policy. `quorum` names a witness or a group, or is "none": unwitnessed."""
+    """A parsed policy. `quorum` names a witness or a group, or is "none": unwitnessed.
+
+    `urls` are the submission prefixes of those witnesses that have one, by their names here.
+    """
 
     logs: tuple[NoteKey, ...]
     witnesses: Mapping[str, NoteKey]
     groups: Mapping[str, Group]
     quorum: str
+    urls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def witnessed(self) -> bool:
@@ -65,17 +73,16 @@ def parse_policy(text: str) -> LogPolicy:
         MalformedMessage: names the line and what was expected there.
     """
     reader = _Reader()
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
+    for number, line in enumerate(text.split("\n"), 1):
         try:
-            reader.take(words)
+            reader.take(line)
         except MalformedMessage as error:
             raise MalformedMessage(f"policy line {number}: {error}") from None
     if reader.quorum is None:
         raise MalformedMessage("the policy has no quorum line")
-    return LogPolicy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum)
+    return LogPolicy(
+        tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum, reader.urls
+    )
 
 
 class _Reader:
@@ -85,16 +92,25 @@ class _Reader:
         self.logs: list[NoteKey] = []
         self.witnesses: dict[str, NoteKey] = {}
         self.groups: dict[str, Group] = {}
+        self.urls: dict[str, str] = {}
         self.quorum: str | None = None
         self._keys: set[bytes] = set()
         self._members: set[str] = set()
 
-    def take(self, words: list[str]) -> None:
+    def take(self, line: str) -> None:
+        if CONTROL.search(line):
+            raise MalformedMessage("a control character")
+        words = SPACES.split(line.strip(" \t"))
+        if words[0] and not words[0].startswith("#"):
+            self._take(words)
+
+    def _take(self, words: list[str]) -> None:
         verb, count = words[0], len(words)
         if verb == "log" and count in (2, 3):
             self.logs.append(self._key(words[1], ED25519))
         elif verb == "witness" and count in (3, 4):
             self.witnesses[self._new(words[1])] = self._key(words[2], COSIGNATURE)
+            self.urls.update((words[1], url) for url in words[3:])
         elif verb == "group" and count >= 4:
             self._group(words)
         elif verb == "quorum" and count == 2:

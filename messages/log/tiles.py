@@ -7,6 +7,7 @@ length as a big-endian uint16. `n` is written in groups of three digits, all but
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,11 @@ from messages.errors import MalformedMessage
 
 WIDTH = 256
 ENTRY_BYTES_MAX = 65_535
+LEVEL_MAX = 63
+TILE_PATH = re.compile(
+    "tile/(?P<level>entries|[0-9]{1,2})/(?P<number>(?:x[0-9]{3}/){0,6}[0-9]{3})"
+    "(?:[.]p/(?P<width>[0-9]{1,3}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,26 @@ def tile_path(tile: Tile) -> str:
     level = "entries" if tile.level < 0 else str(tile.level)
     partial = "" if tile.width == WIDTH else f".p/{tile.width}"
     return f"tile/{level}/{'/'.join(groups)}{partial}"
+
+
+def parse_tile_path(path: str) -> Tile:
+    """Return the tile that a path names; only `tile_path`'s own spelling is one.
+
+    Raises:
+        MalformedMessage: another spelling, a level above 63, or a width of 0 or above 256.
+
+    >>> parse_tile_path("tile/entries/x001/000.p/7")
+    Tile(level=-1, number=1000, width=7)
+    """
+    found = TILE_PATH.fullmatch(path)
+    if found is None:
+        raise MalformedMessage("a tile is at tile/<level>/<number>[.p/<width>]")
+    level = -1 if found["level"] == "entries" else int(found["level"])
+    number = int(found["number"].replace("x", "").replace("/", ""))
+    tile = Tile(level, number, int(found["width"] or WIDTH))
+    if level > LEVEL_MAX or not 0 < tile.width <= WIDTH or tile_path(tile) != path:
+        raise MalformedMessage("a tile's path has no leading zeros, levels up to 63, widths to 255")
+    return tile
 
 
 def tiles_of(size: int) -> Iterator[Tile]:

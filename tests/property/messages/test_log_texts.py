@@ -28,6 +28,7 @@ from messages.log.note import (
 )
 from messages.log.policy import parse_policy
 from messages.log.proof import LogProof, format_proof, parse_proof
+from messages.log.submission import parse_size, parse_submission
 from tests.support.signers import ed25519
 
 LOG = ed25519("log")
@@ -44,10 +45,11 @@ CHECKPOINTS = st.builds(Checkpoint, KEY_NAMES, SIZES, HASHES)
 def test_notes_and_cosignatures_come_back(lines: list[str], name: str, time_s: int) -> None:
     text = "".join(f"{line}\n" for line in lines)
     key, witness = NoteKey(name, ED25519, LOG.public), NoteKey(name, COSIGNATURE, LOG.public)
-    note = sign_note(text, name, LOG) + cosign(text, time_s, name, LOG)
+    line = cosign(text, time_s, name, LOG)
+    note = sign_note(text, name, LOG) + line
 
     assert open_note(note, [key]) == (text, (key,))
-    assert open_cosignatures(note, (witness,)) == (Cosignature(witness, time_s),)
+    assert open_cosignatures(note, (witness,)) == (Cosignature(witness, time_s, line),)
     assert parse_vkey(format_vkey(witness)) == witness
 
 
@@ -91,7 +93,8 @@ def test_tiles_cover_a_tree_once(size: int) -> None:
 
 @given(st.text(max_size=200) | LINES.map("\n".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for read in (parse_note, parse_checkpoint, parse_proof, parse_vkey, parse_policy):
+    readers = (parse_note, parse_checkpoint, parse_proof, parse_vkey, parse_policy)
+    for read in (*readers, parse_submission, parse_size, tiles.parse_tile_path):
         try:
             read(text)
         except MessageError:

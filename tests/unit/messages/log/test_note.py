@@ -332,6 +332,38 @@ def test_tiles_have_the_published_paths_and_contents() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tile/0/0",
+        "tile/00/000",
+        "tile/64/000",
+        "tile/-1/000",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/300",
+        "tile/0/000.p/07",
+        "tile/0/000.p/",
+        "tile/0/x000/001",
+        "tile/0/001/x000",
+        "tile/0/1000",
+        "tile/0/x001/000/",
+        "/tile/0/000",
+        "tile/entry/000",
+        "tile/8/0/000",
+        "tile/0/\u0660\u0660\u0660",
+    ],
+)
+def test_only_one_spelling_of_a_tile_s_path_is_read(path: str) -> None:
+    with pytest.raises(MalformedMessage):
+        tiles.parse_tile_path(path)
+
+
+def test_every_path_of_a_tree_is_read_back() -> None:
+    for tile in (*tiles.tiles_of(70_000), tiles.Tile(63, 10**18 - 1, 256)):
+        assert tiles.parse_tile_path(tiles.tile_path(tile)) == tile
+
+
 def test_demo_bundle_comes_back() -> None:
     (path, packed), *_ = DEMO["entry_bundle"].items()
     bundle = bytes.fromhex(packed)
@@ -383,6 +415,7 @@ def test_quorum_counts_groups_of_groups() -> None:
     policy = parse_policy(text)
 
     assert policy.witnessed
+    assert policy.urls == {f"w{i}": f"https://w{i}.example" for i in range(3)}
     assert policy.is_met(frozenset(WITNESSES))
     assert not policy.is_met(frozenset(WITNESSES[:2]))
     one = parse_policy(text.replace("quorum f", "quorum w1"))
@@ -410,6 +443,8 @@ W0, W1 = DEMO["witness_vkeys"][:2]
         (f"witness a {W0}\ngroup g 2 a\nquorum g", "'2' is not all, any or 1 to 1"),
         (f"witness a {W0}\ngroup g some a\nquorum g", "'some' is not"),
         ("watch a b", "no policy line"),
+        (f"witness a {W0}\rquorum none", "line 1: a control character"),
+        ("quorum\u00a0none", "no policy line"),
     ],
 )
 def test_a_wrong_policy_line_is_named(text: str, finding: str) -> None:
