@@ -224,3 +224,16 @@ def test_meter_and_check_config_read_the_devices(tmp_path, meters):
         gone = edge(made, "meter", "m0")
         assert (gone.returncode, gone.stdout) == (69, "")
         assert "no acknowledge" in gone.stderr
+
+
+def test_a_running_agent_shows_what_goes_over_its_buses(tmp_path):
+    with bench(tmp_path, meters=1) as (made, _, link):
+        made.start("run")
+        wait_for_readings(link, 1)
+        shown = edge(made, "trace", "i2c1", "--seconds", "3")
+        assert shown.returncode == 0, shown.stderr
+        assert "listening to the running agent" in shown.stderr
+        head, bus, *lines = shown.stdout.splitlines()
+        assert (head, bus) == ("# gridtally trace 1", "# bus i2c1 i2c")
+        assert any(" > 40 01" in line for line in lines), "the shunt register is asked for"
+        wait_for_readings(link, 1)
