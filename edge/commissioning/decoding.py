@@ -108,7 +108,7 @@ def _read_vedirect_hex(given: Sequence[str]) -> Said:
 
 def _block(block: Block) -> dict[str, Shown]:
     """Return a text block by name; what has a word has its number, too."""
-    shown = dict(describe_block(block))
+    shown: dict[str, Shown] = {**describe_block(block)}
     for label, text in block.fields:
         if label in LABELS:
             shown |= _code(LABELS[label], shown, labels.value_of(label, text))
@@ -117,10 +117,11 @@ def _block(block: Block) -> dict[str, Shown]:
 
 def _frame(frame: Frame) -> dict[str, Shown]:
     """Return a HEX frame by name; what has a word has its number, too."""
-    shown = dict(describe_frame(frame))
-    if frame.register in REGISTERS and frame.value:
-        value = registers.value_of(frame.register, frame.value)
-        shown |= _code(REGISTERS[frame.register], shown, value)
+    shown: dict[str, Shown] = {**describe_frame(frame)}
+    register = frame.register
+    if register is not None and register in REGISTERS and frame.value:
+        value = registers.value_of(register, frame.value)
+        shown |= _code(REGISTERS[register], shown, value)
     return shown
 
 

@@ -81,7 +81,7 @@ def _stranger(address: int) -> Belief:
 def _monitor(bus: I2cBus, address: int) -> Belief | None:
     """Return which power monitor this is, if it is one."""
     maker, die = _read(bus, address, _MAKER), _read(bus, address, _DIE)
-    if maker == _TEXAS and die in _DIES:
+    if maker == _TEXAS and die is not None and die in _DIES:
         return Belief(
             _DIES[die], Sure.CERTAIN, f"its maker register says {maker:04X} (TI), its die {die:04X}"
         )
