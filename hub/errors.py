@@ -42,8 +42,12 @@ class ExportRefused(HubError):
     """Files cannot be written where they were asked for; the text says why."""
 
 
-class WebRefused(HubError):
-    """The page may not listen where it was asked to; the text says where it may."""
+class ListenRefused(HubError):
+    """A server may not, or cannot, listen where it was asked to; the text says what to do."""
+
+
+class WitnessRefused(HubError):
+    """A witness may not cosign with what its folder holds; the text says what to do."""
 
 
 class ConfigError(HubError):

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hub.errors import WebRefused
+from hub.errors import ListenRefused
 
 # NiceGUI needs inline script and style and 'unsafe-eval'; the rest stays strict.
 CONTENT_POLICY = (
@@ -44,7 +44,7 @@ def check_loopback(host: str) -> None:
     """Refuse any address but loopback.
 
     Raises:
-        WebRefused: for every other address; the page has no accounts yet, so whoever reaches it
+        ListenRefused: for every other address; the page has no accounts yet, so whoever reaches it
             sees everybody's energy.
     """
     if host == "localhost":
@@ -54,7 +54,7 @@ def check_loopback(host: str) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        raise WebRefused(
+        raise ListenRefused(
             f"[web] host = {host!r}: the page has no accounts yet, so it listens on loopback only; "
             "use 127.0.0.1 and reach it from another machine with `ssh -L 8088:127.0.0.1:8088`"
         )

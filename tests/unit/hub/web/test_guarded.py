@@ -8,8 +8,8 @@ import socket
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from hub.errors import WebRefused
-from hub.web.app import bind_port
+from hub.errors import ListenRefused
+from hub.serving import bind_port
 from hub.web.guarded import StrictHeaders, check_loopback
 
 
@@ -20,7 +20,7 @@ def test_loopback_is_taken(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "10.0.0.1", "hub.example", ""])
 def test_every_other_address_is_refused_with_the_way_out(host: str) -> None:
-    with pytest.raises(WebRefused, match=r"loopback only; .*ssh -L"):
+    with pytest.raises(ListenRefused, match=r"loopback only; .*ssh -L"):
         check_loopback(host)
 
 
@@ -29,8 +29,10 @@ def test_a_taken_port_is_one_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(WebRefused, match=f"127.0.0.1:{port} .*another program has the port"):
-            bind_port("127.0.0.1", port)
+        with pytest.raises(
+            ListenRefused, match=f"127.0.0.1:{port} .*another program has the port.*set it"
+        ):
+            bind_port("127.0.0.1", port, "set it elsewhere")
 
 
 def test_every_answer_carries_the_policy() -> None:
