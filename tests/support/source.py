@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("messages", "keys", "hardware", "edge", "hub", "testbed")
+PACKAGES = ("messages", "keys", "hardware", "edge", "hub", "member", "testbed")
 
 # No clock, no randomness, no input or output, no floats: the import contracts name the same parts.
 PURE = (

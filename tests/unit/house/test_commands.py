@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import configparser
-import importlib
+import importlib.util
 import re
+from types import ModuleType
 
 import pytest
-import typer.main
 
 from tests.support.source import ROOT
 
-CONFIG = configparser.ConfigParser()
-CONFIG.read(ROOT / "setup.cfg")
-SCRIPTS = dict(
-    re.split(r"\s*=\s*", line)
-    for line in CONFIG["options.entry_points"]["console_scripts"].strip().splitlines()
-)
 TEXT = (ROOT / "docs" / "commands.md").read_text()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def program(name: str):
-    module, attribute = SCRIPTS[name].split(":")
-    return typer.main.get_command(getattr(importlib.import_module(module), attribute))
+def reader() -> ModuleType:
+    """Return what reads the programs' command lines; it also writes docs/commands.md."""
+    spec = importlib.util.spec_from_file_location("programs", ROOT / ".ci" / "programs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def verbs(command, prefix: str = "") -> dict[str, object]:
-    found = {}
-    for name, child in getattr(command, "commands", {}).items():
-        if hasattr(child, "commands"):
-            found |= verbs(child, f"{prefix}{name} ")
-        elif not child.hidden:
-            found[f"{prefix}{name}"] = child
-    return found
+PROGRAMS = {program.name: program for program in reader().programs()}
+ALL = [(name, verb) for name, program in PROGRAMS.items() for verb in program.verbs]
+IDS = [f"{name} {verb.name}" for name, verb in ALL]
 
 
-ALL = [(name, verb, child) for name in SCRIPTS for verb, child in verbs(program(name)).items()]
-IDS = [f"{name} {verb}" for name, verb, _ in ALL]
-
-
-def options(child) -> set[str]:
-    return {name for each in child.params for name in (*each.opts, *each.secondary_opts)}
+def options(verb) -> set[str]:
+    return {name for each in verb.parameters if not each.is_argument for name in each.names}
 
 
 def section(title: str) -> str:
@@ -51,20 +40,20 @@ def section(title: str) -> str:
 
 
 def test_each_program_has_verbs():
-    assert {name for name, _, _ in ALL} == set(SCRIPTS)
+    assert len(PROGRAMS) >= 4
+    assert [name for name, program in PROGRAMS.items() if not program.verbs] == []
 
 
-@pytest.mark.parametrize(("name", "verb", "child"), ALL, ids=IDS)
-def test_every_verb_and_option_has_help(name, verb, child):
-    assert child.help
-    shown = [each for each in child.params if each.name != "help" and not each.hidden]
-    assert [each.name for each in shown if not each.help] == []
+@pytest.mark.parametrize(("name", "verb"), ALL, ids=IDS)
+def test_every_verb_and_option_has_help(name, verb):
+    assert verb.help
+    assert [each.names for each in verb.parameters if not each.help] == []
 
 
-@pytest.mark.parametrize(("name", "verb", "child"), ALL, ids=IDS)
-def test_every_verb_and_option_is_documented(name, verb, child):
-    text = section(f"{name} {verb}")
-    named = {option for option in options(child) if option.startswith("--")} - {"--help"}
+@pytest.mark.parametrize(("name", "verb"), ALL, ids=IDS)
+def test_every_verb_and_option_is_documented(name, verb):
+    text = section(f"{name} {verb.name}")
+    named = {option for option in options(verb) if option.startswith("--")} - {"--help"}
     assert {option for option in named if f"`{option}`" not in text} == set()
 
 
@@ -87,7 +76,7 @@ def lines() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), lines())
 def test_every_shown_line_has_a_verb_and_options_that_exist(page, line):
     name, *words = line.removeprefix(".venv/bin/").split()
-    known = verbs(program(name))
+    known = {verb.name: verb for verb in PROGRAMS[name].verbs}
     verb = next((v for v in known if words[: len(v.split())] == v.split()), None)
     assert verb is not None, f"{page}: {line}"
     used = {word.split("=")[0] for word in words if word.startswith("--")}

@@ -27,6 +27,7 @@ EXTRAS = {
     "hardware": ["edge"],
     "edge": ["edge"],
     "hub": ["hub"],
+    "member": ["member"],
     "testbed": ["testbed", "edge", "hub"],
 }
 
@@ -49,7 +50,7 @@ def allowed(package: str) -> set[str]:
 
 
 def third_party(package: str) -> set[str]:
-    own = {*PACKAGES, "member", "__future__"}
+    own = {*PACKAGES, "__future__"}
     roots = {
         module.split(".")[0]
         for source in shipped()

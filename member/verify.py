@@ -1,0 +1,221 @@
+"""`gridtally-verify`: is it true? Files and the log's key are all it needs, and all it believes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from member import heads
+from member.errors import MEANINGS, Code, Refused
+from member.heads import Anchor, Verdict
+from messages.errors import BadProof, BadSignature, MessageError, UnknownKey
+from messages.jsontext import format_json
+
+BYTES_MAX: Final = 1 << 30
+
+ABOUT: Final = """\
+Checks what a microgrid's ledger hands out: proofs, checkpoints, mirrors, bills, evidence. It asks
+nobody and opens no connection. What it believes is one thing that you got by another way: the
+log's key, or trust.toml, which holds that key and says who has to agree before something is final.
+
+    gridtally-verify checkpoint checkpoint --trust trust.toml
+    gridtally-verify proof entry.tlog-proof --entry entry.cose --trust trust.toml
+    gridtally-verify entries mirror/ --key "example/hub+6805d823+AUU9zP..."
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one check; print its verdict in one line, return its exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        verdict: Verdict = options.check(options)
+        code = Code.VALID
+    except (Refused, MessageError, OSError, UnicodeDecodeError) as error:
+        verdict, code = Verdict(str(error), {}), _code(error)
+    failed = None if code is Code.VALID else code.name.lower()
+    if options.json:
+        told = {"valid": failed is None, "code": int(code), "failed": failed}
+        print(format_json({**verdict.facts, **told, "verdict": verdict.sentence}), end="")
+    else:
+        print(f"{f'NOT VALID ({failed})' if failed else 'valid'}: {_plain(verdict.sentence)}")
+    return int(code)
+
+
+def run() -> None:
+    """Be the program."""
+    sys.exit(main())
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    table = "\n".join(f"  {int(code):2}  {code.name.lower():11} {MEANINGS[code]}" for code in Code)
+    top = argparse.ArgumentParser(
+        prog="gridtally-verify",
+        description=ABOUT,
+        epilog=f"exit codes:\n{table}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = top.add_subparsers(title="what to check", metavar="COMMAND", required=True)
+    _heads(verbs)
+    return top
+
+
+def _heads(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "checkpoint",
+        _checkpoint,
+        "Check a log's head: its signature, and whether enough witnesses agree.",
+        "gridtally-verify checkpoint checkpoint --trust trust.toml --max-age-s 600",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="A checkpoint, a signed note.")
+    _believe(verb)
+    verb = _verb(
+        verbs,
+        "proof",
+        _proof,
+        "Check a .tlog-proof: that an entry stands in the log, under a head that the log signed.",
+        "gridtally-verify proof 1042.tlog-proof --entry 1042.cose --trust trust.toml",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="A .tlog-proof file.")
+    verb.add_argument("--entry", metavar="FILE", type=Path, help="The entry's bytes.")
+    verb.add_argument("--id", metavar="HEX", help="The entry's id, where its bytes are not here.")
+    _believe(verb)
+    verb = _verb(
+        verbs,
+        "consistency",
+        _consistency,
+        "Check that a newer head of the log continues an older one: nothing was changed or cut.",
+        "gridtally-verify consistency mine.checkpoint checkpoint --proof proof.txt",
+    )
+    verb.add_argument("old", metavar="OLD", type=Path, help="The older checkpoint.")
+    verb.add_argument("new", metavar="NEW", type=Path, help="The newer checkpoint.")
+    verb.add_argument(
+        "--proof", metavar="FILE", type=Path, help="Hashes in base64, a line each; none: equal."
+    )
+    _believe(verb)
+    verb = _verb(
+        verbs,
+        "policy",
+        _policy,
+        "Check a head against a policy file: is its quorum met, by whom, how old is that?",
+        "gridtally-verify policy policy checkpoint --max-age-s 600",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="A C2SP tlog-policy file.")
+    verb.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="A checkpoint.")
+    _max_age(verb)
+
+
+def _verb(
+    verbs: Any, name: str, check: Callable[[Any], Verdict], says: str, example: str
+) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=says,
+        description=f"{says}\n\n    {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--json", action="store_true", help="Print one JSON object.")
+    verb.set_defaults(check=check)
+    return verb
+
+
+def _believe(verb: argparse.ArgumentParser) -> None:
+    choice = verb.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--trust",
+        metavar="FILE",
+        type=Path,
+        default=Path("trust.toml"),
+        help="Whom to believe; default: trust.toml.",
+    )
+    choice.add_argument(
+        "--key", metavar="VKEY", help="The log's key, or a file with it: believe nothing besides."
+    )
+    _max_age(verb)
+
+
+def _max_age(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--max-age-s", metavar="SECONDS", type=int, help="Refuse a head cosigned longer ago."
+    )
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def _checkpoint(options: Any) -> Verdict:
+    return heads.check_checkpoint(_text(options.file), _anchor(options))
+
+
+def _proof(options: Any) -> Verdict:
+    entry = _bytes(options.entry) if options.entry else None
+    entry_id = _hash(options.id) if options.id else None
+    return heads.check_proof(_text(options.file), entry, entry_id, _anchor(options))
+
+
+def _consistency(options: Any) -> Verdict:
+    proof = _text(options.proof) if options.proof else None
+    return heads.check_heads(_text(options.old), _text(options.new), proof, _anchor(options))
+
+
+def _policy(options: Any) -> Verdict:
+    policy, note = _text(options.file), _text(options.checkpoint)
+    return heads.check_policy(policy, note, _now_s(), options.max_age_s)
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def _anchor(options: Any) -> Anchor:
+    if options.key is None:
+        return heads.anchor_of(_text(options.trust), None, _now_s(), options.max_age_s)
+    is_file = "+" not in options.key
+    vkey = _text(Path(options.key)) if is_file else options.key
+    return heads.anchor_of(None, vkey, _now_s(), options.max_age_s)
+
+
+def _now_s() -> int:
+    return time.time_ns() // 1_000_000_000
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode()
+
+
+def _bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        raw = file.read(BYTES_MAX + 1)
+    if len(raw) > BYTES_MAX:
+        raise Refused(Code.MALFORMED, f"{path}: more than {BYTES_MAX} bytes")
+    return raw
+
+
+def _hash(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise Refused(Code.MALFORMED, f"{text!r} is no entry id: want 64 hex digits") from None
+
+
+def _plain(text: str) -> str:
+    """Return a text in one line without what would steer a terminal: files hold foreign names."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _code(error: Exception) -> Code:
+    if isinstance(error, Refused):
+        return error.code
+    if isinstance(error, OSError):
+        return Code.UNREADABLE
+    if isinstance(error, BadSignature | UnknownKey):
+        return Code.SIGNATURE
+    return Code.PROOF if isinstance(error, BadProof) else Code.MALFORMED
+
+
+if __name__ == "__main__":
+    run()
