@@ -216,6 +216,18 @@ def test_a_monitor_tells_its_charge_and_its_time_to_go():
     assert b"\r\nCE\t-100000\r\n" in device.report()
 
 
+def test_a_monitor_remembers_when_the_battery_was_full():
+    plant, clock = Plant(charge_percent=99), HandClock()
+    device = VictronBmv(plant, clock_s=clock)
+    assert b"\r\nH9\t---\r\n" in device.report()
+    plant.charge_percent = 100
+    device.report()
+    plant.charge_percent = 99
+    clock.pause(90)
+    assert b"\r\nH9\t90\r\n" in device.report()
+    assert device.limit_mw is None
+
+
 def test_a_monitors_relay_heeds_only_when_it_is_remote():
     device = VictronBmv(Plant(), clock_s=HandClock())
     assert put(device, 0x034E, "01") == b"\0\x01"

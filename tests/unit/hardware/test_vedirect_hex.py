@@ -166,6 +166,16 @@ def test_a_register_that_small_models_lack_is_asked_for_once():
     assert len(bench.sent(":7BDED")) == 1
 
 
+def test_a_register_that_is_refused_for_another_reason_is_an_error():
+    bench = Bench()
+    bench.meter.sample()
+    refusing = frames.write(frames.Frame(frames.GET, b"\xbd\xed\x02\0\0"))
+    hear = bench.twin.hear
+    bench.twin.hear = lambda sent: refusing if sent.startswith(b":7BDED") else hear(sent)
+    with pytest.raises(DeviceRefused, match="not supported"):
+        bench.meter.sample()
+
+
 def test_what_is_not_available_is_none_and_named():
     bench = Bench()
     bench.twin.faults.switch("not_available", True)
@@ -347,6 +357,32 @@ def test_the_eeprom_is_never_written():
     assert bench.sent(":8F0ED") == []
 
 
+def test_a_limit_that_the_device_does_not_take_back_ends_by_itself():
+    class Stubborn(VictronMppt):
+        def store(self, register, value):
+            return value != b"\xff\xff" and super().store(register, value)
+
+    bench = Bench(twin=Stubborn)
+    bench.meter.limit(50_000)
+    bench.meter.limit(None)
+    for _ in range(6):
+        bench.clock.pause(10)
+        bench.meter.sample()
+    assert bench.meter.limited_mw is None
+
+
+def test_a_device_without_the_limit_is_named():
+    class Older(VictronMppt):
+        def cells(self):
+            return {place: each for place, each in super().cells().items() if place != 0x2015}
+
+    bench = Bench(twin=Older)
+    for power_mw in (50_000, None):
+        with pytest.raises(DeviceRefused, match="unknown id"):
+            bench.meter.limit(power_mw)
+    assert bench.meter.sample().power_mw == -100_000
+
+
 # Hard stop
 
 
@@ -427,6 +463,16 @@ def test_remote_control_is_allowed_in_the_width_of_the_device(size):
     assert frames.read(allowed).value == (2).to_bytes(size, "little")
     bench.meter.limit(None)
     assert len(bench.sent(":80202")) == 1
+
+
+def test_a_device_without_the_remote_register_is_stopped_all_the_same():
+    class Plain(VictronMppt):
+        def cells(self):
+            return {place: each for place, each in super().cells().items() if place != 0x0202}
+
+    bench = Bench(twin=Plain, given={"hard_stop": True})
+    bench.meter.limit(0)
+    assert bench.twin.limit_mw == 0
 
 
 def test_a_charger_that_does_not_heed_is_named():
