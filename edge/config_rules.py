@@ -80,6 +80,7 @@ def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
         yield from _repeated(document, document.values(table, "*", key))
     yield from _repeated(document, document.values("meter", "*", "key"))
     yield from _one_place_each(document)
+    yield from _one_on_each_cable(document)
     yield from _meters(document, folder)
     yield from _relays(document)
     yield from _one_pin_each(document)
@@ -136,6 +137,21 @@ def _one_place_each(document: Document[Any]) -> Iterator[Finding]:
         elif there:
             yield from _shared_alike(document, there[0], place)
         there.append(place)
+
+
+def _one_on_each_cable(document: Document[Any]) -> Iterator[Finding]:
+    """Yield meters on a VE.Direct cable that another one listens to: each would hear a half."""
+    kinds = {_word(table, "name"): _word(table, "kind") for _, table in _tables(document, "bus")}
+    seen: dict[str, Any] = {}
+    for path, table in _tables(document, "meter"):
+        bus = _word(table, "bus")
+        if kinds.get(bus) != "vedirect":
+            continue
+        first = seen.setdefault(bus, path)
+        if first is not path:
+            who = f"meter {first[1] + 1} (line {document.line((*first, 'bus'))})"
+            text = f'bus "{bus}" is a cable to one device, and {who} listens to it'
+            yield document.finding((*path, "bus"), text)
 
 
 def _places(document: Document[Any]) -> Iterator[tuple[str, _Place]]:

@@ -112,6 +112,13 @@ def test_a_meter_on_the_wrong_kind_of_bus():
     assert all("ina219 wants a bus of kind i2c" in each for each in findings)
 
 
+def test_two_meters_on_one_vedirect_cable():
+    text = EXAMPLE.replace('kind = "i2c"\ndevice = "/dev/i2c-1"', 'kind = "vedirect"\ndevice = "x"')
+    found = [each for each in told(text) if "cable" in each]
+    assert len(found) == 2
+    assert 'bus "i2c1" is a cable to one device, and meter 1 (line 25) listens to it' in found[0]
+
+
 def test_two_relays_on_one_pin():
     extra = EXAMPLE[EXAMPLE.index("[[relay]]") :].replace("dep1-heater-relay", "another")
     (finding,) = told(EXAMPLE + extra)
