@@ -18,6 +18,7 @@ from sdnotify import SystemdNotifier
 from edge import clock
 from edge.agent import Packing
 from edge.busrelays import BusRelays, coils_of
+from edge.calibration.coefficients import AS_THE_DEVICE_SAYS, Calibrated
 from edge.config import EdgeConfig, MeterTable, RelayTable
 from edge.errors import ConfigError
 from edge.guardlink import GuardLink
@@ -46,6 +47,7 @@ from hardware import catalog
 from hardware.ports import BoardedRelay, EnergyMeter
 from keys import file as key_file
 from keys.errors import KeyFault
+from messages.correction import gain_text
 from messages.entries import Epoch
 from messages.errors import MessageError
 from messages.publickey import Signer
@@ -291,9 +293,12 @@ def _measuring(
         )
         return key.event(epoch)
 
-    sampling = config.sampling
+    sampling, kept = config.sampling, outbox.calibrations()
     measuring = Measuring(
-        [SigningMeter(_meter(config, each), signers[each.meter_id]) for each in config.meter],
+        [
+            SigningMeter(_meter(config, each, kept.get(each.meter_id)), signers[each.meter_id])
+            for each in config.meter
+        ],
         Packing(sampling.sample_ms, sampling.slot_ms, sampling.pack_samples),
         outbox.begin_boot(),
         sign_reset,
@@ -302,7 +307,11 @@ def _measuring(
     return measuring
 
 
-def _meter(config: EdgeConfig, table: MeterTable) -> Meter:
+def _meter(config: EdgeConfig, table: MeterTable, calibrated: Calibrated | None) -> Meter:
+    coefficients = AS_THE_DEVICE_SAYS if calibrated is None else calibrated.coefficients
+    if coefficients != AS_THE_DEVICE_SAYS:
+        gain = gain_text(coefficients.power.gain_ppm)
+        log.info("meter %s is calibrated: power %s", table.meter_id, gain)
     return Meter(
         microgrid=config.microgrid,
         meter_id=table.meter_id,
@@ -311,4 +320,5 @@ def _meter(config: EdgeConfig, table: MeterTable) -> Meter:
         rated_mw=table.rated_w * 1000,
         gap_ms=config.sampling.gap_ms,
         frozen_ms=config.sampling.frozen_ms,
+        coefficients=coefficients,
     )

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from edge import limiting
+from edge.calibration import cli as calibration
 from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
 from edge.doctor import cli as doctor
@@ -255,6 +256,7 @@ def _become(program: list[str]) -> None:
 commissioning.add_to(app)
 doctor.add_to(app)
 limiting.add_to(app)
+calibration.add_to(app)
 
 if __name__ == "__main__":
     app()

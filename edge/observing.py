@@ -45,7 +45,7 @@ SINGLE_STEP_BITS = 22
 
 def observe(meter: Meter, register: Register, sample: Sample, at_ms: int) -> Observed:
     """Return the register after a sample of this instant; the same instant again costs no time."""
-    sample = oriented(sample) if meter.reversed else sample
+    sample = meter.coefficients.of(oriented(sample) if meter.reversed else sample)
     register, frozen = _watched(meter, register, sample, at_ms)
     words = _words(sample.quality, frozen, _implausible(meter, sample.power_mw))
     sample = replace(sample, quality=" ".join(words))

@@ -21,17 +21,21 @@ from typing import Final, TypeVar
 
 from edge.agent import Point
 from edge.ballast import Ballast
+from edge.calibration.coefficients import Calibrated
 from edge.errors import OutboxError, OutboxFull
 from edge.outbox_records import (
     Batch,
+    Draft,
     Head,
     Key,
     Row,
     Settled,
+    keep_calibration,
     keep_fact,
     keep_head,
     keep_points,
     keep_registers,
+    read_calibrations,
     store,
 )
 from edge.outbox_schema import DURABLE, RELAXED, lock, open_for_writing
@@ -98,6 +102,10 @@ class Outbox:
                 doubts=tuple(doubts.split()),
             )
         return found
+
+    def calibrations(self) -> dict[str, Calibrated]:
+        """Return how each meter that was calibrated is corrected."""
+        return read_calibrations(self._opened())
 
     def points(self) -> dict[str, list[Point]]:
         """Return the samples that wait for their pack, in order of time."""
@@ -181,6 +189,17 @@ class Outbox:
             OutboxError: the disk failed. Nothing may be assumed but what is read again.
         """
         return self._despite_full_disk(lambda: self._commit(batch))
+
+    def calibrate(self, meter_id: str, calibrated: Calibrated, draft: Draft) -> Row:
+        """Keep how a meter is corrected, and sign that it is, in one durable transaction."""
+        heads = self.heads()
+        with self._transaction(DURABLE) as connection:
+            row = store(connection, heads, draft)
+            keep_head(connection, (row.kid, row.stream), heads[row.kid, row.stream])
+            keep_calibration(connection, meter_id, calibrated)
+        self._heads = heads
+        self.rows += 1
+        return row
 
     def settle(self, proven: Proven) -> Settled:
         """Note what a receipt says, and delete what it proves final."""

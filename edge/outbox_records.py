@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from edge.agent import Point
+from edge.calibration.coefficients import Calibrated, Coefficients
 from edge.register import Register
+from messages.correction import Correction
 from messages.log.tree import leaf_hash
 
 Key = tuple[bytes, str]
@@ -118,6 +120,48 @@ def keep_registers(connection: sqlite3.Connection, registers: Mapping[str, Regis
             for meter_id, register in registers.items()
         ],
     )
+
+
+def keep_calibration(connection: sqlite3.Connection, meter_id: str, calibrated: Calibrated) -> None:
+    """Write how a meter is corrected."""
+    power, voltage, current = (
+        calibrated.coefficients.power,
+        calibrated.coefficients.voltage,
+        calibrated.coefficients.current,
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO calibration VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            meter_id,
+            calibrated.at_ms,
+            power.gain_ppm,
+            power.offset,
+            voltage.gain_ppm,
+            current.gain_ppm,
+            current.offset,
+        ),
+    )
+
+
+def read_calibrations(connection: sqlite3.Connection) -> dict[str, Calibrated]:
+    """Return how each meter that was calibrated is corrected."""
+    query = (
+        "SELECT meter_id, at_ms, power_gain_ppm, power_offset_mw, voltage_gain_ppm,"
+        " current_gain_ppm, current_offset_ma FROM calibration"
+    )
+    return {
+        meter_id: Calibrated(
+            Coefficients(
+                Correction(power_ppm, power_mw),
+                Correction(voltage_ppm),
+                Correction(current_ppm, current_ma),
+            ),
+            at_ms,
+        )
+        for meter_id, at_ms, power_ppm, power_mw, voltage_ppm, current_ppm, current_ma in (
+            connection.execute(query)
+        )
+    }
 
 
 def keep_points(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from edge.errors import OutboxCorrupt, OutboxError, OutboxLocked
 
-VERSION: Final = 2
+VERSION: Final = 3
 BUSY_S: Final = 5.0
 
 # What is signed must be on disk before it leaves: FULL. What is deleted was proven to be on the
@@ -81,11 +81,24 @@ CREATE TABLE point (
 ) STRICT, WITHOUT ROWID;
 """
 
+_CALIBRATION: Final = """
+CREATE TABLE calibration (
+    meter_id TEXT PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    power_gain_ppm INTEGER NOT NULL,
+    power_offset_mw INTEGER NOT NULL,
+    voltage_gain_ppm INTEGER NOT NULL,
+    current_gain_ppm INTEGER NOT NULL,
+    current_offset_ma INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 _MIGRATIONS: Final = {
     1: """
 ALTER TABLE register ADD COLUMN import_wrapped_uwh INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE register ADD COLUMN export_wrapped_uwh INTEGER NOT NULL DEFAULT 0;
 """,
+    2: _CALIBRATION,
 }
 
 
@@ -142,7 +155,9 @@ def lock(path: Path) -> IO[str]:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-        connection.executescript(f"BEGIN;{_TABLES}PRAGMA user_version = {VERSION};COMMIT;")
+        connection.executescript(
+            f"BEGIN;{_TABLES}{_CALIBRATION}PRAGMA user_version = {VERSION};COMMIT;"
+        )
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number in range(version, VERSION):
         steps = f"{_MIGRATIONS[number]}PRAGMA user_version = {number + 1};"

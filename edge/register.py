@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from edge.calibration.coefficients import AS_THE_DEVICE_SAYS, Coefficients
 from hardware.ports import Sample
 
 HALF_MW_MS_PER_UWH = 7_200
@@ -35,6 +36,7 @@ class Meter:
         rated_mw: the most that flows where it sits.
         gap_ms: the longest time between two samples that power is integrated over.
         frozen_ms: how long a device without counters may say the same; 0: for ever.
+        coefficients: how what its device says is corrected.
     """
 
     microgrid: str
@@ -44,6 +46,7 @@ class Meter:
     rated_mw: int
     gap_ms: int
     frozen_ms: int = 0
+    coefficients: Coefficients = AS_THE_DEVICE_SAYS
 
 
 @dataclass(frozen=True, slots=True)

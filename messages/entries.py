@@ -33,7 +33,8 @@ def content_type(kind: str) -> str:
 class RelayEntry:
     """A relay of a node. `deenergised` says what its load is when the coil is: "fed" or "cut".
 
-    `load` is the appliance meter that measures its load, "" where none does. [mW, ms]
+    `load` is the appliance meter that measures its load, "" where none does. `failsafe`: it lets
+    go by itself when nobody holds it any more. [mW, ms]
     """
 
     relay: str
@@ -44,6 +45,7 @@ class RelayEntry:
     critical: bool
     min_on_ms: int = 0
     min_off_ms: int = 0
+    failsafe: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +240,8 @@ class Calibration:
     """A node says how it corrects what a meter's device says, from `at_ms` on; stream `event`.
 
     What gain and offset do is `messages.correction`; all of them 0: as the device says. Counters of
-    the device are never corrected. `reference_*` is what was true while `samples` samples said
-    `raw_*` on average, positive is import; None for what was not compared. [mW, mV, mA, ppm, ms]
+    the device are never corrected. `reference_*` is what was true, None for what was not compared,
+    while `samples` samples said `raw_*` on average; positive is import. [mW, mV, mA, ppm, ms]
     """
 
     KIND: ClassVar[str] = "calibration"

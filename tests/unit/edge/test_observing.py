@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from edge.agent import make_reading
+from edge.calibration.coefficients import Coefficients
 from edge.observing import observe
 from edge.register import Meter, Observed, Register, Reset
 from hardware.ports import Counting, Sample
+from messages.correction import Correction
 from messages.reading import Reading
 
 METER = Meter("bench", "dep1-pv", False, False, 100_000, 5000)
@@ -33,6 +35,47 @@ def walk(meter: Meter, samples, register: Register | None = None) -> list[Observ
         register = observed.register
         seen.append(observed)
     return seen
+
+
+# A calibrated meter
+
+TENTH_MORE = Coefficients(Correction(100_000, 20), Correction(-10_000), Correction(100_000, -1))
+
+
+def test_a_calibrated_device_is_corrected_before_it_is_integrated():
+    meter = replace(METER, coefficients=TENTH_MORE)
+    first, second = walk(meter, [(0, dc(3_620)), (1000, dc(3_620))])
+    assert (second.sample.power_mw, second.sample.voltage_mv) == (3_960, 11_880)
+    assert second.sample.current_ma == 111
+    assert second.sample.energy_import_uwh == second.register.import_uwh == 1_100
+    assert first.register.power_mw == 3_960
+
+
+def test_what_the_device_said_comes_back_from_what_is_shown():
+    meter = replace(METER, coefficients=TENTH_MORE)
+    for power_mw in range(-5_000, 5_000, 13):
+        (seen,) = walk(meter, [(0, dc(power_mw))])
+        assert TENTH_MORE.power.raw_of(seen.sample.power_mw) == power_mw
+
+
+def test_a_meter_built_in_backwards_is_flipped_before_it_is_corrected():
+    meter = replace(METER, coefficients=TENTH_MORE, reversed=True)
+    (seen,) = walk(meter, [(0, dc(-3_620))])
+    assert seen.sample.power_mw == 3_960
+
+
+def test_counters_of_a_calibrated_device_are_its_own():
+    meter = replace(COUNTER, coefficients=TENTH_MORE)
+    first, second = walk(meter, [(0, ac(10, 20, 1_020)), (1000, ac(11, 20, 1_020))])
+    assert second.register.totals == (11, 20)
+    assert second.sample == ac(11, 20, 1_100, voltage_mv=227_700, current_ma=56)
+    assert (first.reset, second.reset) == (None, None)
+
+
+def test_what_is_not_measured_stays_so():
+    meter = replace(METER, coefficients=TENTH_MORE)
+    (seen,) = walk(meter, [(0, Sample(None, None, None, None, None, None, "absent"))])
+    assert seen.sample == Sample(None, None, None, None, None, None, "absent")
 
 
 # Counters

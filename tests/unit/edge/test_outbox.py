@@ -4,12 +4,14 @@ from dataclasses import replace
 import pytest
 
 from edge.agent import Point
+from edge.calibration.coefficients import Calibrated, Coefficients
 from edge.errors import OutboxCorrupt, OutboxError, OutboxFull, OutboxLocked
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft, Head, Row
 from edge.outbox_schema import open_for_reading
 from edge.receipts import Proven
 from edge.register import Register
+from messages.correction import Correction
 from messages.log.checkpoint import Checkpoint
 from messages.log.tree import leaf_hash
 
@@ -260,6 +262,7 @@ def test_an_outbox_of_the_first_version_goes_on_with_its_registers(folder):
     Outbox(folder, 100).close()
     connection = sqlite3.connect(folder / "outbox.db")
     connection.executescript(
+        "DROP TABLE calibration;"
         "ALTER TABLE register DROP COLUMN import_wrapped_uwh;"
         "ALTER TABLE register DROP COLUMN export_wrapped_uwh;"
         "INSERT INTO register VALUES ('pv', 5, 6, 1, 2, 3, 4, 7, 8, 'fell gap');"
@@ -271,12 +274,52 @@ def test_an_outbox_of_the_first_version_goes_on_with_its_registers(folder):
     outbox.close()
 
 
+CALIBRATED = Calibrated(
+    Coefficients(Correction(12_000, -3), Correction(-500), Correction(40, 2)), 77
+)
+
+
+def test_a_calibration_and_its_entry_are_stored_together(outbox, folder):
+    (draft,) = drafts(A, "event", 1)
+    assert outbox.calibrate("pv", CALIBRATED, draft) == Row(1, A, "event", 1, draft.sign(1))
+    assert outbox.calibrations() == {"pv": CALIBRATED}
+    later = replace(CALIBRATED, at_ms=78)
+    outbox.calibrate("pv", later, draft)
+    outbox.close()
+    again = Outbox(folder, 100)
+    assert again.calibrations() == {"pv": later}
+    assert (again.head(A, "event"), again.rows) == (Head(3, 0, 0), 2)
+    again.close()
+
+
+def test_a_calibration_that_cannot_be_signed_is_not_kept(outbox):
+    def fail(sequence):
+        raise ValueError(sequence)
+
+    with pytest.raises(ValueError, match="1"):
+        outbox.calibrate("pv", CALIBRATED, Draft(A, "event", fail))
+    assert outbox.calibrations() == {}
+    assert (outbox.heads(), outbox.rows) == ({}, 0)
+
+
+def test_an_outbox_of_the_second_version_takes_calibrations(folder):
+    Outbox(folder, 100).close()
+    connection = sqlite3.connect(folder / "outbox.db")
+    connection.executescript("DROP TABLE calibration; PRAGMA user_version = 2;")
+    connection.close()
+    outbox = Outbox(folder, 100)
+    assert outbox.calibrations() == {}
+    outbox.calibrate("pv", CALIBRATED, *drafts(A, "event", 1))
+    assert outbox.calibrations() == {"pv": CALIBRATED}
+    outbox.close()
+
+
 def test_a_file_that_is_no_outbox_or_a_newer_one(folder):
     Outbox(folder, 100).close()
     connection = sqlite3.connect(folder / "outbox.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(OutboxCorrupt, match="format 99, this program knows 2"):
+    with pytest.raises(OutboxCorrupt, match="format 99, this program knows 3"):
         Outbox(folder, 100)
     (folder / "outbox.db").write_bytes(b"nothing of the kind " * 100)
     with pytest.raises(OutboxCorrupt, match="is not a database"):
