@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ from edge.config import EdgeConfig
 from edge.doctor import cli as doctor
 from edge.errors import ConfigError
 from edge.service import command, loaded, log_to_stderr, told
+from messages.correction import gain_text
 
 app = typer.Typer(
     name="gridtally-edge",
@@ -142,6 +144,8 @@ def meter(
 ) -> None:
     """Read one meter now, past agent, broker and hub, and show what it says.
 
+    Of a calibrated meter also what the agent makes of it.
+
     gridtally-edge meter dep1-pv
 
     gridtally-edge meter dep1-pv --json
@@ -157,14 +161,10 @@ def meter(
             print(answer.fault, file=sys.stderr)
             raise typer.Exit(os.EX_UNAVAILABLE)
         if as_json:
-            print(json.dumps({"meter_id": name, **asdict(answer.sample)}))
+            corrected = {} if answer.corrected is None else {"corrected": asdict(answer.corrected)}
+            print(json.dumps({"meter_id": name, **asdict(answer.sample), **corrected}))
             return
-        for quantity, field, unit, factor in report.QUANTITIES:
-            value = getattr(answer.sample, field)
-            if value is not None:
-                print(f"{quantity:<10} {value / factor:>14.3f} {unit}")
-        if answer.sample.quality:
-            print(f"{'quality':<10} {answer.sample.quality}")
+        print("\n".join(_meter_lines(answer)))
 
 
 @app.command(short_help="How outbox, receipts and relays stand.")
@@ -207,6 +207,18 @@ def accept_hub(config: Config = HERE) -> None:
             outbox.close()
 
 
+def _meter_lines(answer: Any) -> Iterator[str]:
+    from edge import report
+
+    for quantity, field, unit, factor in report.QUANTITIES:
+        value, agents = getattr(answer.sample, field), getattr(answer.corrected, field, None)
+        if value is not None:
+            corrected = "" if agents is None else f"   corrected: {agents / factor:.3f} {unit}"
+            yield f"{quantity:<10} {value / factor:>14.3f} {unit}{corrected}"
+    if answer.sample.quality:
+        yield f"{'quality':<10} {answer.sample.quality}"
+
+
 def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"node {found['node']}: {found['outbox_rows']} of {found['outbox_rows_max']} rows wait"
     if found["alarm"]:
@@ -219,6 +231,10 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"{each['key']:<18}{each['stream']:<11}{numbers}"
     for each in found["dead_letters"]:
         yield f"dead letter: {each['key']} {each['stream']} {each['sequence']}: {each['reason']}"
+    for each in found["calibrations"]:
+        since = datetime.fromtimestamp(each["at_ms"] // 1000, UTC)
+        gain = gain_text(each["power"]["gain_ppm"])
+        yield f"meter {each['meter_id']}: calibrated since {since:%Y-%m-%d %H:%M} UTC, power {gain}"
     yield f"guard: {found['guard']}"
     for each in found["relays"]:
         lease = f", lease {each['lease_left_ms']} ms" if each["lease_left_ms"] else ""

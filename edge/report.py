@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from edge.app import Bench
+from edge.calibration.coefficients import AS_THE_DEVICE_SAYS, Coefficients
 from edge.config import EdgeConfig, MeterTable, RelayTable
-from edge.errors import NoGuard, Unavailable
+from edge.errors import NoGuard, OutboxError, Unavailable
 from edge.guardlink import look
+from edge.outbox_records import read_calibrations
 from edge.outbox_schema import open_for_reading
 from edge.register import oriented
 from edge.relaydoor import SOCKET as RELAY_SOCKET
@@ -31,11 +33,15 @@ QUANTITIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one meter answered: a sample, or why there is none."""
+    """What one meter answered, or why not; `corrected` is what the agent makes of it.
+
+    None where the meter is not calibrated.
+    """
 
     table: MeterTable
     sample: Sample | None
     fault: str = ""
+    corrected: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class RelayAnswer:
 
 
 def read_meter(config: EdgeConfig, meter_id: str) -> Answer:
-    """Read one meter now, as the agent would: a reversed one is flipped.
+    """Read one meter now, as the agent would: a reversed one is flipped, and then corrected.
 
     Raises:
         Unavailable: the configuration has no such meter.
@@ -59,9 +65,13 @@ def read_meter(config: EdgeConfig, meter_id: str) -> Answer:
         raise Unavailable(f"no meter is named {meter_id}; there are: {known}")
     bench = Bench(config)
     try:
-        return _read(bench, table)
+        answer = _read(bench, table)
     finally:
         bench.close()
+    coefficients = _coefficients(config).get(meter_id, AS_THE_DEVICE_SAYS)
+    if answer.sample is None or coefficients == AS_THE_DEVICE_SAYS:
+        return answer
+    return replace(answer, corrected=coefficients.of(answer.sample))
 
 
 def read_all(config: EdgeConfig) -> list[Answer]:
@@ -112,6 +122,7 @@ def status(config: EdgeConfig) -> dict[str, Any]:
             "SELECT hex(kid), stream, sequence, reason, gap_index FROM dead_letter"
             " ORDER BY kid, stream, sequence"
         ).fetchall()
+        calibrations = read_calibrations(connection)
     finally:
         connection.close()
     return {
@@ -124,8 +135,26 @@ def status(config: EdgeConfig) -> dict[str, Any]:
         "checkpoint": facts.get("checkpoint", ""),
         "streams": [_stream(*values) for values in streams],
         "dead_letters": [_dead_letter(*values) for values in dead],
+        "calibrations": [
+            {"meter_id": meter_id, "at_ms": each.at_ms, **asdict(each.coefficients)}
+            for meter_id, each in sorted(calibrations.items())
+            if each.coefficients != AS_THE_DEVICE_SAYS
+        ],
         **_relays(config),
     }
+
+
+def _coefficients(config: EdgeConfig) -> dict[str, Coefficients]:
+    """Return what the agent corrects meters by; without an outbox it corrects none."""
+    try:
+        connection = open_for_reading(Path(config.state) / "outbox.db")
+    except OutboxError:
+        return {}
+    try:
+        found = read_calibrations(connection)
+    finally:
+        connection.close()
+    return {meter_id: each.coefficients for meter_id, each in found.items()}
 
 
 def _stream(

@@ -39,13 +39,17 @@ def made(tmp_path, monkeypatch):
         yield made
 
 
-def call(*arguments):
+def gridtally(*arguments):
     root = logging.getLogger()
     before = root.handlers[:]
     try:
-        return CliRunner().invoke(app, ["calibrate", *arguments])
+        return CliRunner().invoke(app, list(arguments))
     finally:
         root.handlers[:] = before
+
+
+def call(*arguments):
+    return gridtally("calibrate", *arguments)
 
 
 def run(made, wanted, pauses=None, config=None):
@@ -258,6 +262,22 @@ def test_the_command_prints_json(made):
     assert found["after"]["power"] == {"gain_ppm": 0, "offset": found["raw"]["power"]}
     assert len(found["doubts"]) == 1
     assert found["counters_are_corrected"] is False
+
+
+def test_other_commands_say_that_a_meter_is_corrected(made):
+    before = gridtally("meter", "m0", "--json")
+    assert "corrected" not in json.loads(before.stdout)
+    stored = run(made, Wanted("gain", Values(power=3_672), 1))
+    found = json.loads(gridtally("meter", "m0", "--json").stdout)
+    assert found["power_mw"] == stored.comparison.said.mean.power
+    assert found["corrected"]["power_mw"] == 3_672
+    assert "corrected: 3.672 W" in gridtally("meter", "m0").stdout.splitlines()[0]
+    (listed,) = json.loads(gridtally("status", "--json").stdout)["calibrations"]
+    assert (listed["meter_id"], listed["at_ms"]) == ("m0", stored.at_ms)
+    assert "meter m0: calibrated since 20" in gridtally("status").stdout
+    run(made, Wanted("clear"))
+    assert json.loads(gridtally("status", "--json").stdout)["calibrations"] == []
+    assert "corrected" not in json.loads(gridtally("meter", "m0", "--json").stdout)
 
 
 @pytest.mark.parametrize(
