@@ -331,7 +331,7 @@ def _matches(node: Any, pattern: tuple[str, ...], path: Path) -> Iterator[tuple[
 # Lines: tomllib keeps none, so the statements of an already valid text are found once more
 
 
-def _statements(text: str) -> Iterator[tuple[int, str]]:
+def statements(text: str) -> Iterator[tuple[int, str]]:
     """Yield (line, text) of each statement; brackets and strings may carry it over many lines."""
     line, start, depth, parts = 1, 1, 0, ""
     for token in _TOKEN.findall(text):
@@ -349,28 +349,28 @@ def _key_lines(text: str) -> Iterator[tuple[Path, int]]:
     """Yield (path, line) of each table header and key."""
     table: Path = ()
     arrays: dict[Path, int] = {}
-    for line, statement in _statements(text):
+    for line, statement in statements(text):
         if statement.startswith("[["):
-            table = _resolved(_names(statement[2:]), arrays)
+            table = _resolved(key_parts(statement[2:]), arrays)
             place = arrays[table] = arrays.get(table, -1) + 1
             table = (*table, place)
             yield table, line
         elif statement.startswith("["):
-            table = _resolved(_names(statement[1:]), arrays)
+            table = _resolved(key_parts(statement[1:]), arrays)
             yield table, line
         elif statement:
-            yield (*table, *_names(statement)), line
+            yield (*table, *key_parts(statement)), line
 
 
-def _names(statement: str) -> tuple[str, ...]:
+def key_parts(statement: str) -> tuple[str, ...]:
     """Return the dotted key a statement begins with, as its parts."""
-    names, at = [], 0
+    parts, at = [], 0
     while found := _KEY_PART.match(statement, at):
-        names.append(found[1] or found[2] or found[3] or "")
+        parts.append(found[1] or found[2] or found[3] or "")
         at = found.end()
         if not found[4]:
             break
-    return tuple(names)
+    return tuple(parts)
 
 
 def _resolved(names: tuple[str, ...], arrays: Mapping[Path, int]) -> Path:
