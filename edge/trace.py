@@ -243,6 +243,16 @@ def _hung_up(link: socket.socket) -> bool:
     return bool(ready) and not link.recv(_ASK_BYTES)
 
 
+def is_offered(path: Path) -> bool:
+    """Whether an agent listens here; a socket may be left of one that was killed."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        try:
+            link.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 def lines_of_agent(path: Path, bus: str, seconds: float) -> Iterator[str]:
     """Yield the lines of a bus from the running agent, for so many seconds.
 

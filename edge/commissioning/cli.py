@@ -93,6 +93,9 @@ def trace(
             "--out", help="Write to this file instead of standard output.", metavar="FILE"
         ),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each frame.")
+    ] = False,
 ) -> None:
     """Show every frame on a bus: one line each, with its time, direction and bytes in hex.
 
@@ -106,10 +109,12 @@ def trace(
       gridtally-edge replay night.trace --model sdm120
     """
     with told():
-        from edge.commissioning.tracing import lines_of_bus, write_lines
+        from edge.commissioning.tracing import json_lines, lines_of_bus, write_lines
         from edge.service import loaded
 
         lines = lines_of_bus(loaded(config), bus, seconds, _tell)
+        if as_json:
+            lines = json_lines(lines)
         try:
             if out is None:
                 for line in lines:
@@ -224,8 +229,13 @@ def scan(
             config=config,
         )
         effort = Effort(quick=quick, ids=parse_ids(ids) if ids else None)
+        found = []
         with progress() as tell:
-            found = list(scan_places(where, effort, tell))
+            try:
+                for each in scan_places(where, effort, tell):
+                    found.append(each)
+            except KeyboardInterrupt:
+                _tell("ended early: this is what was found so far")
         finish(found, write, as_json=as_json)
 
 

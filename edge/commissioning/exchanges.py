@@ -15,24 +15,12 @@ from typing import Any, Final
 from edge.commissioning import frames
 from edge.commissioning.errors import BadFrame, BadUsage
 from edge.commissioning.frames import Message
+from hardware.buses.modbus_frames import EXCEPTIONS
 from hardware.modelfile import Model
 from hardware.registers import OutOfRange, Register, Value, decode, natural
 
 Shown = float | int | str | bool | Sequence[Mapping[str, Any]] | None
 """A value as JSON has it."""
-
-EXCEPTIONS: Final[Mapping[int, str]] = {
-    1: "illegal function",
-    2: "illegal address",
-    3: "illegal value",
-    4: "device failure",
-    5: "acknowledged, still working",
-    6: "busy",
-    8: "memory parity",
-    10: "gateway path unavailable",
-    11: "gateway target silent",
-}
-"""Source: Modbus application protocol 1.1b3, chapter 7."""
 
 _OBJECTS: Final = (
     "vendor_name",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.commissioning.errors import BadFrame
+from hardware.buses.modbus_frames import crc
 
 RTU: Final = "RTU"
 TCP: Final = "Modbus TCP"
@@ -57,20 +58,6 @@ class Message:
     def pair(self) -> tuple[int, int]:
         """The first two words of the body: address and count, or address and value."""
         return int.from_bytes(self.body[:2], "big"), int.from_bytes(self.body[2:4], "big")
-
-
-def crc16(frame: bytes) -> bytes:
-    """Return the two check bytes of an RTU frame, low byte first.
-
-    >>> crc16(bytes.fromhex("010400000002")).hex(" ")
-    '71 cb'
-    """
-    crc = 0xFFFF
-    for byte in frame:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
-    return crc.to_bytes(2, "little")
 
 
 def parse_hex(text: str, what: str) -> bytes:
@@ -177,7 +164,7 @@ def _framings(raw: bytes, size: Callable[[bytes], int | None]) -> Iterator[Messa
     """Yield the message in each framing whose own checks it passes, the surest first."""
     bare = raw.lstrip(b"\0")
     for candidate in dict.fromkeys((raw, bare)):
-        if len(candidate) >= _SHORTEST_RTU and crc16(candidate[:-2]) == candidate[-2:]:
+        if len(candidate) >= _SHORTEST_RTU and crc(candidate[:-2]) == candidate[-2:]:
             stray = len(raw) - len(candidate)
             yield Message(RTU, candidate[0], candidate[1], candidate[2:-2], stray)
     if _is_tcp(raw) and int.from_bytes(raw[4:6], "big") == len(raw) - 6:
@@ -225,7 +212,7 @@ def _complaint(raw: bytes, size: Callable[[bytes], int | None], want: str | None
         )
     if length is not None and len(bare) > length:
         return f"length: {len(bare)} bytes{behind}, want {length}"
-    got, right = bare[-2:], crc16(bare[:-2])
+    got, right = bare[-2:], crc(bare[:-2])
     return f"CRC is {got.hex(' ').upper()}, want {right.hex(' ').upper()}"
 
 

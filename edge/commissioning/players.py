@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from edge.commissioning import frames
 from edge.commissioning.errors import BadFrame
-from edge.commissioning.exchanges import EXCEPTIONS, identification, unpack_bits, unpack_words
+from edge.commissioning.exchanges import identification, unpack_bits, unpack_words
 from edge.commissioning.frames import Message
 from edge.trace import RECEIVED, SENT, Frame, Trace
+from hardware.buses.modbus_frames import EXCEPTIONS
 from hardware.errors import (
     BadChecksum,
     BusTimeout,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from edge.app import Bench
 from edge.commissioning.errors import BadUsage
 from edge.config import EdgeConfig
 from edge.errors import Unavailable
-from edge.trace import SOCKET, head, lines_of_agent, lines_while
+from edge.trace import SOCKET, head, is_offered, lines_of_agent, lines_while, parse_frame
 from hardware.errors import HardwareError
 
 _TURN_S: Final = 0.2
@@ -32,7 +33,7 @@ def lines_of_bus(
         known = ", ".join(each.name for each in config.bus)
         raise BadUsage(f"no bus is named {name}; there are: {known}")
     path = Path(config.state) / SOCKET
-    if path.is_socket():
+    if is_offered(path):
         tell("listening to the running agent")
         yield from lines_of_agent(path, name, seconds)
         return
@@ -59,6 +60,16 @@ def _own_lines(config: EdgeConfig, name: str, seconds: float) -> Iterator[str]:
         yield from lines_while(bench.buses[name], read, lambda: time.monotonic() >= ends_s)
     finally:
         bench.close()
+
+
+def json_lines(lines: Iterator[str]) -> Iterator[str]:
+    """Yield a JSON object for each frame; what is for people only is left out."""
+    for line in lines:
+        if not line.startswith("#"):
+            frame = parse_frame(line)
+            yield json.dumps(
+                {"at_us": frame.at_us, "direction": frame.direction, "bytes": frame.raw.hex()}
+            )
 
 
 def write_lines(path: Path, lines: Iterator[str]) -> int:

@@ -16,11 +16,12 @@ bytes that look like a damaged one, both of the same device, function and length
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
 from hardware.buses.modbus_frames import (
+    EXCEPTIONS,
     IDENTIFY,
     Framing,
     Request,
@@ -40,22 +41,8 @@ from hardware.errors import (
     UnexpectedReply,
 )
 from hardware.health import DeviceHealth
-from hardware.ports import Manners
+from hardware.ports import Manners, Trace
 
-Trace = Callable[[Literal["sent", "heard"], bytes, float], object]
-"""Is told of requests and of what came of them: direction, bytes, monotonic seconds."""
-
-_EXCEPTIONS: Final[Mapping[int, str]] = {
-    1: "illegal function",
-    2: "illegal address",
-    3: "illegal value",
-    4: "device failure",
-    5: "acknowledged, still working",
-    6: "busy",
-    8: "memory parity",
-    10: "gateway path unavailable",
-    11: "gateway target silent",
-}
 _BUSY, _SILENT = (5, 6), (10, 11)
 _FRAME_OVERHEAD = 4
 _QUIET_S = 0.06
@@ -324,7 +311,7 @@ class ModbusBus:
         return f"{self._line.name}, device {request.device}: {request.what}: {what}"
 
     def _refusal(self, request: Request, code: int) -> HardwareError:
-        message = self._about(request, f"exception {code}, {_EXCEPTIONS.get(code, 'unknown')}")
+        message = self._about(request, f"exception {code}, {EXCEPTIONS.get(code, 'unknown')}")
         if code in _BUSY:
             return DeviceBusy(message)
         if code in _SILENT:

@@ -12,13 +12,26 @@ Source: Modbus application protocol 1.1b3; over serial line 1.02, 2.5.1; on TCP/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from hardware.errors import BadChecksum, HardwareError, UnexpectedReply
 
 IDENTIFY = 0x2B
+EXCEPTIONS: Final[Mapping[int, str]] = {
+    1: "illegal function",
+    2: "illegal address",
+    3: "illegal value",
+    4: "device failure",
+    5: "acknowledged, still working",
+    6: "busy",
+    8: "memory parity",
+    10: "gateway path unavailable",
+    11: "gateway target silent",
+}
+"""Exception code -> what a device means by it. Source: application protocol 1.1b3, chapter 7."""
+
 _EXCEPTION = 0x80
 _READS = (1, 2, 3, 4)
 _WRITES = (5, 6, 15, 16)

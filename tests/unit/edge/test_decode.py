@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.commissioning.exchanges import Map, read_exchanges
-from edge.commissioning.frames import crc16, parse_hex, parse_reply, parse_request
+from edge.commissioning.frames import parse_hex, parse_reply, parse_request
+from hardware.buses.modbus_frames import crc
 from hardware.catalog import METERS, RELAYS
 from hardware.registers import Register
 
@@ -39,7 +40,7 @@ def refused(*arguments, **more):
 
 def rtu(text):
     raw = bytes.fromhex(text)
-    return (raw + crc16(raw)).hex(" ")
+    return (raw + crc(raw)).hex(" ")
 
 
 def vectors(kind):
@@ -54,6 +55,26 @@ def vectors(kind):
 def test_every_vector_file_comes_out_as_it_says(model, row):
     found = said(model, row["request"], row["reply"])
     assert {key: found.get(key) for key in row["expect"]} == row["expect"]
+
+
+def negatives(*errors):
+    for path in sorted(VECTORS.glob("*.json")):
+        found = json.loads(path.read_text())
+        for row in found.get("negative", ()) if isinstance(found, dict) else ():
+            if path.stem in METERS and row.get("error") in errors and "request" in row:
+                yield pytest.param(path.stem, row, id=f"{path.stem}: {row['name']}")
+
+
+@pytest.mark.parametrize(("model", "row"), list(negatives("BadChecksum", "UnexpectedReply")))
+def test_every_damaged_vector_is_refused(model, row):
+    assert refused(model, row["request"], row["reply"]).startswith("reply: ")
+
+
+@pytest.mark.parametrize(("model", "row"), list(negatives("DeviceRefused")))
+def test_every_refusal_among_the_vectors_is_an_exception(model, row):
+    assert said(model, row["request"], row["reply"]) == {
+        "exception": bytes.fromhex(row["reply"])[2]
+    }
 
 
 PZEM = "01 04 00 00 00 0A 70 0D"
@@ -225,6 +246,25 @@ KNOWN = [
         "01 0F 00 00 00 08 01 55 3E AA",
         rtu("01 0F 00 00 00 08"),
         {f"relay_{n}": n % 2 == 1 for n in range(1, 9)},
+    ),
+    (
+        "renogy_rover",
+        "FF 03 00 0C 00 08 91 D1",
+        "FF 03 10 20 20 52 4E 47 2D 43 54 52 4C 2D 52 56 52 34 30 37 24",
+        {"model": "RNG-CTRL-RVR40"},
+    ),
+    ("renogy_rover", "03 E0 04 00 01", "03 02 00 04", {"battery_type_code": 4}),
+    (
+        "renogy_rover",
+        "FF 06 01 0A 00 01 7C 2A",
+        "FF 06 01 0A 00 01 7C 2A",
+        {"load_command": "on", "load_command_code": 1},
+    ),
+    (
+        "renogy_rover",
+        "03 01 03 00 01",
+        "03 02 0F 8A",
+        {"controller_temperature_degc": 15, "battery_temperature_degc": -10},
     ),
     ("lc_relay", rtu("01 06 00 02 01 00"), rtu("01 06 00 02 01 00"), {"relay_2": True}),
     ("lc_relay", "03 00 01 00 02", "03 04 00 01 00 00", {"relay_1": True, "relay_2": False}),
@@ -409,6 +449,15 @@ def test_without_what_scales_it_a_value_is_none_or_as_usual():
     found = read(usual, ("03 00 09 00 01", "03 02 00 05"))
     assert found.values == {"ratio": 35}
     assert "taken as 7, as in most" in found.notes[0]
+
+
+def test_a_charger_is_scaled_by_its_own_words_or_by_what_is_usual():
+    battery = "03 00 18 00 01", "03 02 09 8D"
+    scales = "03 00 00 00 04", "03 08 00 B4 00 00 00 50 00 00"
+    found = said("tristar_mppt", *scales, *battery)
+    assert (found["voltage_full_scale_v"], found["current_full_scale_a"]) == (180, 80)
+    assert found["battery_voltage_v"] == pytest.approx(13.43, abs=0.005)
+    assert said("tristar_mppt", *battery)["battery_voltage_v"] == found["battery_voltage_v"]
 
 
 def test_functions_3_and_4_are_named_alike_unless_the_map_tells_them_apart():

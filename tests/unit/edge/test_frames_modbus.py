@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.commissioning.errors import BadFrame
-from edge.commissioning.frames import PDU, RTU, TCP, crc16, parse_hex, parse_reply, parse_request
+from edge.commissioning.frames import PDU, RTU, TCP, parse_hex, parse_reply, parse_request
+from hardware.buses.modbus_frames import crc
 
 ASKED = "01 04 00 00 00 02 71 CB"
 ANSWERED = "01 04 04 43 66 33 34 1B 38"
@@ -21,7 +22,7 @@ def reply(text, to=ASKED):
 
 def rtu(text):
     raw = bytes.fromhex(text)
-    return (raw + crc16(raw)).hex(" ")
+    return (raw + crc(raw)).hex(" ")
 
 
 @pytest.mark.parametrize(

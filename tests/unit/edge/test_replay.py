@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.commissioning.errors import BadUsage
-from edge.commissioning.frames import crc16
 from edge.commissioning.replaying import given_options, play
 from edge.trace import Frame, Trace, format_frame, head
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
+from hardware.buses.modbus_frames import crc
 from hardware.mock.eastron_meter import Sdm120Meter
 from hardware.mock.epever_controller import EpeverController
 from hardware.mock.gavazzi_em24 import Em24Rs485
@@ -32,7 +32,7 @@ STEP_US = 40_000
 
 def framed(device, pdu):
     raw = bytes([device]) + pdu
-    return raw + crc16(raw)
+    return raw + crc(raw)
 
 
 def traced(twin, model, change, times=3, device=1):

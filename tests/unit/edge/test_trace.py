@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
@@ -15,6 +16,7 @@ from edge.trace import (
     TraceDoor,
     format_frame,
     head,
+    is_offered,
     lines_of_agent,
     lines_while,
     parse_frame,
@@ -159,6 +161,17 @@ def test_an_agent_says_what_it_does_not_have(door):
     with pytest.raises(Unavailable, match="no bus is named 'i2c9'"):
         list(lines_of_agent(path, "i2c9", 20.0))
     assert bus.trace is None
+
+
+def test_a_socket_left_behind_is_nobody(door, tmp_path):
+    path, _ = door
+    assert is_offered(path)
+    left = tmp_path / "left.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gone:
+        gone.bind(str(left))
+    assert left.is_socket()
+    assert not is_offered(left)
+    assert not is_offered(tmp_path / "none.sock")
 
 
 def test_without_an_agent_nobody_listens(tmp_path):

@@ -153,6 +153,13 @@ def test_a_bus_is_traced_while_its_meters_are_read_and_played_again(configured, 
     assert {(each["voltage_mv"], each["power_mw"]) for each in played} == {(230_200, 345_000)}
 
 
+def test_a_trace_may_be_json_a_line(configured):
+    ended = run("trace", "rs485", "--config", configured, "--seconds", "0.5", "--json")
+    first, *_ = (json.loads(line) for line in ended.stdout.splitlines())
+    assert first["direction"] == ">"
+    assert first["bytes"].startswith("01")
+
+
 def test_a_trace_of_no_bus_is_told(configured):
     ended = run("trace", "i2c9", "--config", configured)
     assert ended.exit_code == os.EX_USAGE
