@@ -15,6 +15,7 @@ import typer
 
 from hub.config import HubConfig, load_config
 from hub.terminal import fail, log_to_stderr, progress, told
+from hub.witness.cli import add_commands as add_witness_commands
 from messages.slots import is_edge, next_slot
 
 app = typer.Typer(
@@ -419,6 +420,8 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
         fail(f"--from {start}: slots of {slot_ms} ms do not begin then", os.EX_USAGE)
     return at_ms
 
+
+add_witness_commands(app)
 
 if __name__ == "__main__":
     app()

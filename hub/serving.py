@@ -52,4 +52,4 @@ async def _serve(app: Any, listener: socket.socket, logger: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve_with_hypercorn(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+    await serve_with_hypercorn(app, config, shutdown_trigger=stop.wait)
