@@ -69,6 +69,7 @@ def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
                 "critical": each.critical,
                 "min_on_ms": each.min_on_ms,
                 "min_off_ms": each.min_off_ms,
+                "failsafe": not each.not_failsafe,
             }
             for each in config.relay
         ],

@@ -287,6 +287,7 @@ def _relay(
         held_power_mw=None if contact is None else contact.power_mw,
         min_on_ms=relay.min_on_ms,
         min_off_ms=relay.min_off_ms,
+        is_failsafe=relay.is_failsafe,
     )
 
 

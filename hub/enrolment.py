@@ -47,7 +47,7 @@ _RELAY: dict[str, type] = {
     "rated_mw": int,
     "critical": bool,
 }
-_RELAY_OPTIONAL: dict[str, type] = {"min_on_ms": int, "min_off_ms": int}
+_RELAY_OPTIONAL: dict[str, type] = {"min_on_ms": int, "min_off_ms": int, "failsafe": bool}
 
 
 @dataclass(frozen=True, slots=True)

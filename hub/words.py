@@ -29,9 +29,10 @@ def enrolment_lines(enrolment: Enrolment) -> Iterator[str]:
         )
     for relay in node.relays:
         kind = "critical" if relay.critical else "switchable"
+        unsafe = "" if relay.failsafe else ", not fail-safe"
         yield (
             f"{'':19}  relay {relay.relay}: {kind} load {relay.load or '(unmetered)'}, "
-            f"{relay.deenergised} when de-energised"
+            f"{relay.deenergised} when de-energised{unsafe}"
         )
 
 

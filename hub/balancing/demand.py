@@ -2,15 +2,18 @@
 
 Missing data is danger, never zero: a silent generator gives nothing, any other silent meter draws
 its rated power, a load nobody measured draws its rated power. Loads that cannot be cut now
-(critical, not fail-safe, just switched on, nobody's) count as firm.
+(critical, just switched on, nobody's) count as firm. So do those behind relays that are not
+fail-safe, unless the parameter `cut_not_failsafe` is 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hub.balancing.policy import MeterPower, RelayState, View
+
+CUT_NOT_FAILSAFE: Final = "cut_not_failsafe"
 
 
 class Switchable(NamedTuple):
@@ -59,7 +62,9 @@ def demands(view: View) -> tuple[Demand, ...]:
             shown_mw = meter.rated_mw if meter.is_stale(stale_ms) else max(meter.power_mw or 0, 0)
             measured[meter.parent] = measured.get(meter.parent, 0) + shown_mw
         member = relay.member or (meter.member if meter else "")
-        loads.setdefault(member, []).append(_switchable(relay, member, meter, stale_ms))
+        is_firm = not (relay.is_failsafe or view.parameters.get(CUT_NOT_FAILSAFE)) or not member
+        switchable = _switchable(relay, meter, stale_ms, is_firm=is_firm)
+        loads.setdefault(member, []).append(switchable)
     settled: dict[str, list[MeterPower]] = {member: [] for member in loads}
     stale: dict[str, list[str]] = {}
     for meter in view.meters:
@@ -76,7 +81,7 @@ def demands(view: View) -> tuple[Demand, ...]:
 
 
 def _switchable(
-    relay: RelayState, member: str, meter: MeterPower | None, stale_ms: int
+    relay: RelayState, meter: MeterPower | None, stale_ms: int, *, is_firm: bool
 ) -> Switchable:
     is_cut = relay.deenergised == "cut" if relay.is_cut is None else relay.is_cut
     since_ms = relay.since_ms
@@ -85,7 +90,7 @@ def _switchable(
         relay=relay,
         power_mw=_held_mw(relay) if is_cut else _drawn_mw(relay, meter, stale_ms),
         is_cut=is_cut,
-        is_firm=relay.is_critical or not relay.is_failsafe or is_new or not member,
+        is_firm=is_firm or relay.is_critical or is_new,
         is_waiting=is_cut and since_ms is not None and since_ms < relay.min_off_ms,
     )
 

@@ -9,7 +9,9 @@ since it draws its power anyway. Loads come back as soon as they fit.
 Parameters, in thousandths of what a member may use: `shed_permille` (default 20): nothing is cut
 for an excess smaller than that; `restore_permille` (default 10, less than shed_permille): by how
 much a restored load may exceed it; `swap_permille` (default 50): what must be gained before one
-load is cut so that another fits. Together they keep noise from moving contacts.
+load is cut so that another fits. Together they keep noise from moving contacts. And
+`cut_not_failsafe` (default 0): 1 cuts loads behind relays, too, that stay as they are when their
+node or the hub dies; whoever is cut then stays cut until somebody comes.
 
 Source: paper 000, sections 4.2 and 5 (at t = 7, 20 kW generated and 60 kW wanted: cut to 20 kW).
 """
@@ -19,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final, NamedTuple
 
-from hub.balancing.demand import Demand, Switchable, demands
+from hub.balancing.demand import CUT_NOT_FAILSAFE, Demand, Switchable, demands
 from hub.balancing.errors import BadParameter
 from hub.balancing.orders import fed_order, order, power_text
 from hub.balancing.policy import Order, Verdict, View
@@ -30,6 +32,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "shed_permille": 20,
     "restore_permille": 10,
     "swap_permille": 50,
+    CUT_NOT_FAILSAFE: 0,
 }
 SHARED: Final = ("import_mw_max", "stale_after_ms")
 """Parameters that every policy may have: they become the view's limits."""
@@ -69,6 +72,8 @@ class Dep:
                 raise BadParameter(f"dep has no parameter {key!r}")
             if type(value) is not int or value < 0:
                 raise BadParameter(f"dep: {key} is a whole number, 0 or more, not {value!r}")
+        if parameters.get(CUT_NOT_FAILSAFE, 0) not in (0, 1):
+            raise BadParameter(f"dep: {CUT_NOT_FAILSAFE} is 0 or 1")
         if _permille(parameters, "restore_permille") >= _permille(parameters, "shed_permille"):
             raise BadParameter("dep: restore_permille is less than shed_permille, or loads flutter")
 

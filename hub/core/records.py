@@ -101,6 +101,7 @@ class Relay(NamedTuple):
     is_critical: bool
     min_on_ms: int
     min_off_ms: int
+    is_failsafe: bool = True
 
     def is_cut(self, *, energised: bool) -> bool:
         """Whether the load is cut off while the coil is (not) energised."""

@@ -166,6 +166,7 @@ def _relay_rows(state: State, entry: KeyEntry) -> list[Change]:
             relay.critical,
             relay.min_on_ms,
             relay.min_off_ms,
+            relay.failsafe,
         )
         rows.append(Change("relay", (entry.name, relay.relay), record))
     return rows

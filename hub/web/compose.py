@@ -128,6 +128,7 @@ def relay_view(node: str, name: str, relay: Relay, samples: Samples, now_ms: int
         lease_left_ms=left_ms,
         reason=reason,
         failsafe=relay.deenergised,
+        is_failsafe=relay.is_failsafe,
     )
 
 

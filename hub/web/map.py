@@ -207,7 +207,10 @@ def _relay_row(relay: RelayView, x: int, y: int) -> str:
     left = max(0, relay.lease_left_ms)
     lease = f"{left / 1000:.0f} s" if left else ""
     bar = min(64, 64 * left // 5000)
-    meaning = escape(f"{relay.relay}: load {state}; lease {lease or 'none'}; {relay.reason}")
+    unsafe = "" if relay.is_failsafe else "; not fail-safe"
+    meaning = escape(
+        f"{relay.relay}: load {state}; lease {lease or 'none'}; {relay.reason}{unsafe}"
+    )
     return (
         f'<g class="relay {state}" transform="translate({x} {y})"><title>{meaning}</title>'
         f'<circle cx="16" cy="13" r="2.5"/><circle cx="40" cy="13" r="2.5"/>'

@@ -47,7 +47,11 @@ class MeterView:
 
 @dataclass(frozen=True, slots=True)
 class RelayView:
-    """One relay: what its contact does to the load, and how long its lease still runs. [ms]"""
+    """One relay: what its contact does to the load, and how long its lease still runs. [ms]
+
+    `failsafe` is what the load gets when the coil is let go; `is_failsafe` whether that happens by
+    itself when nobody holds it any more.
+    """
 
     relay: str
     member: str
@@ -58,6 +62,7 @@ class RelayView:
     lease_left_ms: int
     reason: str
     failsafe: str
+    is_failsafe: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,7 @@ def test_the_enrolment_file_says_what_the_ledger_must_know(folder):
             "critical": False,
             "min_on_ms": 0,
             "min_off_ms": 0,
+            "failsafe": True,
         }
     ]
     assert {key: enrol[key] for key in ("format", "microgrid", "node", "member")} == {

@@ -170,6 +170,17 @@ def test_an_order_that_is_not_obeyed_counts_as_obeyed_for_a_while_only(board: Bo
     assert [relay.is_cut for relay in view.relays] == [False]
 
 
+def test_the_ledger_says_which_relays_are_not_fail_safe(board: Board) -> None:
+    settle(board)
+    state, policy = board.spine.recorder.state, policy_at(board.spine.recorder.state, START_MS)
+    assert policy is not None
+    for is_failsafe in (True, False):
+        (name, record) = next(iter(state.relays.items()))
+        state.relays[name] = record._replace(is_failsafe=is_failsafe)
+        view = build_view(state, policy, board.news, board.now_ms, START_MS, {})
+        assert [relay.is_failsafe for relay in view.relays] == [is_failsafe]
+
+
 def test_enough_again_and_the_load_comes_back(board: Board) -> None:
     settle(board)
     board.now_ms += 1_000

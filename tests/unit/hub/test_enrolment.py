@@ -81,6 +81,15 @@ def test_the_node_comes_first_and_parents_before_children() -> None:
     assert {entry.action for entry in enrolment.entries} == {"enrol"}
 
 
+def test_a_relay_that_is_not_fail_safe_is_enrolled_as_such() -> None:
+    changed = body()
+    changed["relays"][0]["failsafe"] = False
+    node = read_enrolment(json.dumps(changed), "bench").node
+    assert node.relays[0].failsafe is False
+    changed["relays"][0]["failsafe"] = "no"
+    assert "failsafe" in findings(changed)[0]
+
+
 def test_everything_wrong_is_said_at_once() -> None:
     changed = body()
     changed["microgrid"] = "other"

@@ -188,6 +188,14 @@ def test_a_relay_that_is_not_fail_safe_is_not_relied_upon() -> None:
     assert kept(decide((meters, (replace(relays[0], is_failsafe=False),)))) == {"a"}
 
 
+def test_a_relay_that_is_not_fail_safe_is_used_where_the_members_say_so() -> None:
+    meters, relays = house("dep2", 0, {"a": 30})
+    shown = (meters, (replace(relays[0], is_failsafe=False),))
+    assert kept(decide(shown, cut_not_failsafe=1)) == set()
+    with pytest.raises(BadParameter, match="cut_not_failsafe is 0 or 1"):
+        Dep().check({"cut_not_failsafe": 2})
+
+
 def test_nobodys_relay_is_left_alone() -> None:
     assert kept(decide(((), (relay("stray", ""),)))) == {"stray"}
 

@@ -64,7 +64,13 @@ def test_a_cut_load_is_an_open_switch_with_its_lease_running_down() -> None:
 
     assert re.findall(r'class="relay (\w+)"', svg) == ["cut", "fed"]
     assert re.findall(r'class="lease" x="\d+" y="\d+" width="(\d+)"', svg) == ["32", "0"]
-    assert "heater: load cut; lease 2 s; deficit 40.0 W" in svg
+    assert "heater: load cut; lease 2 s; deficit 40.0 W<" in svg
+
+
+def test_a_relay_that_is_not_fail_safe_says_so() -> None:
+    unsafe = replace(relay("pump", fed=True), is_failsafe=False)
+    svg = draw_map(picture(member("dep1", 1), member("dep2", 1, relays=(unsafe,))))
+    assert "pump: load fed; lease none; deficit 40.0 W; not fail-safe<" in svg
 
 
 @pytest.mark.parametrize(
