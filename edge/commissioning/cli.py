@@ -8,7 +8,6 @@ from typing import Annotated, Final
 
 import typer
 
-from edge.commissioning.tables import show, show_json
 from edge.service import told
 
 Config = Annotated[
@@ -74,6 +73,7 @@ def decode(
     """
     with told():
         from edge.commissioning.decoding import read_given
+        from edge.commissioning.tables import show_json
 
         said = read_given(model, given or (), file)
         for note in said.notes:
@@ -154,6 +154,7 @@ def replay(
     """
     with told():
         from edge.commissioning.replaying import COLUMNS, given_options, play
+        from edge.commissioning.tables import show, show_json
         from edge.trace import parse_trace
 
         text = file.read_text(encoding="utf-8", errors="replace")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
+from edge.commissioning.errors import BadUsage
 from edge.commissioning.places import I2C
+from hardware import catalog
 from hardware.errors import DeviceRefused, HardwareError
 from hardware.ports import I2cPort, ModbusPort
 from hardware.registers import WORDS_OF, OutOfRange, Register, decode, natural
@@ -164,7 +166,13 @@ class Wanted:
 
 
 def ask(kind: str, bus: Any, wanted: Wanted) -> list[Probe]:
-    """Read registers of a device, with each function that may hold them."""
+    """Read registers of a device, with each function that may hold them.
+
+    Raises:
+        BadUsage: this kind of bus has no registers.
+    """
+    if kind not in (I2C, *catalog.MODBUS):
+        raise BadUsage(f"a bus of kind {kind} has no registers; see what it says with trace")
     if kind == I2C:
         return [_words_of_chip(bus, wanted)]
     functions = WORD_FUNCTIONS if wanted.function is None else (wanted.function,)

@@ -43,6 +43,9 @@ BOARD_IDS: Final = (255,)
 TCP_IDS: Final = (1, 2, 3, 126, 247, 255)
 """Ids that gateways and inverters come with; 126 and 247 are inverters'."""
 
+Round = tuple[Setting, Sequence[int], Sequence[Question]]
+"""What is asked at one setting: which ids, which questions."""
+
 LISTEN_S: Final = 2.2
 """VE.Direct tells each second, some devices in two parts."""
 
@@ -203,20 +206,18 @@ def _short(device: str) -> str:
 def _scan_settings(device: str, effort: Effort, progress: Progress) -> Iterator[Found]:
     """Ask a few ids at each setting, then all where somebody is; then, perhaps, everything."""
     settings, few = usual_settings(), effort.ids or usual_ids()
-    for rounds in _rounds(settings, few, effort):
-        for setting, ids, questions in rounds:
+    for asked in rounds(settings, few, effort):
+        for setting, ids, questions in asked:
             found = list(_scan_setting(device, setting, ids, questions, effort, progress))
             yield from found
             if any(isinstance(each, Finding) for each in found):
                 return
 
 
-_Round = tuple[Setting, Sequence[int], Sequence[Question]]
-
-
-def _rounds(
+def rounds(
     settings: Sequence[Setting], few: Sequence[int], effort: Effort
-) -> Iterator[list[_Round]]:
+) -> Iterator[list[Round]]:
+    """Yield what is asked next, if nobody answered yet."""
     yield [(setting, few, QUESTIONS) for setting in settings]
     if effort.quick or effort.ids is not None:
         return

@@ -135,6 +135,11 @@ def test_coils_are_read_as_bits():
     assert found.words == (1, 0)
 
 
+def test_a_line_without_registers_is_told():
+    with pytest.raises(BadUsage, match="a bus of kind vedirect has no registers"):
+        ask("vedirect", Short(9), Wanted(device=1, register=0))
+
+
 def test_a_chip_is_read_register_by_register():
     bus = I2cBus(lambda: SimulatedI2cBus({0x40: Ina219Chip(Line())}), "i2c1")
     (found,) = ask("i2c", bus, Wanted(device=0x40, register=0, count=6))

@@ -15,8 +15,10 @@ from edge.commissioning.recognising import recognise
 from edge.commissioning.scan_i2c import scan_i2c
 from edge.commissioning.scan_lines import (
     QUESTIONS,
+    Effort,
     answering,
     listen,
+    rounds,
     scan_modbus,
     usual_ids,
     usual_settings,
@@ -211,6 +213,20 @@ def test_usual_settings_and_ids_are_those_of_the_models():
     assert settings[0] == (9_600, "N", 1)
     assert {(2_400, "N", 1), (9_600, "E", 1), (115_200, "N", 1)} <= set(settings)
     assert {1, 11, 255} <= set(usual_ids())
+
+
+def test_a_scan_goes_on_from_the_usual_to_everything_unless_it_is_quick():
+    settings, few = usual_settings(), usual_ids()
+    (first,) = rounds(settings, few, Effort(quick=True))
+    assert [setting for setting, _, _ in first] == settings
+    assert list(rounds(settings, (5,), Effort(ids=(5,)))) == [
+        [(setting, (5,), QUESTIONS) for setting in settings]
+    ]
+    usual, speeds, everything = rounds(settings, few, Effort())
+    assert usual == first
+    assert not {setting for setting, _, _ in speeds} & set(settings)
+    assert {setting for setting, _, _ in everything} == set(settings)
+    assert all(set(ids) | set(few) >= set(range(1, 248)) for _, ids, _ in everything)
 
 
 def test_ids_are_numbers_and_ranges():
