@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hub.errors import LedgerCorrupt
-from hub.ledger.keyring import KeyRing, Ringed, key_id
 from hub.ledger.records import Entry, Pack, Skips
 from messages import cose
 from messages.cose import Envelope
@@ -25,6 +24,7 @@ from messages.entries import (
     parse_entry,
 )
 from messages.errors import MessageError
+from messages.keyring import KeyRing, Ringed, key_id
 from messages.log.note import parse_vkey
 from messages.log.tree import leaf_hash
 from messages.log.tree import root as root_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hub.ledger.keyring import KeyRing, Ringed, key_id
 from messages.entries import Genesis, KeyEntry
 from messages.errors import BadKey, BadSignature
+from messages.keyring import KeyRing, Ringed, key_id
 from tests.support.signers import ed25519, p256
 
 FOUNDER, HUB, LOG = ed25519("founder").public, ed25519("hub").public, ed25519("log").public
