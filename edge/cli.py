@@ -18,6 +18,7 @@ from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
 from edge.doctor import cli as doctor
 from edge.errors import ConfigError
+from edge.relaytest import cli as relaytest
 from edge.service import command, loaded, log_to_stderr, told
 from messages.correction import gain_text
 
@@ -273,6 +274,7 @@ commissioning.add_to(app)
 doctor.add_to(app)
 limiting.add_to(app)
 calibration.add_to(app)
+relaytest.add_to(app)
 
 if __name__ == "__main__":
     app()

@@ -162,7 +162,7 @@ def run(config: EdgeConfig, trust: Trust) -> None:
     with ExitStack() as closing:
         closing.callback(log.info, "ended; every relay is safe")
         bell = closing.enter_context(_bell())
-        pins = _pins(config)
+        pins = closing.enter_context(open_pins(config))
         coils: dict[str, Relay] = {}
         held = [each for each in config.relay if not each.bus]
         for each in held:
@@ -193,15 +193,21 @@ def _bell() -> Iterator[socket.socket]:
             signal.set_wakeup_fd(-1)
 
 
-def _pins(config: EdgeConfig) -> Any:
-    """Return the pins of this Pi, or those of the simulated world, loudly."""
+@contextmanager
+def open_pins(config: EdgeConfig) -> Iterator[Any]:
+    """Yield the pins of this Pi, or those of the simulated world, loudly."""
     if config.simulation is not None and config.simulation.wire is not None:
         from hardware.mock.remote import WireLink, remote_pins
 
         log.warning("SIMULATION: pins are simulated at %s", config.simulation.wire)
-        return remote_pins(WireLink(config.simulation.wire), config.node)
-    if all(each.bus for each in config.relay):
-        return None
-    from hardware.buses.gpio import lgpio_factory
+        wire = WireLink(config.simulation.wire)
+        try:
+            yield remote_pins(wire, config.node)
+        finally:
+            wire.close()
+    elif all(each.bus for each in config.relay):
+        yield None
+    else:
+        from hardware.buses.gpio import lgpio_factory
 
-    return lgpio_factory()
+        yield lgpio_factory()
