@@ -94,6 +94,12 @@ def load(path: Path) -> FileSigner:
     Raises:
         KeyUnreadable: no such file, others can read it, or no Ed25519 or P-256 key.
     """
+    private = load_private(path)
+    return FileSigner(_public(private), private)
+
+
+def load_private(path: Path) -> PrivateKey:
+    """Return the private key itself, for what is no signing; raises as `load` does."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -111,7 +117,7 @@ def load(path: Path) -> FileSigner:
     if isinstance(private, Ed25519PrivateKey) or (
         isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1)
     ):
-        return FileSigner(_public(private), private)
+        return private
     raise KeyUnreadable(f"{path}: neither an Ed25519 nor a P-256 key")
 
 
