@@ -119,7 +119,7 @@ def check_checkpoint(note: str, anchor: Anchor) -> Verdict:
     """Check a head: the log's signature, and the quorum where a policy is known."""
     head = open_head(note, anchor)
     words, facts = finality(note, anchor)
-    return Verdict(f"{_told(head)}; {words}", _facts(head) | facts)
+    return Verdict(f"{head_told(head)}; {words}", head_facts(head) | facts)
 
 
 def check_proof(text: str, entry: bytes | None, entry_id: bytes | None, anchor: Anchor) -> Verdict:
@@ -127,12 +127,12 @@ def check_proof(text: str, entry: bytes | None, entry_id: bytes | None, anchor: 
     proof = proofs.parse_proof(text)
     head = open_head(proof.checkpoint, anchor)
     words, facts = finality(proof.checkpoint, anchor)
-    facts |= _facts(head) | {"index": proof.index}
+    facts |= head_facts(head) | {"index": proof.index}
     leaf = leaf_hash(entry) if entry is not None else entry_id
     if leaf is None:
         return Verdict(
-            f"the checkpoint alone: {_told(head)}; {words}. Give --entry or --id to check entry "
-            f"{proof.index}",
+            f"the checkpoint alone: {head_told(head)}; {words}. Give --entry or --id to check "
+            f"entry {proof.index}",
             facts,
         )
     check_inclusion(leaf, proof.index, head.size, proof.path, head.root)
@@ -140,7 +140,7 @@ def check_proof(text: str, entry: bytes | None, entry_id: bytes | None, anchor: 
     what = f"entry {proof.index}"
     if entry is not None:
         what += f" ({_content(entry, facts)})"
-    return Verdict(f"{what} is in {_told(head)}; {words}", facts)
+    return Verdict(f"{what} is in {head_told(head)}; {words}", facts)
 
 
 def check_heads(old: str, new: str, proof: str | None, anchor: Anchor) -> Verdict:
@@ -154,9 +154,9 @@ def check_heads(old: str, new: str, proof: str | None, anchor: Anchor) -> Verdic
     elif hashes:
         raise Refused(Code.PROOF, "nothing has to be proven from an empty tree")
     words, facts = finality(new, anchor)
-    facts |= _facts(second) | {"old_size": first.size}
+    facts |= head_facts(second) | {"old_size": first.size}
     return Verdict(
-        f"the first {first.size} entries of {_told(second)} are those of the old head; {words}",
+        f"the first {first.size} entries of {head_told(second)} are those of the old head; {words}",
         facts,
     )
 
@@ -192,11 +192,13 @@ def _content(entry: bytes, facts: dict[str, Any]) -> str:
     return f"content type {envelope.content_type}, signed by key {envelope.kid.hex()}"
 
 
-def _facts(head: Checkpoint) -> dict[str, Any]:
+def head_facts(head: Checkpoint) -> dict[str, Any]:
+    """Return a head for other programs."""
     return {"origin": head.origin, "size": head.size, "root": head.root.hex()}
 
 
-def _told(head: Checkpoint) -> str:
+def head_told(head: Checkpoint) -> str:
+    """Return a head for people."""
     return f"{head.origin} of {head.size} entries"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from member import heads
+from member import heads, mirror
 from member.errors import MEANINGS, Code, Refused
 from member.heads import Anchor, Verdict
 from messages.errors import BadProof, BadSignature, MessageError, UnknownKey
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(title="what to check", metavar="COMMAND", required=True)
     _heads(verbs)
+    _mirror(verbs)
     return top
 
 
@@ -108,6 +109,20 @@ def _heads(verbs: Any) -> None:
     verb.add_argument("file", metavar="FILE", type=Path, help="A C2SP tlog-policy file.")
     verb.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="A checkpoint.")
     _max_age(verb)
+
+
+def _mirror(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "entries",
+        _entries,
+        "Check a whole copy of the log: its tree, and the signature of every entry.",
+        "gridtally-verify entries mirror/ --trust trust.toml",
+    )
+    verb.add_argument(
+        "folder", metavar="DIR", type=Path, help="Static tiles, as `export --tiles` writes them."
+    )
+    _believe(verb)
 
 
 def _verb(
@@ -166,6 +181,10 @@ def _consistency(options: Any) -> Verdict:
 def _policy(options: Any) -> Verdict:
     policy, note = _text(options.file), _text(options.checkpoint)
     return heads.check_policy(policy, note, _now_s(), options.max_age_s)
+
+
+def _entries(options: Any) -> Verdict:
+    return mirror.check_mirror(options.folder, _anchor(options))
 
 
 # --- files --------------------------------------------------------------------------------------
