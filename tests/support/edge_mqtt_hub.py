@@ -13,8 +13,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from messages import cose, topics
-from messages.entries import Ack, Epoch, parse_as
-from messages.errors import MessageError
+from messages.entries import Ack, NodeEvent, parse_as, parse_entry
 from messages.live import Live, parse_live
 from messages.reading import parse_reading
 from messages.status import Hello, Status
@@ -64,13 +63,11 @@ class MqttHub:
         elif leaf == "telemetry":
             sequence = parse_pack(envelope).sequence
         else:
-            stream = "event"
-            try:
-                ack = parse_as(Ack, envelope)
-                sequence = ack.event
-                self.acks.append(ack)
-            except MessageError:
-                sequence = parse_as(Epoch, envelope).event
+            stream, entry = "event", parse_entry(envelope)
+            assert isinstance(entry, NodeEvent)
+            sequence = entry.event
+            if isinstance(entry, Ack):
+                self.acks.append(entry)
         is_new = self.hub.store(envelope.kid, stream, sequence, envelope.raw)
         if is_new and self.seals and stream == "telemetry":
             self.hub.seal()

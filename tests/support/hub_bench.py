@@ -23,7 +23,9 @@ from keys.file import FileSigner
 from messages import cose, topics
 from messages.entries import (
     Ack,
+    Calibration,
     KeyEntry,
+    NodeEvent,
     RelayEntry,
     content_type,
     network_aad,
@@ -155,8 +157,8 @@ class Bench:
         live = Live(MICROGRID, meter, sequence, at_ms, power_mw=power_mw, beacon=beacon)
         return Arrival(NODE, "live", sign_live(signer, live))
 
-    def event(self, opened: Opened, ack: Ack) -> Arrival:
-        raw = sign_entry(self.node, ack, opened.trust.network_id)
+    def event(self, opened: Opened, entry: NodeEvent) -> Arrival:
+        raw = sign_entry(self.node, entry, opened.trust.network_id)
         return Arrival(NODE, "ack", raw)
 
     def ack(self, opened: Opened, lease: Lease, at_ms: int, outcome: str = "applied") -> Arrival:
@@ -166,6 +168,13 @@ class Bench:
             number, NODE, lease.relay, lease.sequence, energised, outcome, "", at_ms, b"b" * 16, 1
         )
         return self.event(opened, ack)
+
+    def calibration(self, opened: Opened, meter: str, gain_ppm: int) -> Arrival:
+        number = self.next(self.node, "event")
+        coefficients = (gain_ppm, 0, 0, 0, 0)
+        compared = (1_000_000, None, None, 988_142, None, None, 30)
+        entry = Calibration(number, NODE, meter, *coefficients, *compared, "test", START_MS)
+        return self.event(opened, entry)
 
     def hello(self, opened: Opened, checkpoint: str = "", **changes: Any) -> Arrival:
         hello = replace(Hello(NODE, b"b" * 16, checkpoint, (), 0, "test"), **changes)

@@ -26,6 +26,7 @@ from keys.file import FileSigner
 from messages.entries import (
     Ack,
     BlockHeader,
+    Calibration,
     Call,
     Close,
     Decision,
@@ -220,6 +221,14 @@ class Village:
         names = ("last_import_uwh", "last_export_uwh", "first_import_uwh", "first_export_uwh")
         fields = {name: totals.get(name) for name in names}
         entry = Epoch(event, node, meter_id, epoch, **fields, reason="reset", at_ms=0)
+        return self.put(ed25519(node), entry)
+
+    def calibrate(self, meter_id: str, power_gain_ppm: int, node: str = "pi") -> tuple[Effect, ...]:
+        """A node says how it corrects a meter."""
+        event = self.sequences[node] = self.sequences.get(node, 0) + 1
+        coefficients = (power_gain_ppm, 0, 0, 0, 0)
+        compared = (1_000_000, None, None, 988_142, None, None, 30)
+        entry = Calibration(event, node, meter_id, *coefficients, *compared, "test", 0)
         return self.put(ed25519(node), entry)
 
     def call(

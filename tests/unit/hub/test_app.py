@@ -101,6 +101,22 @@ def test_health_is_written_and_names_what_is_known(bench: Bench, loop: Loop) -> 
     assert (node["node"], node["backlog"]) == ("dep1", 3)  # type: ignore[index]
 
 
+def test_health_names_the_meters_that_their_node_corrects(bench: Bench, loop: Loop) -> None:
+    loop.put(bench.calibration(loop.opened, "load", 12_000))
+    loop.turn_until(lambda: bool(loop.health().get("calibrations")))
+    assert loop.health()["calibrations"] == [
+        {
+            "meter_id": "load",
+            "at_ms": START_MS,
+            "power_gain_ppm": 12_000,
+            "power_offset_mw": 0,
+            "entry_index": loop.size - 1,
+        }
+    ]
+    loop.put(bench.calibration(loop.opened, "load", 0))
+    loop.turn_until(lambda: loop.health().get("calibrations") == [])
+
+
 def test_the_inbox_is_served(bench: Bench, loop: Loop) -> None:
     from hub.enrolling import sign_as_administrator
     from messages.entries import KeyEntry

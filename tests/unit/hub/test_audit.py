@@ -83,10 +83,11 @@ def write() -> Village:
         village.close(slot, "timeout")
         village.header()
     village.ack("heater", 3 * HOUR, energised=False)
+    village.calibrate("bob-load", 12_000)
     village.put(village.hub, Gap(ed25519("ann-pv").public.kid, "register", 5, 6, "dead letter"))
     village.sequences["ann-pv"] = 6
     village.read("ann-pv", 4, exported=17 * KWH)
-    village.put(village.hub, Gap(ed25519("pi").public.cose_key, "event", 3, 3, "dead letter"))
+    village.put(village.hub, Gap(ed25519("pi").public.cose_key, "event", 4, 4, "dead letter"))
     village.put(village.hub, Gap(b"?", "telemetry", 9, 8, "packs are off the log"))
     return village
 

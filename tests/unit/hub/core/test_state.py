@@ -7,7 +7,6 @@ import pytest
 from hub.core.errors import SnapshotUnreadable
 from hub.core.state import SIZE_KEY, TABLES, Change, State, row_key, row_leaf
 from messages import cbor
-from messages.entries import Calibration
 from messages.log.tree import (
     EMPTY_ROOT,
     check_inclusion,
@@ -16,7 +15,6 @@ from messages.log.tree import (
     root,
     subtree_of,
 )
-from tests.support.signers import ed25519
 from tests.support.village import HOUR, KWH, Village, cut, relay
 
 
@@ -33,10 +31,7 @@ def village() -> Village:
     village.epoch("ann-pv", 1, last_export_uwh=5, first_export_uwh=None)
     village.decide(0, cut("heater", "bob", None))
     village.ack("heater", 5, energised=True)
-    village.put(
-        ed25519("pi"),
-        Calibration(9, "pi", "ann-pv", 5, 0, 0, 0, 0, 6, None, None, 5, None, None, 30, "", 5),
-    )
+    village.calibrate("ann-pv", 12_000)
     village.close(0)
     village.read("ann-pv", 3, exported=5, epoch=1)
     village.close(1, "timeout")
