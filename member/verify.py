@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from member import heads, mirror
+from member import convict, heads, mirror
 from member.errors import MEANINGS, Code, Refused
 from member.heads import Anchor, Verdict
 from messages.errors import BadProof, BadSignature, MessageError, UnknownKey
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(title="what to check", metavar="COMMAND", required=True)
     _heads(verbs)
-    _mirror(verbs)
+    _files(verbs)
     return top
 
 
@@ -111,7 +111,7 @@ def _heads(verbs: Any) -> None:
     _max_age(verb)
 
 
-def _mirror(verbs: Any) -> None:
+def _files(verbs: Any) -> None:
     verb = _verb(
         verbs,
         "entries",
@@ -122,6 +122,15 @@ def _mirror(verbs: Any) -> None:
     verb.add_argument(
         "folder", metavar="DIR", type=Path, help="Static tiles, as `export --tiles` writes them."
     )
+    _believe(verb)
+    verb = _verb(
+        verbs,
+        "evidence",
+        _evidence,
+        "Check evidence: did somebody sign two things that cannot both be true? Valid: yes.",
+        "gridtally-verify evidence heads-3fa9c1.json --trust trust.toml",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="An evidence file.")
     _believe(verb)
 
 
@@ -185,6 +194,10 @@ def _policy(options: Any) -> Verdict:
 
 def _entries(options: Any) -> Verdict:
     return mirror.check_mirror(options.folder, _anchor(options))
+
+
+def _evidence(options: Any) -> Verdict:
+    return convict.check_evidence(_text(options.file), _anchor(options))
 
 
 # --- files --------------------------------------------------------------------------------------

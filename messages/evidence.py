@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from messages import cose, entries, live, reading, schema, senml, telemetry
 from messages.cose import Envelope
-from messages.entries import Ack, BlockHeader, Close, Epoch, network_aad
+from messages.entries import BlockHeader, Close, NodeEvent, network_aad
 from messages.errors import BadProof, MalformedMessage, MessageError
 from messages.jsontext import format_json, parse_json
 from messages.log.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
@@ -152,7 +152,7 @@ def place_of(envelope: Envelope) -> tuple[str, int]:
     if envelope.content_type == telemetry.CONTENT_TYPE:
         return telemetry.STREAM, telemetry.parse_pack(envelope).sequence
     body: Any = entries.parse_entry(envelope)
-    if isinstance(body, Ack | Epoch):
+    if isinstance(body, NodeEvent):
         return "event", body.event
     if isinstance(body, Close):
         return "slot", body.slot_start_ms
