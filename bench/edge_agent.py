@@ -17,9 +17,9 @@ import psutil
 
 from bench.figure import Figure, Target
 from bench.site import EMBEDDED, Node, Site
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.remote import WireServer
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.remote import WireServer
 from testbed.supervisor import Supervisor
 
 METERS = 10

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge import app, guard
 from edge.config import EdgeConfig, load_config
-from hardware.mock.remote import WireLink, remote_pins
+from hardware.mock.wires.remote import WireLink, remote_pins
 
 
 def main(edge_toml: str, wire: str) -> None:

@@ -28,10 +28,10 @@ from pathlib import Path
 
 from bench.figure import Figure, Target, percentile
 from bench.site import EMBEDDED, Node, Site
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.loop import LoopThread
-from hardware.mock.modbus_server import ModbusTcpServer
-from hardware.mock.remote import WireServer
+from hardware.mock.meters.eastron import Sdm120Meter
+from hardware.mock.wires.loop import LoopThread
+from hardware.mock.wires.modbus_server import ModbusTcpServer
+from hardware.mock.wires.remote import WireServer
 from testbed.supervisor import Supervisor, free_port
 
 NODES = 10

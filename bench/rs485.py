@@ -24,9 +24,9 @@ from edge.inbound import Event, Sampled
 from edge.sampler import BusThread, Device
 from hardware import catalog
 from hardware.buses.modbus import ModbusBus
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.modbus_server import ModbusRtuServer
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder
+from hardware.mock.wires.modbus_server import ModbusRtuServer
 
 METERS = 10
 BAUD = 9_600

@@ -152,7 +152,7 @@ class Bench:
         if kind != "i2c" or simulation is None or simulation.wire is None:
             return catalog.open_bus(kind, table.options)
         from hardware.buses.i2c import I2cBus
-        from hardware.mock.remote import RemoteI2c, WireLink
+        from hardware.mock.wires.remote import RemoteI2c, WireLink
 
         self._wire = self._wire or WireLink(simulation.wire)
         wire, place = self._wire, f"{self._config.node}/{name}"

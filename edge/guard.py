@@ -197,7 +197,7 @@ def _bell() -> Iterator[socket.socket]:
 def open_pins(config: EdgeConfig) -> Iterator[Any]:
     """Yield the pins of this Pi, or those of the simulated world, loudly."""
     if config.simulation is not None and config.simulation.wire is not None:
-        from hardware.mock.remote import WireLink, remote_pins
+        from hardware.mock.wires.remote import WireLink, remote_pins
 
         log.warning("SIMULATION: pins are simulated at %s", config.simulation.wire)
         wire = WireLink(config.simulation.wire)

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from hardware.mock.eastron_meter import Sdm120Meter
+from hardware.mock.chips.ina219 import Ina219Chip
 from hardware.mock.faults import FaultSwitches
-from hardware.mock.i2c_bus import SimulatedI2cBus, SmbusShape
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.loop import LoopThread
-from hardware.mock.modbus_pdu import ModbusDevice
-from hardware.mock.modbus_server import ModbusTcpServer
-from hardware.mock.remote import WireServer
+from hardware.mock.meters.eastron import Sdm120Meter
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus, SmbusShape
+from hardware.mock.wires.loop import LoopThread
+from hardware.mock.wires.modbus_pdu import ModbusDevice
+from hardware.mock.wires.modbus_server import ModbusTcpServer
+from hardware.mock.wires.remote import WireServer
 from testbed.layout import Layout, MeterPlace, NodePlace
 from testbed.world import Probe, World
 

@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol, TextIO
 
 from hardware.mock.catalog import SIMULATORS, Simulator
 from hardware.mock.faults import FaultSwitches, UnknownFault
-from hardware.mock.loop import LoopThread
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 from hardware.mock.points import split
-from hardware.mock.vedirect_port import VeDirectPty, VeDirectTcp
+from hardware.mock.vedirect.port import VeDirectPty, VeDirectTcp
+from hardware.mock.wires.loop import LoopThread
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 from testbed.errors import BadDevice, PortTaken
 from testbed.live_points import LiveFeeder, LivePlant
 from testbed.supervisor import stop_on_signals
@@ -26,7 +26,7 @@ I2C_LINES: Final = """\
 {name} sits on an I2C bus, which no TCP port can carry. In Python it is reached like this:
 
     from hardware.mock.catalog import SIMULATORS
-    from hardware.mock.i2c_bus import SimulatedI2cBus
+    from hardware.mock.wires.i2c_bus import SimulatedI2cBus
     from hardware.mock.points import Line
 
     bus = SimulatedI2cBus()  # has the interface of smbus2.SMBus

@@ -16,14 +16,14 @@ from typing import Any, Final
 from edge.commissioning.findings import Belief, Sure, printable, ranked
 from hardware import modelfile, options
 from hardware.errors import BadOptions, HardwareError, TransientHardwareError
-from hardware.meters import sunspec_chain
-from hardware.meters.sunspec_describe import describe
-from hardware.meters.sunspec_models import COMMON, LAYOUTS
-from hardware.meters.sunspec_points import HEADER_WORDS
 from hardware.modelfile import Model
 from hardware.ports import Manners, ModbusPort, Sample
 from hardware.register_device import RegisterDevice, register_options
 from hardware.registers import OutOfRange, Register, decode
+from hardware.sunspec import chain as sunspec_chain
+from hardware.sunspec.describe import describe
+from hardware.sunspec.models import COMMON, LAYOUTS
+from hardware.sunspec.points import HEADER_WORDS
 
 PATIENT: Final = Manners(pause_ms=100, latency_ms=500)
 """What a device gets while it is being recognised; the slowest we know takes half a second."""

@@ -8,7 +8,7 @@ from typing import Any
 from edge.commissioning import frames
 from edge.commissioning.exchanges import Map, Said, read_exchanges, unpack_words
 from edge.commissioning.frames import Message
-from hardware.meters.sunspec_describe import describe
+from hardware.sunspec.describe import describe
 
 
 def read_sunspec(exchanges: Iterable[tuple[Message | None, Message]]) -> Said:

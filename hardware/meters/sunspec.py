@@ -31,13 +31,13 @@ from hardware.errors import (
     UnexpectedReply,
     WrongDevice,
 )
-from hardware.meters import sunspec_chain
-from hardware.meters.sunspec_chain import Block, Chain
-from hardware.meters.sunspec_limit import PowerLimit
-from hardware.meters.sunspec_models import COMMON, CONTROLS, INVERTERS, LAYOUTS, NAMEPLATE
-from hardware.meters.sunspec_points import HEADER_WORDS, requests, value
-from hardware.meters.sunspec_readout import Readout, SignWatch
 from hardware.ports import Counting, ModbusPort, Sample
+from hardware.sunspec import chain as sunspec_chain
+from hardware.sunspec.chain import Block, Chain
+from hardware.sunspec.limit import PowerLimit
+from hardware.sunspec.models import COMMON, CONTROLS, INVERTERS, LAYOUTS, NAMEPLATE
+from hardware.sunspec.points import HEADER_WORDS, requests, value
+from hardware.sunspec.readout import Readout, SignWatch
 from hardware.wear import WriteBudget
 
 LEAST_WORDS: Final = 24

@@ -12,29 +12,29 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from hardware.mock.abb_meter import AbbB21, AbbB23
-from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
-from hardware.mock.eastron_meter import (
+from hardware.mock.chargers.epever import TRACER_AN, EpeverController
+from hardware.mock.chargers.renogy import RenogyController
+from hardware.mock.chargers.tristar import TristarController
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.chips.ina226 import Ina226Chip
+from hardware.mock.chips.ina3221 import Ina3221Chip
+from hardware.mock.meters.abb import AbbB21, AbbB23
+from hardware.mock.meters.chint import Ddsu666, Dtsu666, Dtsu666H
+from hardware.mock.meters.eastron import (
     Sdm72Meter,
     Sdm72V2Meter,
     Sdm120Meter,
     Sdm230Meter,
     Sdm630Meter,
 )
-from hardware.mock.epever_controller import TRACER_AN, EpeverController
-from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
-from hardware.mock.gavazzi_meter import Em111, Em112
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.ina226_chip import Ina226Chip
-from hardware.mock.ina3221_chip import Ina3221Chip
-from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
-from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
-from hardware.mock.relay_board import LcBoard, R4d8Board, WaveshareBoard
-from hardware.mock.renogy_controller import RenogyController
-from hardware.mock.sunspec_device import SunSpecInverter, SunSpecMeter
-from hardware.mock.tristar_controller import TristarController
-from hardware.mock.vedirect_bmv import VictronBmv
-from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.meters.gavazzi import Em111, Em112
+from hardware.mock.meters.gavazzi_em24 import Em24E1, Em24Rs485
+from hardware.mock.meters.orno import OrnoWe504, OrnoWe514
+from hardware.mock.meters.pzem import Pzem016Meter, Pzem017Meter
+from hardware.mock.relays.board import LcBoard, R4d8Board, WaveshareBoard
+from hardware.mock.sunspec.device import SunSpecInverter, SunSpecMeter
+from hardware.mock.vedirect.bmv import VictronBmv
+from hardware.mock.vedirect.mppt import VictronMppt
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from hardware.mock.modbus_server import ModbusRtuServer
-from hardware.mock.pins import Contact
-from hardware.mock.relay_board import LcBoard, WaveshareBoard
+from hardware.mock.relays.board import LcBoard, WaveshareBoard
+from hardware.mock.wires.modbus_server import ModbusRtuServer
+from hardware.mock.wires.pins import Contact
 from tests.support.brokers import running_broker
 from tests.support.edge_hub import FakeHub
 from tests.support.edge_mqtt_hub import mqtt_hub

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hardware.mock.modbus_pdu import ModbusDevice, answer
+from hardware.mock.wires.modbus_pdu import ModbusDevice, answer
 
 
 def ask(device: ModbusDevice, pdu: str) -> str:

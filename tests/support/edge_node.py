@@ -15,10 +15,10 @@ from pathlib import Path
 
 from edge.config import EdgeConfig, load_config
 from edge.keygen import make_keys
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
+from hardware.mock.chips.ina219 import Ina219Chip
 from hardware.mock.points import Line
-from hardware.mock.remote import WireServer
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.remote import WireServer
 from keys.file import load
 from messages.trust import format_trust
 from tests.support.edge_hub import FakeHub

@@ -15,34 +15,34 @@ from hardware.buses.i2c import I2cBus
 from hardware.chargers.vedirect import VeDirect, VeDirectOptions
 from hardware.chargers.vedirect_hex import VeDirectHex, VeDirectHexOptions
 from hardware.errors import BusTimeout, DeviceRefused
-from hardware.mock.abb_meter import AbbB21, AbbB23
-from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
-from hardware.mock.eastron_meter import (
+from hardware.mock.chargers.epever import EpeverController
+from hardware.mock.chargers.renogy import RenogyController
+from hardware.mock.chargers.tristar import TristarController
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.chips.ina226 import Ina226Chip
+from hardware.mock.chips.ina3221 import Ina3221Chip
+from hardware.mock.faults import FaultSwitches
+from hardware.mock.meters.abb import AbbB21, AbbB23
+from hardware.mock.meters.chint import Ddsu666, Dtsu666, Dtsu666H
+from hardware.mock.meters.eastron import (
     Sdm72Meter,
     Sdm72V2Meter,
     Sdm120Meter,
     Sdm230Meter,
     Sdm630Meter,
 )
-from hardware.mock.epever_controller import EpeverController
-from hardware.mock.faults import FaultSwitches
-from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
-from hardware.mock.gavazzi_meter import Em111, Em112
-from hardware.mock.i2c_bus import I2cChip, SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.ina226_chip import Ina226Chip
-from hardware.mock.ina3221_chip import Ina3221Chip
-from hardware.mock.modbus_pdu import ModbusDevice, answer
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
-from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
+from hardware.mock.meters.gavazzi import Em111, Em112
+from hardware.mock.meters.gavazzi_em24 import Em24E1, Em24Rs485
+from hardware.mock.meters.orno import OrnoWe504, OrnoWe514
+from hardware.mock.meters.pzem import Pzem016Meter, Pzem017Meter
 from hardware.mock.points import Feeder, Line, Plant, split
-from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
-from hardware.mock.remote import RemoteI2c, WireLink, WireServer
-from hardware.mock.renogy_controller import RenogyController
-from hardware.mock.sunspec_device import SunSpecInverter
-from hardware.mock.tristar_controller import TristarController
-from hardware.mock.vedirect_mppt import VictronMppt
-from hardware.mock.vedirect_port import VeDirectPty
+from hardware.mock.sunspec.device import SunSpecInverter
+from hardware.mock.vedirect.mppt import VictronMppt
+from hardware.mock.vedirect.port import VeDirectPty
+from hardware.mock.wires.i2c_bus import I2cChip, SimulatedI2cBus
+from hardware.mock.wires.modbus_pdu import ModbusDevice, answer
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
+from hardware.mock.wires.remote import RemoteI2c, WireLink, WireServer
 from hardware.ports import EnergyMeter, Manners, Sample
 from tests.support.vedirect_lines import AskedLine, HandClock, TalkingLine, TalkingPort
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hardware import catalog
-from hardware.mock.latching_contact import LatchingContact
-from hardware.mock.pins import BenchFactory
-from hardware.mock.relay_board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
+from hardware.mock.relays.board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
+from hardware.mock.relays.latching_contact import LatchingContact
+from hardware.mock.wires.pins import BenchFactory
 from hardware.ports import Relay
 from tests.support.hardware_bench import modbus
 

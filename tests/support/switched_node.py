@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.mock.pins import Contact
+from hardware.mock.wires.pins import Contact
 from tests.support.edge_node import Node, Pins, node
 
 LOAD_UA = 2_000_000

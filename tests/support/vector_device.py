@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hardware.mock.modbus_pdu import ILLEGAL_ADDRESS, Refusal, RefusingDevice
+from hardware.mock.wires.modbus_pdu import ILLEGAL_ADDRESS, Refusal, RefusingDevice
 from hardware.modelfile import Model
 from hardware.registers import Register
 

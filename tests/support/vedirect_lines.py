@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from hardware.mock.vedirect_device import VeDirectDevice
-from hardware.mock.vedirect_port import VeDirectPty
+from hardware.mock.vedirect.device import VeDirectDevice
+from hardware.mock.vedirect.port import VeDirectPty
 from hardware.ports import BytePort
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import HardwareError, SwitchFailed
-from hardware.mock.pins import BenchFactory
+from hardware.mock.wires.pins import BenchFactory
 from hardware.ports import Relay
 from tests.support.relay_bench import CASES, REQUIRED, RelayBench, open_relay_bench
 from tests.support.vectors import vectors

@@ -19,9 +19,9 @@ from edge.observing import observe
 from edge.register import Meter, Register
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
+from hardware.mock.chips.ina219 import Ina219Chip
 from hardware.mock.points import Line
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 
 SHUNT_MOHM = 100
 SHUNT_STEP_MA = Fraction(10, SHUNT_MOHM)  # 10 uV

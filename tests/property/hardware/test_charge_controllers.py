@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from edge.observing import observe
 from edge.register import Meter, Register
 from hardware import catalog
-from hardware.mock.epever_controller import TRACER_AN, EpeverController
-from hardware.mock.modbus_pdu import answer
+from hardware.mock.chargers.epever import TRACER_AN, EpeverController
+from hardware.mock.chargers.renogy import RenogyController
+from hardware.mock.chargers.tristar import TristarController
 from hardware.mock.points import Plant
-from hardware.mock.renogy_controller import RenogyController
-from hardware.mock.tristar_controller import TristarController
+from hardware.mock.wires.modbus_pdu import answer
 from hardware.ports import EnergyMeter
 from tests.support.hardware_bench import ModbusDirect
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from edge.observing import observe
 from edge.register import Meter, Register
 from hardware import catalog
-from hardware.mock.eastron_meter import (
+from hardware.mock.meters.eastron import (
     Sdm72Meter,
     Sdm72V2Meter,
     Sdm120Meter,
     Sdm230Meter,
     Sdm630Meter,
 )
-from hardware.mock.modbus_pdu import answer
+from hardware.mock.meters.pzem import Pzem016Meter, Pzem017Meter
 from hardware.mock.points import Feeder, split
-from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
+from hardware.mock.wires.modbus_pdu import answer
 from hardware.ports import EnergyMeter
 from tests.support.hardware_bench import ModbusDirect
 

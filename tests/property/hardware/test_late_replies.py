@@ -18,7 +18,7 @@ from hardware.buses.modbus import ModbusBus, Timing
 from hardware.buses.modbus_frames import RtuFraming
 from hardware.buses.modbus_lines import Clock
 from hardware.errors import TransientHardwareError
-from hardware.mock.modbus_rtu import crc16
+from hardware.mock.wires.modbus_rtu import crc16
 
 BAUD = 9_600
 TIMING = Timing(

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from hardware.errors import DeviceRefused, HardwareError, WrongDevice
 from hardware.meters.sunspec import SunSpec, SunSpecOptions
-from hardware.meters.sunspec_chain import BLOCKS_MAX, LENGTH_MAX, walk
-from hardware.meters.sunspec_describe import describe
 from hardware.mock.points import Plant
-from hardware.mock.sunspec_device import SunSpecInverter
+from hardware.mock.sunspec.device import SunSpecInverter
+from hardware.sunspec.chain import BLOCKS_MAX, LENGTH_MAX, walk
+from hardware.sunspec.describe import describe
 from tests.support.hardware_bench import ModbusDirect
 
 MARKER = (0x5375, 0x6E53)

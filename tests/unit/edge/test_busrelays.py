@@ -9,7 +9,7 @@ from edge.lease import Rules
 from edge.relays import Relays
 from edge.sampler import BusThread, Device
 from hardware import catalog
-from hardware.mock.relay_board import WaveshareBoard
+from hardware.mock.relays.board import WaveshareBoard
 from hardware.ports import Sample
 from messages.entries import sign_entry
 from tests.support.edge_hub import FakeHub

@@ -15,10 +15,10 @@ from edge.commissioning.probe_report import expected_value, report, whole_number
 from edge.commissioning.probing import Probe, Wanted, ask, ways
 from hardware.buses.i2c import I2cBus
 from hardware.errors import BusTimeout, DeviceRefused
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder, Line
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 from hardware.modelfile import parse_model
 from tests.support.hardware_bench import ModbusDirect
 

@@ -17,9 +17,9 @@ from edge.errors import Unavailable
 from edge.outbox import Outbox
 from edge.relaytest.opening import pace, run_test
 from edge.relaytest.trial import BETWEEN_SAMPLES_S, Pace
-from hardware.mock.modbus_server import ModbusTcpServer
-from hardware.mock.pins import Contact
-from hardware.mock.relay_board import WaveshareBoard
+from hardware.mock.relays.board import WaveshareBoard
+from hardware.mock.wires.modbus_server import ModbusTcpServer
+from hardware.mock.wires.pins import Contact
 from testbed.supervisor import free_port
 from tests.support.switched_node import switched_node
 

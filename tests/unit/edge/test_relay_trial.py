@@ -13,7 +13,7 @@ from edge.relaytest.halting import SIGNALS, Halt
 from edge.relaytest.trial import FAILURES_MAX, RELEASES_MAX, Pace, Trial
 from edge.relaytest.verdict import Level, Wiring
 from hardware.errors import BusTimeout, DeviceAbsent
-from hardware.mock.pins import Contact
+from hardware.mock.wires.pins import Contact
 from hardware.ports import Sample
 from tests.support.coil import Coil
 

@@ -16,14 +16,14 @@ from edge.trace import Frame, Trace, format_frame, head
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
 from hardware.buses.modbus_frames import crc
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.epever_controller import EpeverController
-from hardware.mock.gavazzi_em24 import Em24Rs485
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.modbus_pdu import answer
+from hardware.mock.chargers.epever import EpeverController
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.meters.eastron import Sdm120Meter
+from hardware.mock.meters.gavazzi_em24 import Em24Rs485
 from hardware.mock.points import Feeder, Line, Plant, split
-from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.vedirect.mppt import VictronMppt
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.modbus_pdu import answer
 from tests.support.hardware_bench import ModbusDirect
 from tests.support.vedirect_lines import HandClock
 

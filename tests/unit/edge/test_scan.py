@@ -30,12 +30,12 @@ from hardware import catalog
 from hardware.buses.i2c import I2cBus
 from hardware.errors import BadChecksum, BusStuck, BusTimeout, BusUnavailable, DeviceRefused
 from hardware.mock.catalog import SIMULATORS
-from hardware.mock.i2c_bus import SimulatedI2cBus, bus_error
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.ina226_chip import Ina226Chip
-from hardware.mock.ina3221_chip import Ina3221Chip
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.chips.ina226 import Ina226Chip
+from hardware.mock.chips.ina3221 import Ina3221Chip
 from hardware.mock.points import Feeder, Line, Plant, split
-from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.vedirect.mppt import VictronMppt
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus, bus_error
 from tests.support.hardware_bench import ModbusDirect
 from tests.support.vedirect_lines import HandClock, TalkingLine
 

@@ -8,7 +8,7 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import WrongDevice
-from hardware.mock.abb_meter import AbbB21, AbbB23
+from hardware.mock.meters.abb import AbbB21, AbbB23
 from hardware.mock.points import Feeder, ThreePhase
 from tests.support.asked import ask, number, words
 from tests.support.hardware_bench import ModbusDirect

@@ -9,7 +9,7 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import BusTimeout, DeviceRefused, WrongDevice
-from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
+from hardware.mock.meters.chint import Ddsu666, Dtsu666, Dtsu666H
 from hardware.mock.points import Feeder, ThreePhase
 from tests.support.asked import ask, number, words
 from tests.support.hardware_bench import ModbusDirect

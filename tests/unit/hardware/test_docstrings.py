@@ -9,8 +9,10 @@ import pytest
 from hardware import words
 from hardware.buses import modbus_frames
 from hardware.chargers import epever_limits
-from hardware.meters import ina219, sunspec_describe
-from hardware.mock import modbus_rtu, vedirect_device
+from hardware.meters import ina219
+from hardware.mock.vedirect import device as vedirect_device
+from hardware.mock.wires import modbus_rtu
+from hardware.sunspec import describe as sunspec_describe
 from hardware.vedirect import frames
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.mock.eastron_meter import (
+from hardware.mock.meters.eastron import (
     EastronMeter,
     Sdm72Meter,
     Sdm72V2Meter,
@@ -16,8 +16,8 @@ from hardware.mock.eastron_meter import (
     Sdm230Meter,
     Sdm630Meter,
 )
-from hardware.mock.modbus_pdu import answer
 from hardware.mock.points import Feeder, ThreePhase, split
+from hardware.mock.wires.modbus_pdu import answer
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "sdm120.json").read_text())
 FEEDER = Feeder(

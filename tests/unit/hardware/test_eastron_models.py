@@ -10,7 +10,7 @@ import pytest
 
 from hardware import catalog, registers
 from hardware.errors import BusTimeout, DeviceRefused, WrongDevice
-from hardware.mock.eastron_meter import (
+from hardware.mock.meters.eastron import (
     Sdm72Meter,
     Sdm72V2Meter,
     Sdm120Meter,

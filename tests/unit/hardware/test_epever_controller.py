@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.mock.epever_controller import TRACER_AN, EpeverController
-from hardware.mock.modbus_pdu import answer
+from hardware.mock.chargers.epever import TRACER_AN, EpeverController
 from hardware.mock.points import Plant
+from hardware.mock.wires.modbus_pdu import answer
 from tests.support.vectors import vectors
 
 VECTORS = vectors("epever_tracer")

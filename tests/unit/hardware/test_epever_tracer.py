@@ -10,7 +10,7 @@ from hardware import catalog
 from hardware.chargers.epever_limits import parse_voltages
 from hardware.chargers.epever_tracer import EpeverTracer, EpeverTracerOptions
 from hardware.errors import BadOption, BusTimeout, LimitRefused, SwitchFailed, WrongDevice
-from hardware.mock.epever_controller import TRACER_AN, TRACER_BN, EpeverController
+from hardware.mock.chargers.epever import TRACER_AN, TRACER_BN, EpeverController
 from hardware.mock.points import Plant
 from hardware.modelfile import shipped_model
 from hardware.ports import ChargeController, Curtailable

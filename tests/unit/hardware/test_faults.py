@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware.mock.faults import FAULTS, SENSOR_FAULTS, Distortion, FaultSwitches, UnknownFault
-from hardware.mock.pins import BenchFactory, Contact
+from hardware.mock.wires.pins import BenchFactory, Contact
 
 
 def test_a_fault_that_a_device_does_not_have_is_an_error():

@@ -8,8 +8,8 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import DeviceRefused, WrongDevice
-from hardware.mock.gavazzi_em24 import LOCKED, Em24E1, Em24Rs485
-from hardware.mock.gavazzi_meter import EASY, Em111, Em112
+from hardware.mock.meters.gavazzi import EASY, Em111, Em112
+from hardware.mock.meters.gavazzi_em24 import LOCKED, Em24E1, Em24Rs485
 from hardware.mock.points import Feeder, ThreePhase
 from tests.support.asked import ask, low_first, number, words
 from tests.support.hardware_bench import ModbusDirect

@@ -8,7 +8,7 @@ import pytest
 
 from hardware.buses.gpio import OutputPin, lgpio_factory
 from hardware.errors import BusUnavailable
-from hardware.mock.pins import BenchFactory
+from hardware.mock.wires.pins import BenchFactory
 
 
 def test_a_machine_without_lgpio_is_told_what_to_install(monkeypatch):

@@ -10,7 +10,7 @@ from smbus2 import i2c_msg
 
 from hardware import errors
 from hardware.buses.i2c import I2cBus, I2cOptions, open_i2c
-from hardware.mock.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 
 
 class Memory:

@@ -12,9 +12,9 @@ from hardware import errors, words
 from hardware.buses.i2c import I2cBus
 from hardware.meters import ina219
 from hardware.meters.ina219 import Ina219, Ina219Options, calibrate
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
+from hardware.mock.chips.ina219 import Ina219Chip
 from hardware.mock.points import Line
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 from tests.support.i2c_words import FakeClock, Words
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "ina219.json").read_text())

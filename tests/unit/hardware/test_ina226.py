@@ -7,9 +7,9 @@ import pytest
 from hardware import errors
 from hardware.buses.i2c import I2cBus
 from hardware.meters.ina226 import Ina226, Ina226Options, calibrate, settings
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina226_chip import Ina226Chip
+from hardware.mock.chips.ina226 import Ina226Chip
 from hardware.mock.points import Line
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 from hardware.words import s16
 from tests.support.i2c_words import FakeClock, Words
 from tests.support.vectors import vectors

@@ -7,9 +7,9 @@ import pytest
 from hardware import errors
 from hardware.buses.i2c import I2cBus
 from hardware.meters.ina3221 import Ina3221, Ina3221Options
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina3221_chip import Ina3221Chip
+from hardware.mock.chips.ina3221 import Ina3221Chip
 from hardware.mock.points import Line
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 from hardware.words import s16
 from tests.support.i2c_words import FakeClock, Words
 from tests.support.vectors import vectors

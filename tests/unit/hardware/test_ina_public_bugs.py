@@ -11,11 +11,11 @@ import pytest
 from hardware.buses.i2c import I2cBus
 from hardware.errors import BadOption, SensorReset, StaleConversion
 from hardware.meters import ina219, ina226, ina3221
-from hardware.mock.i2c_bus import I2cChip, SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.ina226_chip import Ina226Chip
-from hardware.mock.ina3221_chip import Ina3221Chip
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.chips.ina226 import Ina226Chip
+from hardware.mock.chips.ina3221 import Ina3221Chip
 from hardware.mock.points import Line
+from hardware.mock.wires.i2c_bus import I2cChip, SimulatedI2cBus
 from hardware.ports import EnergyMeter
 from tests.support.i2c_words import FakeClock
 

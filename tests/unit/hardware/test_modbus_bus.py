@@ -20,7 +20,7 @@ from hardware.errors import (
     UnexpectedReply,
 )
 from hardware.health import DeviceHealth
-from hardware.mock.modbus_rtu import crc16
+from hardware.mock.wires.modbus_rtu import crc16
 from hardware.ports import Manners
 
 BYTE_S = 11 / 9_600

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.modbus_line import Line, Part, Reply
-from hardware.mock.modbus_pdu import DEVICE_FAULTS, RefusingDevice
-from hardware.mock.modbus_rtu import Pace, crc16
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder
+from hardware.mock.wires.modbus_line import Line, Part, Reply
+from hardware.mock.wires.modbus_pdu import DEVICE_FAULTS, RefusingDevice
+from hardware.mock.wires.modbus_rtu import Pace, crc16
 
 VOLTS = bytes.fromhex("04 0000 0002")
 GOOD = bytes.fromhex("01 04 04 4366 0000") + crc16(bytes.fromhex("01 04 04 4366 0000"))

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hardware import catalog
-from hardware.mock.modbus_rtu import crc16
-from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
+from hardware.mock.meters.orno import OrnoWe504, OrnoWe514
 from hardware.mock.points import Feeder
+from hardware.mock.wires.modbus_rtu import crc16
 from tests.support.asked import ask, number, words
 from tests.support.hardware_bench import ModbusDirect
 

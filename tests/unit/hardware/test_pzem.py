@@ -6,9 +6,9 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import BusTimeout
-from hardware.mock.modbus_pdu import answer
+from hardware.mock.meters.pzem import Pzem016Meter, Pzem017Meter
 from hardware.mock.points import Feeder
-from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
+from hardware.mock.wires.modbus_pdu import answer
 from tests.support.hardware_bench import ModbusDirect
 from tests.support.vectors import vectors
 

@@ -6,12 +6,12 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import BusTimeout, DeviceRefused, SwitchFailed
-from hardware.mock.latching_contact import LatchingContact
-from hardware.mock.modbus_line import Line
-from hardware.mock.modbus_pdu import answer
-from hardware.mock.modbus_rtu import crc16
-from hardware.mock.pins import BenchFactory, Contact
-from hardware.mock.relay_board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
+from hardware.mock.relays.board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
+from hardware.mock.relays.latching_contact import LatchingContact
+from hardware.mock.wires.modbus_line import Line
+from hardware.mock.wires.modbus_pdu import answer
+from hardware.mock.wires.modbus_rtu import crc16
+from hardware.mock.wires.pins import BenchFactory, Contact
 from tests.support.hardware_bench import ModbusDirect
 from tests.support.vectors import vectors
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.mock.modbus_pdu import answer
+from hardware.mock.chargers.renogy import RenogyController
 from hardware.mock.points import Plant
-from hardware.mock.renogy_controller import RenogyController
+from hardware.mock.wires.modbus_pdu import answer
 from tests.support.vectors import vectors
 
 VECTORS = vectors("renogy_rover")

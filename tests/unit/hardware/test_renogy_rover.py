@@ -7,8 +7,8 @@ import pytest
 from hardware import catalog
 from hardware.chargers.renogy_rover import RenogyRover, RenogyRoverOptions
 from hardware.errors import LimitRefused, SwitchFailed, WrongDevice
+from hardware.mock.chargers.renogy import RenogyController
 from hardware.mock.points import Plant
-from hardware.mock.renogy_controller import RenogyController
 from hardware.modelfile import shipped_model
 from hardware.ports import ChargeController, Curtailable
 from tests.support.hardware_bench import ModbusDirect

@@ -12,8 +12,8 @@ from hardware.errors import (
 )
 from hardware.meters.sunspec import SunSpec, SunSpecOptions
 from hardware.mock.points import Feeder, Plant, split
-from hardware.mock.sunspec_blocks import Common, Meter
-from hardware.mock.sunspec_device import (
+from hardware.mock.sunspec.blocks import Common, Meter
+from hardware.mock.sunspec.device import (
     InverterMake,
     MeterMake,
     SolarEdgeSite,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware.errors import BusTimeout, DeviceRefused, WrongDevice
-from hardware.meters.sunspec_chain import Block, Chain, walk
+from hardware.sunspec.chain import Block, Chain, walk
 
 MARKER = [0x5375, 0x6E53]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.mock.modbus_pdu import answer
 from hardware.mock.points import Feeder, Plant, split
-from hardware.mock.sunspec_device import (
+from hardware.mock.sunspec.device import (
     InverterMake,
     MeterMake,
     SolarEdgeSite,
@@ -14,6 +13,7 @@ from hardware.mock.sunspec_device import (
     SunSpecInverter,
     SunSpecMeter,
 )
+from hardware.mock.wires.modbus_pdu import answer
 
 INVERTER_AT, CONTROLS_AT, TRACKERS_AT = 40_070, 40_150, 40_176
 CONN, LIMIT, WINDOW, REVERT, RAMP, SWITCH = 4, 5, 6, 7, 8, 9

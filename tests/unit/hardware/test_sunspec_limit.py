@@ -9,15 +9,15 @@ import pytest
 
 from hardware.errors import LimitRefused, UnexpectedReply
 from hardware.meters.sunspec import SunSpec, SunSpecOptions
-from hardware.mock.modbus_pdu import ILLEGAL_VALUE, Refusal
 from hardware.mock.points import Feeder, Plant, split
-from hardware.mock.sunspec_blocks import Common
-from hardware.mock.sunspec_device import (
+from hardware.mock.sunspec.blocks import Common
+from hardware.mock.sunspec.device import (
     InverterMake,
     SolarEdgeSite,
     SunSpecDevice,
     SunSpecInverter,
 )
+from hardware.mock.wires.modbus_pdu import ILLEGAL_VALUE, Refusal
 from hardware.ports import Curtailable, EnergyMeter
 from tests.support.hardware_bench import ModbusDirect
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hardware.errors import ImplausibleSample
-from hardware.meters.sunspec_describe import describe
-from hardware.meters.sunspec_models import LAYOUTS
-from hardware.meters.sunspec_points import Point, decode, requests, value
-from hardware.mock.modbus_rtu import crc16
+from hardware.mock.wires.modbus_rtu import crc16
+from hardware.sunspec.describe import describe
+from hardware.sunspec.models import LAYOUTS
+from hardware.sunspec.points import Point, decode, requests, value
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "sunspec.json").read_text())
 

@@ -9,9 +9,9 @@ import pytest
 from hardware import catalog
 from hardware.chargers.tristar_mppt import TristarMppt, TristarMpptOptions
 from hardware.errors import BusTimeout, LimitRefused, TransientHardwareError, WrongDevice
-from hardware.mock.modbus_pdu import Refusal
+from hardware.mock.chargers.tristar import TristarController
 from hardware.mock.points import Plant
-from hardware.mock.tristar_controller import TristarController
+from hardware.mock.wires.modbus_pdu import Refusal
 from hardware.modelfile import shipped_model
 from hardware.ports import ChargeController, Curtailable
 from hardware.registers import decode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.mock.modbus_rtu import crc16
+from hardware.mock.wires.modbus_rtu import crc16
 from hardware.modelfile import shipped_model, shipped_names
 from hardware.registers import decode, natural
 

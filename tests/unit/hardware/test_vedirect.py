@@ -7,8 +7,8 @@ import pytest
 from hardware.chargers.vedirect import VeDirect, VeDirectOptions
 from hardware.errors import BusUnavailable, StaleConversion, WrongDevice
 from hardware.mock.points import Plant
-from hardware.mock.vedirect_bmv import VictronBmv
-from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.vedirect.bmv import VictronBmv
+from hardware.mock.vedirect.mppt import VictronMppt
 from hardware.ports import ChargeController, Sample
 from hardware.vedirect.quantity import COUNTING
 from tests.support.vectors import vectors

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
+from hardware.mock.chargers.seen_plant import SeenPlant
 from hardware.mock.points import Plant
-from hardware.mock.seen_plant import SeenPlant
-from hardware.mock.vedirect_bmv import VictronBmv
-from hardware.mock.vedirect_days import Day
-from hardware.mock.vedirect_device import VeDirectDevice
-from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.vedirect.bmv import VictronBmv
+from hardware.mock.vedirect.days import Day
+from hardware.mock.vedirect.device import VeDirectDevice
+from hardware.mock.vedirect.mppt import VictronMppt
 from tests.support.vectors import vectors
 from tests.support.vedirect_lines import HandClock
 

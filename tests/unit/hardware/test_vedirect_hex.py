@@ -17,8 +17,8 @@ from hardware.errors import (
     WrongDevice,
 )
 from hardware.mock.points import Plant
-from hardware.mock.vedirect_bmv import VictronBmv
-from hardware.mock.vedirect_mppt import VictronMppt
+from hardware.mock.vedirect.bmv import VictronBmv
+from hardware.mock.vedirect.mppt import VictronMppt
 from hardware.ports import ChargeController, Curtailable, Sample
 from hardware.vedirect import frames
 from hardware.vedirect.hexline import HexLine

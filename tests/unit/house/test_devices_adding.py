@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from hardware import catalog, errors, modelfile
-from hardware.mock.modbus_pdu import answer
-from hardware.mock.modbus_rtu import crc16
+from hardware.mock.wires.modbus_pdu import answer
+from hardware.mock.wires.modbus_rtu import crc16
 from hardware.registers import UNITS, WORDS_OF
 from tests.support.hardware_bench import ModbusDirect
 from tests.support.played import played

@@ -12,7 +12,7 @@ import pytest
 
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
-from hardware.mock.remote import RemoteI2c, WireLink
+from hardware.mock.wires.remote import RemoteI2c, WireLink
 from testbed.clock import Clock, Pace
 from testbed.devices import Devices, is_reversed
 from testbed.errors import NotReady

@@ -10,17 +10,17 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.config import EXAMPLE
-from hardware.mock.abb_meter import AbbB23
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.ina226_chip import Ina226Chip
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.chips.ina226 import Ina226Chip
+from hardware.mock.meters.abb import AbbB23
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder, Line, Plant, split
-from hardware.mock.remote import WireServer
-from hardware.mock.sunspec_device import SunSpecInverter
-from hardware.mock.vedirect_mppt import VictronMppt
-from hardware.mock.vedirect_port import VeDirectPty
+from hardware.mock.sunspec.device import SunSpecInverter
+from hardware.mock.vedirect.mppt import VictronMppt
+from hardware.mock.vedirect.port import VeDirectPty
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
+from hardware.mock.wires.remote import WireServer
 
 HEAD = EXAMPLE[: EXAMPLE.index("[[bus]]")]
 

@@ -12,12 +12,12 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import BusTimeout, BusUnavailable
-from hardware.mock.epever_controller import TRACER_AN, EpeverController
-from hardware.mock.modbus_pdu import ModbusDevice, answer
-from hardware.mock.modbus_server import ModbusRtuServer
+from hardware.mock.chargers.epever import TRACER_AN, EpeverController
+from hardware.mock.chargers.renogy import RenogyController
+from hardware.mock.chargers.tristar import TristarController
 from hardware.mock.points import Plant
-from hardware.mock.renogy_controller import RenogyController
-from hardware.mock.tristar_controller import TristarController
+from hardware.mock.wires.modbus_pdu import ModbusDevice, answer
+from hardware.mock.wires.modbus_server import ModbusRtuServer
 from tests.support.hardware_bench import modbus
 from tests.support.needs import needs
 

@@ -17,10 +17,10 @@ from pzem import PZEM_016
 
 from hardware import catalog
 from hardware.errors import BusTimeout, DeviceRefused, TransientHardwareError
-from hardware.mock.eastron_meter import Sdm72V2Meter, Sdm120Meter, Sdm630Meter
-from hardware.mock.modbus_server import ModbusRtuServer
+from hardware.mock.meters.eastron import Sdm72V2Meter, Sdm120Meter, Sdm630Meter
+from hardware.mock.meters.pzem import Pzem016Meter, Pzem017Meter
 from hardware.mock.points import Feeder, ThreePhase, split
-from hardware.mock.pzem_meter import Pzem016Meter, Pzem017Meter
+from hardware.mock.wires.modbus_server import ModbusRtuServer
 from tests.support.needs import needs
 from tests.support.scripted_line import ScriptedLine
 from tests.support.vectors import vectors

@@ -26,14 +26,14 @@ from hardware import catalog, errors
 from hardware.buses.i2c import I2cBus
 from hardware.buses.modbus import ModbusBus
 from hardware.errors import HardwareError
-from hardware.mock.abb_meter import AbbB21
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.epever_controller import EpeverController
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.modbus_pdu import ModbusDevice, RefusingDevice
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
+from hardware.mock.chargers.epever import EpeverController
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.meters.abb import AbbB21
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder, Line, Plant
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.modbus_pdu import ModbusDevice, RefusingDevice
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 from hardware.ports import Sample
 
 INA219 = {"shunt_mohm": 100, "current_max_ma": 3200}

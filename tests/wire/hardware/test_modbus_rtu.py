@@ -15,11 +15,11 @@ import pytest
 
 from hardware import catalog, errors, words
 from hardware.buses.modbus import ModbusBus
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.epever_controller import EpeverController
-from hardware.mock.modbus_rtu import crc16
-from hardware.mock.modbus_server import ModbusRtuServer
+from hardware.mock.chargers.epever import EpeverController
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder, Plant
+from hardware.mock.wires.modbus_rtu import crc16
+from hardware.mock.wires.modbus_server import ModbusRtuServer
 from tests.support.scripted_line import ScriptedLine
 
 FOLDER = Path(__file__).parents[2] / "vectors"

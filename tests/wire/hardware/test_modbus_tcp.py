@@ -11,10 +11,10 @@ import pytest
 
 from hardware import catalog, errors
 from hardware.buses.modbus import ModbusBus
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.loop import LoopThread
-from hardware.mock.modbus_server import ModbusTcpServer
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder
+from hardware.mock.wires.loop import LoopThread
+from hardware.mock.wires.modbus_server import ModbusTcpServer
 
 READ_POWER = bytes.fromhex("0007 0000 0006 01 04 000C 0002")
 POWER = bytes.fromhex("0007 0000 0007 01 04 04 C4002000")

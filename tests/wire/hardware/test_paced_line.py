@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.modbus_rtu import crc16
-from hardware.mock.modbus_server import ModbusRtuServer
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder
+from hardware.mock.wires.modbus_rtu import crc16
+from hardware.mock.wires.modbus_server import ModbusRtuServer
 
 BAUD = 600
 CHARACTER_S = 11 / BAUD

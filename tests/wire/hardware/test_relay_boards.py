@@ -10,8 +10,8 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import BadChecksum, BusTimeout, DeviceAbsent, SwitchFailed
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
-from hardware.mock.relay_board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
+from hardware.mock.relays.board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusTcpServer
 from tests.support.needs import needs
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from hardware import catalog, errors
 from hardware.buses.i2c import I2cBus
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.pins import Contact
+from hardware.mock.chips.ina219 import Ina219Chip
 from hardware.mock.points import Line
-from hardware.mock.remote import RemoteI2c, WireLink, WireServer, remote_pins
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
+from hardware.mock.wires.pins import Contact
+from hardware.mock.wires.remote import RemoteI2c, WireLink, WireServer, remote_pins
 from hardware.ports import EnergyMeter
 
 

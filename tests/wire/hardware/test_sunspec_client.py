@@ -13,9 +13,8 @@ from sunspec2.modbus.client import (
 )
 from sunspec2.modbus.modbus import ModbusClientException
 
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
 from hardware.mock.points import Feeder, Plant, split
-from hardware.mock.sunspec_device import (
+from hardware.mock.sunspec.device import (
     InverterMake,
     MeterMake,
     SolarEdgeSite,
@@ -23,6 +22,7 @@ from hardware.mock.sunspec_device import (
     SunSpecInverter,
     SunSpecMeter,
 )
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusTcpServer
 
 PLANT = Plant(pv_power_mw=1_234_500, generated_uwh=5 * 10**12)
 FEEDER = split(Feeder(power_mw=-900_000, energy_import_uwh=10**12, energy_export_uwh=7 * 10**12))

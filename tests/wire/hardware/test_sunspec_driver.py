@@ -10,7 +10,7 @@ import pytest
 
 from hardware import catalog
 from hardware.mock.points import Feeder, Plant, split
-from hardware.mock.sunspec_device import (
+from hardware.mock.sunspec.device import (
     InverterMake,
     MeterMake,
     SolarEdgeSite,

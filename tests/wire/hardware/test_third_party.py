@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.epever_controller import EpeverController
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
+from hardware.mock.chargers.epever import EpeverController
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder, Plant
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusTcpServer
 from tests.support.needs import needs
 
 FEEDER = Feeder(

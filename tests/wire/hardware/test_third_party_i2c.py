@@ -6,11 +6,11 @@ import pytest
 from INA3221_linux import INA3221
 from smbus2 import i2c_msg
 
-from hardware.mock.i2c_bus import SimulatedI2cBus
-from hardware.mock.ina219_chip import Ina219Chip
-from hardware.mock.ina226_chip import Ina226Chip
-from hardware.mock.ina3221_chip import Ina3221Chip
+from hardware.mock.chips.ina219 import Ina219Chip
+from hardware.mock.chips.ina226 import Ina226Chip
+from hardware.mock.chips.ina3221 import Ina3221Chip
 from hardware.mock.points import Line
+from hardware.mock.wires.i2c_bus import SimulatedI2cBus
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from typing import Any
 import minimalmodbus
 import pytest
 
-from hardware.mock.abb_meter import AbbB21, AbbB23
-from hardware.mock.chint_meter import Ddsu666, Dtsu666, Dtsu666H
-from hardware.mock.gavazzi_em24 import Em24E1, Em24Rs485
-from hardware.mock.gavazzi_meter import EASY, Em111, Em112
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusTcpServer
-from hardware.mock.orno_meter import OrnoWe504, OrnoWe514
+from hardware.mock.meters.abb import AbbB21, AbbB23
+from hardware.mock.meters.chint import Ddsu666, Dtsu666, Dtsu666H
+from hardware.mock.meters.gavazzi import EASY, Em111, Em112
+from hardware.mock.meters.gavazzi_em24 import Em24E1, Em24Rs485
+from hardware.mock.meters.orno import OrnoWe504, OrnoWe514
 from hardware.mock.points import Feeder, split
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusTcpServer
 from tests.support.needs import needs
 
 FEEDER = Feeder(

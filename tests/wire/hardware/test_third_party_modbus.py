@@ -14,10 +14,10 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from hardware import catalog, errors
 from hardware.buses.modbus import ModbusBus
-from hardware.mock.eastron_meter import Sdm120Meter
-from hardware.mock.loop import LoopThread
-from hardware.mock.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
+from hardware.mock.meters.eastron import Sdm120Meter
 from hardware.mock.points import Feeder
+from hardware.mock.wires.loop import LoopThread
+from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 
 FRAMERS = {"modbus_tcp": FramerType.SOCKET, "modbus_rtu_tcp": FramerType.RTU}
 

@@ -11,11 +11,11 @@ import pytest
 
 from hardware import catalog
 from hardware.errors import BusUnavailable, HardwareError, TransientHardwareError
-from hardware.mock.loop import LoopThread
 from hardware.mock.points import Plant
-from hardware.mock.vedirect_bmv import VictronBmv
-from hardware.mock.vedirect_mppt import VictronMppt
-from hardware.mock.vedirect_port import VeDirectPty, VeDirectTcp
+from hardware.mock.vedirect.bmv import VictronBmv
+from hardware.mock.vedirect.mppt import VictronMppt
+from hardware.mock.vedirect.port import VeDirectPty, VeDirectTcp
+from hardware.mock.wires.loop import LoopThread
 from hardware.ports import Sample
 from hardware.vedirect.quantity import COUNTING
 

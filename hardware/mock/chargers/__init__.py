@@ -1,0 +1,1 @@
+"""Simulated charge controllers on Modbus, and the day they remember."""

@@ -1,0 +1,1 @@
+"""Simulated chips on I2C, register by register."""

@@ -1,0 +1,1 @@
+"""Simulated energy meters: what each answers to every request its vendor documents."""

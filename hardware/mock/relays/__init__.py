@@ -1,0 +1,1 @@
+"""Simulated relay boards and contacts."""

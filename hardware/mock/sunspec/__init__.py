@@ -1,0 +1,1 @@
+"""Simulated SunSpec devices: a chain of models, block by block."""

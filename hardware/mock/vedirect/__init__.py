@@ -1,0 +1,1 @@
+"""Simulated Victron devices that talk VE.Direct, text and HEX."""
