@@ -329,27 +329,41 @@ def audit(config: Config = HERE, as_json: Json = False) -> None:
             raise typer.Exit(os.EX_DATAERR)
 
 
-@app.command(short_help="Prove that an entry is on the ledger.")
+@app.command(short_help="Prove that an entry is on the ledger, or one sample.")
 def prove(
     entry: Annotated[
-        str, typer.Argument(help="Its index, or the first hex digits of its id.", metavar="ENTRY")
-    ],
+        str | None,
+        typer.Argument(help="Its index, or the first hex digits of its id.", metavar="ENTRY"),
+    ] = None,
     config: Config = HERE,
+    sample: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="A meter and an instant: UTC time or ms.", metavar="METER AT"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print the .tlog-proof of an entry under the newest checkpoint, for any C2SP verifier.
 
-    gridtally-hub prove 1042 > entry.tlog-proof
+    With --sample: a file that proves what a meter measured at one instant, and shows no other pack.
 
-    gridtally-hub prove 3fa9c1
+      gridtally-hub prove 1042 > entry.tlog-proof
+
+      gridtally-hub prove --sample dep1-pv 2026-11-21T12:00:07Z > noon.sample
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.inspecting import prove as prove_entry
-        from hub.words import entry_line
+        from hub import inspecting, words
 
-        found, proof = prove_entry(_loaded(config), entry)
-        print(entry_line(found), file=sys.stderr)
+        if (entry is None) == (sample is None):
+            fail("say what to prove: an ENTRY, or --sample METER AT", os.EX_USAGE)
+        settings = _loaded(config)
+        if sample is not None:
+            proven, text = inspecting.prove_sample(settings, sample[0], _instant(sample[1]))
+            print(words.sample_line(proven), file=sys.stderr)
+            print(text, end="")
+            return
+        found, proof = inspecting.prove(settings, str(entry))
+        print(words.entry_line(found), file=sys.stderr)
         body = {"index": found.index, "entry_id": found.leaf_hash.hex(), "proof": proof}
         print(json.dumps(body) if as_json else proof, end="\n" if as_json else "")
 
@@ -409,16 +423,23 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
     """Return the start of the slot at a time, or of the next slot from now."""
     if start is None:
         return next_slot(time.time_ns() // 1_000_000, slot_ms)
-    try:
-        moment = datetime.fromisoformat(start)
-    except ValueError:
-        fail(f"--from {start}: no time like 2026-11-21T12:00Z", os.EX_USAGE)
-    if moment.utcoffset() is None:
-        fail(f"--from {start}: lacks its zone: append Z for UTC", os.EX_USAGE)
-    at_ms = int(moment.timestamp()) * 1000
+    at_ms = _instant(start)
     if not is_edge(at_ms, slot_ms):
         fail(f"--from {start}: slots of {slot_ms} ms do not begin then", os.EX_USAGE)
     return at_ms
+
+
+def _instant(text: str) -> int:
+    """Return an instant that a person wrote: a time with its zone, or milliseconds. [ms UTC]"""
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{text}: no time like 2026-11-21T12:00Z", os.EX_USAGE)
+    if moment.utcoffset() is None:
+        fail(f"{text}: lacks its zone: append Z for UTC", os.EX_USAGE)
+    return round(moment.timestamp() * 1000)
 
 
 add_witness_commands(app)

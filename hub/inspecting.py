@@ -16,7 +16,7 @@ from hub.code_id import code_id
 from hub.config import HubConfig
 from hub.errors import LedgerError
 from hub.health import read_health
-from hub.ledger import export
+from hub.ledger import export, samples
 from hub.ledger.books import (
     BookRow,
     DecisionRow,
@@ -34,6 +34,7 @@ from hub.market.catalog import installed as installed_contracts
 from hub.starting import read_trust
 from messages.log.note import parse_vkey
 from messages.log.proof import check_proof, parse_proof
+from messages.sample import ProvenSample, check_sample, format_sample
 
 BOOK_KINDS = (SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow)
 TELL_EVERY = 1_000
@@ -57,6 +58,21 @@ def prove(config: HubConfig, wanted: str) -> tuple[Entry, str]:
         text = export.prove(store, entry.index)
     check_proof(parse_proof(text), entry.leaf_hash, parse_vkey(trust.log_vkey))
     return entry, text
+
+
+def prove_sample(config: HubConfig, meter_id: str, at_ms: int) -> tuple[ProvenSample, str]:
+    """Return what a meter measured at an instant, and the file that proves it, checked.
+
+    Raises:
+        NoSuchEntry: it is not stored, not sealed yet, or gone by the retention rule.
+        BadProof: the ledger cannot prove it.
+    """
+    trust = read_trust(Path(config.trust))
+    with Store.open(config.database, read_only=True) as store:
+        proof = samples.prove_sample(store, meter_id, at_ms)
+    log_key = parse_vkey(trust.log_vkey)
+    proven = check_sample(proof, log_key, (trust.network_id, trust.hub_key))
+    return proven, format_sample(proof)
 
 
 def verify_ledger(config: HubConfig, progress: Progress) -> VerifyReport:
@@ -140,6 +156,8 @@ def status(config: HubConfig) -> dict[str, Any]:
                 "checkpoint": None if newest is None else newest.size,
                 "evidence": len(store.strangers.evidence()),
             }
+            gone, last_ms = store.packs.forgotten()
+            found["telemetry"] = {"packs": store.packs.count(), "gone": gone, "last_ms": last_ms}
     except LedgerError as error:
         found["ledger"] = {"fault": str(error)}
     return found

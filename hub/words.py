@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from hub.audit import Report as AuditReport
@@ -12,6 +13,7 @@ from hub.ledger.records import Entry
 from hub.ledger.verify import Report as VerifyReport
 from hub.web.view import calibration_text
 from messages.publickey import parse_cose_key
+from messages.sample import ProvenSample
 
 TOKEN_UTOK = 1_000_000
 CALIBRATION_FIELDS = ("at_ms", "power_gain_ppm", "power_offset_mw")
@@ -89,6 +91,7 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
             else (f"checkpoint over {ledger['checkpoint']}")
         )
         yield f"ledger: {ledger['entries']} entries, {covered}"
+        yield from _telemetry_lines(found["telemetry"])
         if ledger["evidence"]:
             yield f"EVIDENCE: {ledger['evidence']} places with two contents under one key"
     if hub is None:
@@ -110,6 +113,23 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
     for relay in hub["relays"]:
         state = {True: "energised", False: "released", None: "unknown"}[relay["energised"]]
         yield f"relay {relay['node']}/{relay['relay']}: {state}, lease {relay['lease_left_ms']} ms"
+
+
+def sample_line(proven: ProvenSample) -> str:
+    """Return one proven sample in a line."""
+    values = (f"{name} {'-' if value is None else value}" for name, value in proven.values.items())
+    at = datetime.fromtimestamp(proven.at_ms / 1000, UTC).isoformat()
+    return f"{proven.meter_id} at {at}: {', '.join(values)}; under {proven.head.size} entries"
+
+
+def _telemetry_lines(telemetry: dict[str, Any]) -> Iterator[str]:
+    gone = telemetry["gone"]
+    if gone:
+        until = datetime.fromtimestamp(telemetry["last_ms"] / 1000, UTC).isoformat()
+        yield (
+            f"telemetry: {telemetry['packs'] - gone} packs held; of {gone} up to {until} only the "
+            "hash is left ([telemetry] keep_days)"
+        )
 
 
 def money_text(amount_utok: int) -> str:

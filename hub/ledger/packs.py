@@ -53,6 +53,20 @@ class Packs:
             row = connection.execute(wanted).first()
         return Pack(*row) if row else None
 
+    def around(self, kid: bytes, at_ms: int) -> Pack | None:
+        """Return a key's first pack that ends at an instant or later; None if there is none."""
+        wanted = select(pack).where(pack.c.kid == kid, pack.c.at_ms >= at_ms)
+        with reading(self._engine) as connection:
+            row = connection.execute(wanted.order_by(pack.c.at_ms).limit(1)).first()
+        return Pack(*row) if row else None
+
+    def forgotten(self) -> tuple[int, int | None]:
+        """Return how many bodies retention took, and the last sample's instant among them. [ms]"""
+        gone = select(func.count(), func.max(pack.c.at_ms)).where(pack.c.raw == b"")
+        with reading(self._engine) as connection:
+            count, last_ms = connection.execute(gone).one()
+        return int(count), last_ms
+
     def seals(self, kid: bytes, first: int, last: int) -> Mapping[int, int | None]:
         """Return {sequence: seal index or None} for what is stored of [first, last]."""
         wanted = select(pack.c.sequence, pack.c.seal_index).where(

@@ -206,6 +206,18 @@ def test_prove_prints_a_proof_that_holds(folder: Path) -> None:
     }
 
 
+def test_prove_wants_an_entry_or_a_sample(folder: Path) -> None:
+    for asked in ((), ("1", "--sample", "dep1-pv", "0")):
+        refused = run("prove", *asked, *config(folder))
+        assert refused.exit_code == 64
+        assert "an ENTRY, or --sample METER AT" in refused.stderr
+    absent = run("prove", "--sample", "dep1-pv", "2026-11-21T12:00Z", *config(folder))
+    assert (absent.exit_code, absent.stdout) == (65, "")
+    assert "no meter dep1-pv is enrolled" in absent.stderr
+    unzoned = run("prove", "--sample", "dep1-pv", "2026-11-21T12:00", *config(folder))
+    assert unzoned.exit_code == 64
+
+
 @pytest.mark.parametrize("entry", ["2", "ffffffffffff", "xyz"])
 def test_prove_refuses_what_is_not_there(folder: Path, entry: str) -> None:
     refused = run("prove", entry, *config(folder))
