@@ -43,7 +43,7 @@ def try_relay(
             "--settle-s",
             help="How long each position is kept before it is measured; at least min_on_ms and "
             "min_off_ms.",
-            min=0.0,
+            min=0.02,
             max=3_600.0,
             metavar="S",
         ),

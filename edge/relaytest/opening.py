@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,7 @@ from hardware.catalog import make_relay
 from hardware.ports import Relay, Sample
 
 KNOCK_S: Final = 2.0
+NOBODY: Final = (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def run_test(
@@ -80,11 +83,7 @@ def stopped(config: EdgeConfig) -> Iterator[None]:
     Raises:
         Unavailable: one of them runs.
     """
-    door = Path(config.guard.socket)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
-        knock.settimeout(KNOCK_S)
-        if knock.connect_ex(str(door)) == 0:
-            raise Unavailable(f"the guard runs (at {door}) and holds the relays: stop it first")
+    _check_guard(Path(config.guard.socket))
     held = Path(config.state) / "outbox.lock"
     with ExitStack() as closing:
         if held.exists():  # an agent has run here; else nothing of ours may be left in its place
@@ -93,6 +92,18 @@ def stopped(config: EdgeConfig) -> Iterator[None]:
             except OutboxLocked as error:
                 raise Unavailable(f"the agent runs and may move relays: {error}") from None
         yield
+
+
+def _check_guard(door: Path) -> None:
+    """Raises Unavailable unless it is sure that nobody listens at the guard's door."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+        knock.settimeout(KNOCK_S)
+        answer = knock.connect_ex(str(door))
+    if answer == 0:
+        raise Unavailable(f"the guard runs (at {door}) and holds the relays: stop it first")
+    if answer not in NOBODY:
+        reason = os.strerror(answer)
+        raise Unavailable(f"whether the guard runs cannot be told: {door}: {reason}")
 
 
 def _check_interlock(config: EdgeConfig, table: RelayTable, bench: Bench) -> None:

@@ -36,7 +36,7 @@ def call(*arguments, answers=""):
     root = logging.getLogger()
     before = root.handlers[:]
     try:
-        words = ["relay", "test", *arguments, "--settle-s", "0.001"]
+        words = ["relay", "test", *arguments, "--settle-s", "0.02"]
         return CliRunner().invoke(app, words, input=answers)
     finally:
         root.handlers[:] = before
@@ -109,6 +109,14 @@ def test_not_while_the_guard_runs(made):
     assert "the guard runs" in ended.stderr
     assert made.node.pins.history == []
     assert call("heater", "--yes").exit_code == 0  # a socket that nobody listens at is none
+
+
+def test_not_while_nobody_can_tell_whether_the_guard_runs(made):
+    Path(made.node.config.state).write_text("no folder")
+    ended = call("heater", "--yes")
+    assert ended.exit_code == os.EX_UNAVAILABLE
+    assert "whether the guard runs cannot be told" in ended.stderr
+    assert made.node.pins.history == []
 
 
 def test_not_while_the_agent_runs(made):
