@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Select, func, select
 
 from hub.errors import LedgerCorrupt, NoSuchEntry
 from hub.ledger import opening, proofs
+from hub.ledger.cosignatures import Cosignatures
 from hub.ledger.engine import reading
 from hub.ledger.nodes import StoredNodes, missing_node
 from hub.ledger.packs import Packs
@@ -24,6 +25,7 @@ from hub.ledger.schema import node as node_table
 from hub.ledger.schema import snapshot as snapshot_table
 from hub.ledger.views import Views
 from messages.log import tree
+from messages.log.policy import LogPolicy
 
 ENTRIES_A_READ = 1_000
 
@@ -44,6 +46,7 @@ class Log:
         self.nodes = StoredNodes(engine)
         self.packs = Packs(engine)
         self.views = Views(engine)
+        self.cosignatures = Cosignatures(engine)
 
     @property
     def size(self) -> int:
@@ -55,6 +58,24 @@ class Log:
         """Return the stored checkpoint over the most entries."""
         with reading(self.engine) as connection:
             return opening.read_newest(connection)
+
+    def published(self, policy: LogPolicy) -> Checkpoint:
+        """Return the checkpoint to show to everybody, with its cosignatures.
+
+        The newest one that meets the quorum; where nobody has to agree, the newest.
+
+        Raises:
+            NoSuchEntry: there is none yet.
+        """
+        if policy.witnessed:
+            final = self.cosignatures.final(policy)
+            if final is None:
+                raise NoSuchEntry("no checkpoint has met the quorum yet: see `status`")
+            return final
+        newest = self.newest_checkpoint()
+        if newest is None:
+            raise NoSuchEntry("no checkpoint has been signed yet: start `gridtally-hub run` first")
+        return Checkpoint(newest.size, newest.note + self.cosignatures.lines(newest.size))
 
     def checkpoints(self, first: int = 0, last: int | None = None) -> list[Checkpoint]:
         """Return the stored checkpoints over `first` to `last` entries, both included, by size."""

@@ -24,7 +24,14 @@ from messages.log.tree import Frontier, leaf_hash
 
 TAIL_ENTRIES = 2_000
 DO_NOT_SIGN = "Do not sign on: run `gridtally-hub verify`, and put the newest good copy back."
-MIGRATIONS: dict[int, tuple[str, ...]] = {}  # version -> statements that lead to the next
+COSIGNATURES = (
+    "CREATE TABLE cosignature ("
+    "size BIGINT NOT NULL REFERENCES checkpoint (size), name VARCHAR(255) NOT NULL, "
+    "key_id {bytes} NOT NULL, time_s BIGINT NOT NULL, line TEXT NOT NULL, "
+    "PRIMARY KEY (size, name, key_id))"
+)
+BYTES = {"postgresql": "BYTEA"}  # what other dialects call BLOB
+MIGRATIONS: dict[int, tuple[str, ...]] = {1: (COSIGNATURES,)}  # version -> the way to the next
 
 
 class Opened(NamedTuple):
@@ -70,10 +77,11 @@ def check_schema(engine: Engine, *, migrate: bool) -> None:
 
 
 def _migrate(engine: Engine, version: int) -> None:
+    kind = BYTES.get(engine.dialect.name, "BLOB")
     with writing(engine) as connection:
         for step in range(version, schema.SCHEMA_VERSION):
             for statement in MIGRATIONS[step]:
-                connection.exec_driver_sql(statement)
+                connection.exec_driver_sql(statement.format(bytes=kind))
         write_number(connection, "schema_version", schema.SCHEMA_VERSION)
 
 

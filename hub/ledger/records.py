@@ -79,6 +79,17 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Cosigned:
+    """One stored cosignature of a checkpoint: whose, when [s], and its line in the note."""
+
+    size: int
+    name: str
+    key_id: bytes
+    time_s: int
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The fold's state after the first `size` entries."""
 

@@ -1,9 +1,9 @@
 """The ledger's tables, in one place, and nothing that reads or writes them.
 
 Three kinds. The log (`entry`, `node`, `checkpoint`) is append-only: triggers stop accidents, and
-recomputation against a signed checkpoint stops the rest. Records beside the log (`pack`, `gap`,
-`snapshot`, `view`, `evidence`, `refused`) have their hash or cause on it. The books (`slot` to
-`decision`) are derived: they can be dropped and folded again from the entries.
+recomputation against a signed checkpoint stops the rest. Records beside the log (`cosignature`,
+`pack`, `gap`, `snapshot`, `view`, `evidence`, `refused`) have their hash or cause on it. The books
+(`slot` to `decision`) are derived: they can be dropped and folded again from the entries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPEND_ONLY = ("entry", "node", "checkpoint")
 
 metadata = MetaData()
@@ -80,6 +80,16 @@ checkpoint = Table(
     metadata,
     Column("size", Count, primary_key=True, autoincrement=False),
     Column("note", Text, nullable=False),
+)
+
+cosignature = Table(
+    "cosignature",
+    metadata,
+    Column("size", Count, ForeignKey("checkpoint.size"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("key_id", LargeBinary(4), primary_key=True),
+    Column("time_s", Count, nullable=False),
+    Column("line", Text, nullable=False),  # as it stands in the note, with its newline
 )
 
 pack = Table(

@@ -36,6 +36,7 @@ from hub.ledger.books import (
 from hub.ledger.newest import LINE_BYTES, HandedOut, NewestFile
 from hub.ledger.records import Evidence, NewEntry, NewPack, Snapshot
 from hub.ledger.store import Store
+from hub.ledger.verify import verify
 from messages.log.tree import leaf_hash
 from messages.log.tree import root as root_of
 from tests.support.small_ledger import BALLAST_BYTES, SmallHub, append_all, raw_entries
@@ -186,19 +187,42 @@ def test_an_older_schema_is_brought_up_to_date(
 ) -> None:
     hub.fill()
     hub.store.close()
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    now = schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", now + 2)
     first = "ALTER TABLE snapshot ADD COLUMN note TEXT"
-    monkeypatch.setattr(opening, "MIGRATIONS", {1: (first,), 2: ("no such statement",)})
+    monkeypatch.setattr(opening, "MIGRATIONS", {now: (first,), now + 1: ("no such statement",)})
     with pytest.raises(SchemaMismatch, match="start `gridtally-hub run` once"):
         Store.open(hub.url, read_only=True)
     with pytest.raises(LedgerCorrupt, match="syntax error"):
         _opens(hub)
-    monkeypatch.setattr(opening, "MIGRATIONS", {1: (first,), 2: ("CREATE TABLE more (x)",)})
+    steps = {now: (first,), now + 1: ("CREATE TABLE more (x)",)}
+    monkeypatch.setattr(opening, "MIGRATIONS", steps)
     _opens(hub)  # the broken try left nothing behind, or this would find the column there
     with Store.open(hub.url, read_only=True) as store:
         assert store.size == 24
     with contextlib.closing(sqlite3.connect(hub.path)) as connection:
         assert connection.execute("SELECT count(*) FROM more").fetchone() == (0,)
+
+
+def test_a_ledger_of_version_1_gets_its_tables(hub: SmallHub, tmp_path: Path) -> None:
+    hub.fill()
+    hub.store.close()
+    _run(
+        hub.path,
+        "DROP TABLE cosignature",
+        "UPDATE ledger SET number = 1 WHERE name = 'schema_version'",
+    )
+    _opens(hub)
+    (tmp_path / "new").mkdir()
+    fresh = SmallHub(tmp_path / "new")
+    assert _shape(hub.path, "cosignature") == _shape(fresh.path, "cosignature")
+    _opens(hub)  # a second start has nothing left to do
+
+
+def _shape(path: Path, table: str) -> list[tuple[str, int, int]]:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"PRAGMA table_info({table})")
+        return [(name, null, key) for _, name, _, null, _, key in rows]
 
 
 def test_every_version_has_a_way_to_the_next() -> None:
@@ -442,17 +466,48 @@ def test_a_pack_is_stored_in_the_transaction_of_the_entries(hub: SmallHub) -> No
     assert (hub.store.size, hub.store.packs.count()) == (1, 1)
 
 
-def test_old_bodies_of_sealed_packs_are_let_go(hub: SmallHub) -> None:
+def test_old_bodies_of_sealed_packs_are_let_go_seal_by_seal(hub: SmallHub) -> None:
     hub.enrol()
-    old, new, pending = hub.pack(), hub.pack(), hub.pack()
+    packs = [hub.pack() for _ in range(4)]
+    for sealed in (packs[:1], packs[1:2], packs[2:3]):
+        hub.store.append([], sealed)
+        hub.seal()
+    hub.store.append([], packs[3:])
+    kept = hub.store.packs
+    assert kept.forgotten() == (0, None)
+    assert kept.forget_before(packs[0].at_ms) == 0
+    assert kept.forget_before(packs[2].at_ms, seals_max=1) == 1
+    assert kept.forget_before(packs[2].at_ms) == 1
+    assert kept.forget_before(packs[2].at_ms) == 0
+    assert kept.forgotten() == (2, packs[1].at_ms)
+    kid = hub.meter.public.kid
+    bodies = [kept.pack(kid, sequence) for sequence in (1, 2, 3, 4, 5)]
+    expected = [b"", b"", packs[2].raw, packs[3].raw, None]
+    assert [found and found.raw for found in bodies] == expected
+    assert kept.forget_before(packs[3].at_ms + 1) == 1  # what no seal covers stays
+    assert verify(hub.url, hub.trust).findings == ()
+
+
+def test_a_seal_s_packs_stay_until_the_newest_of_them_is_old(hub: SmallHub) -> None:
+    hub.enrol()
+    old, new = hub.pack(), hub.pack()
     hub.store.append([], [old, new])
     hub.seal()
-    hub.store.append([], [pending])
-    assert hub.store.packs.forget_before(new.at_ms) == 1
     assert hub.store.packs.forget_before(new.at_ms) == 0
-    kid = hub.meter.public.kid
-    bodies = [hub.store.packs.pack(kid, sequence) for sequence in (1, 2, 3, 4)]
-    assert [found and found.raw for found in bodies] == [b"", new.raw, pending.raw, None]
+    assert hub.store.packs.forget_before(new.at_ms + 1) == 2
+
+
+def test_what_retention_took_is_nowhere_in_the_file(hub: SmallHub) -> None:
+    hub.enrol()
+    pack = hub.pack()
+    hub.store.append([], [pack])
+    hub.seal()
+    signature = pack.raw[-64:]
+    hub.store.make_room()  # the write-ahead log goes into the file
+    assert signature in hub.path.read_bytes()
+    hub.store.packs.forget_before(pack.at_ms + 1)
+    hub.store.make_room()
+    assert signature not in hub.path.read_bytes()
 
 
 def test_the_newest_snapshots_stay(hub: SmallHub) -> None:
