@@ -3,11 +3,10 @@
 Nothing here decides anything. `hub.core.step` reads a state and returns changes; `State.apply` is
 the only way in. A table is a dict; what is ordered is ordered where it is read, by key.
 
-The state root (one leaf a row, so that any balance can be proven by an ordinary inclusion proof):
+The state root is that of `messages.statetree` over one row a record, so that any balance can be
+proven, with the key
 
-    key    = "<table>/<part>/<part>": texts as they are, bytes in hex, integers with 16 digits
-    leaf   = SHA-256(0x00 || deterministic CBOR [key, value]), in the order of the keys' bytes
-    root   = RFC 6962 root over the leaves; the row "size" holds how many rows there are, itself in
+    "<table>/<part>/<part>": texts as they are, bytes in hex, integers with 16 digits
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from hub.core.records import (
 from hub.market.contract import Value
 from messages import cbor
 from messages.errors import MalformedMessage
-from messages.log import tree
+from messages.log.tree import leaf_hash
+from messages.statetree import SIZE_KEY, AbsenceProof, RowProof, StateTree, encode_row
 
-SIZE_KEY: Final = b"size"
 SNAPSHOT_BYTES_MAX: Final = 1 << 30
 
 
@@ -131,7 +130,7 @@ class State:
         }
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}
-        self._leaves: dict[bytes, bytes] = {}
+        self._tree = StateTree()
         self._stale: set[tuple[str, Any]] = set()
 
     @property
@@ -187,7 +186,7 @@ class State:
         for name, rows in self._tables.items():
             twin._tables[name].update(rows)
         twin._stale = set(self._stale)
-        twin._leaves = dict(self._leaves)
+        twin._tree = self._tree.copy()
         return twin
 
     def __eq__(self, other: object) -> bool:
@@ -208,11 +207,15 @@ class State:
 
     def root(self) -> bytes:
         """Return the state root. Only rows that changed since the last call are hashed anew."""
-        for name, key in self._stale:
-            self._refresh(name, key)
-        self._stale.clear()
-        self._leaves[SIZE_KEY] = _leaf(SIZE_KEY, self._size())
-        return tree.root([leaf for _, leaf in sorted(self._leaves.items())])
+        return self._refreshed().root()
+
+    def prove(self, table: str, key: Any) -> RowProof | AbsenceProof:
+        """Return the proof of a row under the state root, or that there is none."""
+        raw_key = row_key(table, key)
+        record = self.row(table, key)
+        if record is None:
+            return self._refreshed().prove_absent(raw_key, self._encoded)
+        return self._refreshed().prove(raw_key, encode_row(raw_key, record))
 
     def dumps(self) -> bytes:
         """Return the state as canonical CBOR: [[key, value], ...] in the order of the keys."""
@@ -238,13 +241,21 @@ class State:
     def _size(self) -> int:
         return 1 + sum(len(rows) for rows in self._tables.values())
 
-    def _refresh(self, name: str, key: Any) -> None:
-        raw_key = row_key(name, key)
-        record = self._tables[name].get(key)
-        if record is None:
-            self._leaves.pop(raw_key, None)
-        else:
-            self._leaves[raw_key] = _leaf(raw_key, record)
+    def _refreshed(self) -> StateTree:
+        """Return the tree over the rows as they are now."""
+        for name, key in self._stale:
+            raw_key, record = row_key(name, key), self._tables[name].get(key)
+            leaf = None if record is None else leaf_hash(encode_row(raw_key, record))
+            self._tree.put(raw_key, leaf)
+        self._stale.clear()
+        self._tree.put(SIZE_KEY, leaf_hash(encode_row(SIZE_KEY, self._size())))
+        return self._tree
+
+    def _encoded(self, raw_key: bytes) -> bytes:
+        """Return a row that is there as it is hashed."""
+        if raw_key == SIZE_KEY:
+            return encode_row(raw_key, self._size())
+        return encode_row(raw_key, self.row(*_read_key(raw_key)))
 
 
 _START: Final = Progress()
@@ -254,15 +265,6 @@ def row_key(table: str, key: Any) -> bytes:
     """Return the bytes under which a row stands in the state root."""
     parts = key if isinstance(key, tuple) else (key,)
     return "/".join((table, *map(_part, parts))).encode()
-
-
-def row_leaf(table: str, key: Any, record: Any) -> bytes:
-    """Return the leaf hash of one row: what a proof of a balance begins with."""
-    return _leaf(row_key(table, key), record)
-
-
-def _leaf(key: bytes, value: Any) -> bytes:
-    return tree.leaf_hash(cbor.encode([key, value]))
 
 
 def _key_of(row: tuple[bytes, Any]) -> bytes:
@@ -276,12 +278,18 @@ def _part(part: str | bytes | int) -> str:
 
 
 def _change(raw_key: bytes, value: Any) -> Change:
+    name, key = _read_key(raw_key)
+    return Change(name, key, TABLES[name].record(_tupled(value)))
+
+
+def _read_key(raw_key: bytes) -> tuple[str, Any]:
+    """Return table and key of a row; ValueError or KeyError if no table has such a key."""
     name, *texts = raw_key.decode().split("/")
-    table = TABLES[name]
-    if len(texts) != len(table.parts):
+    kinds = TABLES[name].parts
+    if len(texts) != len(kinds):
         raise ValueError(f"the key {raw_key!r} does not fit table {name}")
-    parts = tuple(_read_part(kind, text) for kind, text in zip(table.parts, texts, strict=True))
-    return Change(name, parts[0] if len(parts) == 1 else parts, table.record(_tupled(value)))
+    parts = tuple(_read_part(kind, text) for kind, text in zip(kinds, texts, strict=True))
+    return name, parts[0] if len(parts) == 1 else parts
 
 
 def _read_part(kind: type, text: str) -> str | bytes | int:

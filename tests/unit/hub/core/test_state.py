@@ -5,16 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hub.core.errors import SnapshotUnreadable
-from hub.core.state import SIZE_KEY, TABLES, Change, State, row_key, row_leaf
+from hub.core.state import SIZE_KEY, TABLES, Change, State, _read_key, row_key
 from messages import cbor
-from messages.log.tree import (
-    EMPTY_ROOT,
-    check_inclusion,
-    leaf_hash,
-    prove_inclusion,
-    root,
-    subtree_of,
-)
+from messages.errors import BadProof
+from messages.log.tree import EMPTY_ROOT, leaf_hash, root
+from messages.statetree import AbsenceProof, RowProof, check_absent, check_row
 from tests.support.village import HOUR, KWH, Village, cut, relay
 
 
@@ -71,13 +66,29 @@ def test_the_root_is_the_rfc_6962_root_over_the_rows_in_order(village: Village) 
     assert dict(rows)[SIZE_KEY] == len(rows)
 
 
+def test_every_record_can_be_proven(village: Village) -> None:
+    state = village.state
+    for key, value in state.rows():
+        if key != SIZE_KEY:
+            proof = state.prove(*_read_key(key))
+            assert isinstance(proof, RowProof)
+            assert check_row(proof, state.root()) == (key, cbor.decode(cbor.encode(value)))
+
+
 def test_a_balance_can_be_proven(village: Village) -> None:
-    rows = village.state.rows()
-    leaves = [leaf_hash(cbor.encode([key, value])) for key, value in rows]
-    index = [key for key, _ in rows].index(row_key("account", "bob"))
-    path = prove_inclusion(index, len(leaves), subtree_of(leaves))
-    leaf = row_leaf("account", "bob", village.state.accounts["bob"])
-    check_inclusion(leaf, index, len(leaves), path, village.state.root())
+    proof = village.state.prove("account", "bob")
+    assert isinstance(proof, RowProof)
+    shown = check_row(proof, village.state.root())
+    assert shown == (b"account/bob", village.state.accounts["bob"])
+
+
+def test_that_nobody_has_an_account_can_be_proven(village: Village) -> None:
+    for name in ("aaa", "bobby", "zoe"):
+        proof = village.state.prove("account", name)
+        assert isinstance(proof, AbsenceProof)
+        check_absent(row_key("account", name), proof, village.state.root())
+        with pytest.raises(BadProof):
+            check_absent(row_key("account", "bob"), proof, village.state.root())
 
 
 def test_the_kept_leaves_follow_every_change(village: Village) -> None:
