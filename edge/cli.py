@@ -114,7 +114,13 @@ def check_config(
 
 
 @app.command(short_help="Make the keys of this node.")
-def keygen(config: Config = HERE) -> None:
+def keygen(
+    config: Config = HERE,
+    p256: Annotated[
+        list[str] | None,
+        typer.Option("--p256", help="Make this meter's key a P-256 one; may be repeated."),
+    ] = None,
+) -> None:
     """Make the key of the node and of each meter, and write enrol-NODE.json.
 
     Keys that are there stay. Private keys never leave this machine: take enrol-NODE.json to the
@@ -123,18 +129,54 @@ def keygen(config: Config = HERE) -> None:
       gridtally-edge keygen --config edge.toml
 
       gridtally-hub enrol enrol-dep1.json
+
+    Keys are Ed25519. OCMF records need a P-256 key, as some hardware keys do: name those meters.
+
+      gridtally-edge keygen --p256 dep1-pv
     """
     log_to_stderr(verbose=False)
     with told():
         from edge.keygen import make_keys, write_enrolment
 
         settings = loaded(config)
-        made = make_keys(settings)
+        made = make_keys(settings, p256 or ())
         for each in made:
             name = f"meter {each.name}" if each.name else f"node {settings.node}"
             kept = "" if each.is_new else "  (was there)"
             print(f"{each.signer.public.fingerprint}  {name}{kept}")
         print(write_enrolment(settings, made, config.resolve().parent))
+
+
+@app.command(short_help="Sign a meter's totals as an OCMF record.")
+def ocmf(
+    name: Annotated[str, typer.Argument(help="The meter_id of a meter.", metavar="METER")],
+    config: Config = HERE,
+    xml: Annotated[
+        bool, typer.Option("--xml", help="As a file of the S.A.F.E. transparency software.")
+    ] = False,
+) -> None:
+    """Sign a meter's totals, as they stand on disk now, as a fiscal OCMF record.
+
+    The meter's own key signs, and it has to be a P-256 key. Records of a meter are numbered without
+    a gap and kept in the state folder, below ocmf/. Works while the agent runs, and when it does
+    not. The record is OCMF-compatible; it is no legal metrology.
+
+      gridtally-edge ocmf dep1-pv > record.ocmf
+
+      gridtally-edge ocmf dep1-pv --xml > record.xml
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from edge.clock import is_synchronised
+        from edge.fiscal import make_record
+        from messages.ocmf import SYNCHRONISED, UNKNOWN
+
+        settings = loaded(config)
+        is_known = settings.simulation is None and (
+            settings.sampling.trust_clock or is_synchronised()
+        )
+        clock = SYNCHRONISED if is_known else UNKNOWN
+        print(make_record(settings, name, clock, as_xml=xml), end="")
 
 
 @app.command(short_help="Read one meter now.")

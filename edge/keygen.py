@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from edge.config import EdgeConfig
 from edge.errors import Unavailable
 from keys import file as key_file
 from keys.errors import KeyExists
-from messages.publickey import Signer
+from messages.publickey import EDDSA, ES256, Signer
 
 FORMAT: Final = "gridtally-enrol-1"
 MW_PER_W: Final = 1_000
@@ -27,14 +28,22 @@ class MadeKey:
     is_new: bool
 
 
-def make_keys(config: EdgeConfig) -> list[MadeKey]:
+def make_keys(config: EdgeConfig, p256: Collection[str] = ()) -> list[MadeKey]:
     """Make every key of a configuration that is not there yet; none is ever overwritten.
 
+    Args:
+        config: the node's.
+        p256: the meters whose key is a P-256 one; all others are Ed25519.
+
     Raises:
+        Unavailable: a meter is named that is not there.
         KeyFault: a key cannot be written, or one that is there cannot be read.
     """
+    unknown = sorted(set(p256) - {each.meter_id for each in config.meter})
+    if unknown:
+        raise Unavailable(f"no meter is named {unknown[0]}: nothing was made")
     places = [("", config.key), *((each.meter_id, each.key) for each in config.meter)]
-    return [_make(name, Path(path)) for name, path in places]
+    return [_make(name, Path(path), ES256 if name in p256 else EDDSA) for name, path in places]
 
 
 def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
@@ -90,8 +99,8 @@ def write_enrolment(config: EdgeConfig, made: list[MadeKey], folder: Path) -> Pa
     return path
 
 
-def _make(name: str, path: Path) -> MadeKey:
+def _make(name: str, path: Path, alg: int) -> MadeKey:
     try:
-        return MadeKey(name, path, key_file.generate(path), is_new=True)
+        return MadeKey(name, path, key_file.generate(path, alg), is_new=True)
     except KeyExists:
         return MadeKey(name, path, key_file.load(path), is_new=False)

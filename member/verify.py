@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from member import convict, heads, mirror
+from member import convict, fiscal, heads, mirror
 from member.errors import MEANINGS, Code, Refused
 from member.heads import Anchor, Verdict
 from messages.errors import BadProof, BadSignature, MessageError, UnknownKey
@@ -132,6 +132,17 @@ def _files(verbs: Any) -> None:
     )
     verb.add_argument("file", metavar="FILE", type=Path, help="An evidence file.")
     _believe(verb)
+    verb = _verb(
+        verbs,
+        "ocmf",
+        _ocmf,
+        "Check OCMF records, alone or in the XML of the S.A.F.E. transparency software.",
+        "gridtally-verify ocmf record.xml --key 3059301306072a8648ce3d02...",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="A record, or an XML file of them.")
+    verb.add_argument(
+        "--key", metavar="HEX", help="The meter's public key in DER; default: the file's own."
+    )
 
 
 def _verb(
@@ -198,6 +209,10 @@ def _entries(options: Any) -> Verdict:
 
 def _evidence(options: Any) -> Verdict:
     return convict.check_evidence(_text(options.file), _anchor(options))
+
+
+def _ocmf(options: Any) -> Verdict:
+    return fiscal.check_ocmf(_text(options.file), options.key)
 
 
 # --- files --------------------------------------------------------------------------------------

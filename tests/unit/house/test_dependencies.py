@@ -14,6 +14,7 @@ from tests.support.source import PACKAGES, ROOT, shipped
 # Import name -> distribution, where they differ.
 DISTRIBUTION = {
     "gpiozero": "gpiozero",
+    "fpdf": "fpdf2",
     "paho": "paho-mqtt",
     "prometheus_client": "prometheus-client",
     "serial": "pyserial",
