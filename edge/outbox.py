@@ -214,7 +214,8 @@ class Outbox:
                 heads[key], gone = self._finish(connection, key, head, final, proven)
                 keep_head(connection, key, heads[key])
                 deleted += gone
-            keep_fact(connection, "checkpoint", proven.note)
+            if proven.note:
+                keep_fact(connection, "checkpoint", proven.note)
         self._heads = heads
         self.rows -= deleted
         return Settled(deleted, tuple(ahead))

@@ -167,7 +167,8 @@ class Posting:
             return Reply()
         proven = check_receipt(receipt, self._trust, self._newest, self._outbox.leaf_of)
         settled = self._outbox.settle(proven)
-        self._newest, self.checkpoint = proven.checkpoint, proven.note
+        if proven.checkpoint is not None:
+            self._newest, self.checkpoint = proven.checkpoint, proven.note
         for kid, stream in settled.ahead:
             log.error(
                 "the hub has %s messages of key %s that this outbox never made: an old copy of "

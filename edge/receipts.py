@@ -47,14 +47,15 @@ class Proven:
     """What a receipt says and proves.
 
     Attributes:
-        checkpoint: the tree head it stands on, and `note` its text.
+        checkpoint: the tree head it stands on, and `note` its text; None and "" if nothing is
+            final yet, so that it stands on none.
         stored: (kid, stream) -> highest sequence the hub has on disk.
         final: (kid, stream) -> highest sequence it calls final.
         places: what the proof covers; only these may be deleted.
         gone: it proves rows that are no longer held, so that nothing of it could be checked.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     note: str
     stored: Mapping[tuple[bytes, str], int]
     final: Mapping[tuple[bytes, str], int]
@@ -119,13 +120,10 @@ def check_receipt(
         HubBehind: its checkpoint does not continue the newest one.
         MessageError: a proof or a signature does not hold.
     """
+    stored = _highest(receipt, "stored_up_to")
+    if not receipt.checkpoint:
+        return Proven(None, "", stored, {}, frozenset())
     checkpoint = open_continuing(receipt.checkpoint, trust, newest)
-    stored: dict[tuple[bytes, str], int] = {}
-    final: dict[tuple[bytes, str], int] = {}
-    for line in receipt.streams:
-        key = (line.kid, line.stream)
-        stored[key] = max(stored.get(key, 0), line.stored_up_to)
-        final[key] = max(final.get(key, 0), line.final_up_to)
     if not _is_cosigned(receipt.checkpoint, trust):
         return Proven(checkpoint, receipt.checkpoint, stored, {}, frozenset())
     entries = _once(
@@ -143,7 +141,17 @@ def check_receipt(
         check_many(wanted, checkpoint.size, receipt.hashes, checkpoint.root)
     for seal in receipt.seals:
         _check_seal(seal, trust, held)
+    final = _highest(receipt, "final_up_to")
     return Proven(checkpoint, receipt.checkpoint, stored, final, frozenset(held))
+
+
+def _highest(receipt: Receipt, mark: str) -> dict[tuple[bytes, str], int]:
+    """Return the highest value of a mark over the lines of each stream."""
+    found: dict[tuple[bytes, str], int] = {}
+    for line in receipt.streams:
+        key = (line.kid, line.stream)
+        found[key] = max(found.get(key, 0), getattr(line, mark))
+    return found
 
 
 def _once(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, Item]:

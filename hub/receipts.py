@@ -1,8 +1,10 @@
 """What the hub owes its nodes: receipts that prove, from the store, what became final.
 
 A receipt says for each stream how far it is stored, and proves under one checkpoint which entries
-and packs a node may delete. A node that lost a receipt sends again, or says in its hello how far it
-got: either makes the hub prove from there once more. Nothing here is durable, nothing needs to be.
+and packs a node may delete. Where witnesses have to agree, that checkpoint is the newest final one,
+and what it does not cover yet waits for the next (`note_final`). A node that lost a receipt sends
+again, or says in its hello how far it got: either makes the hub prove from there once more. Nothing
+here is durable, nothing needs to be.
 """
 
 from __future__ import annotations
@@ -64,8 +66,13 @@ class _Item:
 class Receipts:
     """Owns who is owed what. Note what happened, then `build` for each node in `due`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, final_size: int | None = None) -> None:
+        """`final_size`: how much is final, where witnesses have to agree; else all that is stored.
+
+        Until something is, it is 0.
+        """
         self._store = store
+        self._final_size = final_size
         self._streams: dict[str, dict[tuple[bytes, str], _Stream]] = {}
         self._node_of: dict[bytes, str] = {}
         self._due: dict[str, None] = {}
@@ -122,8 +129,19 @@ class Receipts:
                 known.has_news = True
                 self._due[node] = None
 
-    def build(self, node: str, checkpoint: Checkpoint) -> list[Receipt]:
-        """Return the receipts a node is owed under a checkpoint that covers all that is stored.
+    def note_final(self, size: int) -> None:
+        """Note that the first `size` entries became final: what waited for it is owed now."""
+        self._final_size = size
+        for node, streams in self._streams.items():
+            for known in streams.values():
+                if known.waits_for_seal or known.proven_up_to >= known.stored_up_to:
+                    continue
+                if known.indices.get(known.proven_up_to + 1, 0) < size:
+                    known.has_news = True
+                    self._due[node] = None
+
+    def build(self, node: str, checkpoint: Checkpoint | None) -> list[Receipt]:
+        """Return the receipts a node is owed under a checkpoint; None while nothing is final.
 
         What they prove counts as told; a node that does not get them asks again.
         """
@@ -132,13 +150,13 @@ class Receipts:
         news = [known for known in self._streams.get(node, {}).values() if known.has_news]
         for at in range(0, len(news), STREAMS_A_RECEIPT_MAX):
             streams = news[at : at + STREAMS_A_RECEIPT_MAX]
-            items = self._owed(streams, checkpoint.size)
+            items = self._owed(streams, checkpoint)
             while items or streams[0].has_news:
                 if len(receipts) == RECEIPTS_A_BUILD_MAX:
                     self._put_off(node, items)
                     return receipts
                 receipts.append(self._fit(node, checkpoint, streams, items))
-                items = self._owed(streams, checkpoint.size)
+                items = self._owed(streams, checkpoint)
         return receipts
 
     def _put_off(self, node: str, items: list[_Item]) -> None:
@@ -164,15 +182,30 @@ class Receipts:
             if stream == "telemetry":
                 proven = min(proven, self._store.packs.sealed_up_to(kid))
             known = _Stream(kid, stream, stored, proven)
+            known.proven_up_to = self._final_up_to(known)
             streams[kid, stream] = known
             self._node_of[kid] = node
         return known
 
-    def _owed(self, streams: list[_Stream], size: int) -> list[_Item]:
+    def _final_up_to(self, stream: _Stream) -> int:
+        """Return the last sequence, of those that count as proven, that is final."""
+        high = stream.proven_up_to
+        while self._final_size is not None and high > 0:
+            low = max(high - PROVEN_A_RECEIPT_MAX, 0)
+            for sequence, index in sorted(self._find(stream, low + 1, high).items(), reverse=True):
+                if index is not None and index < self._final_size:
+                    return sequence
+            high = low
+        return high
+
+    def _owed(self, streams: list[_Stream], checkpoint: Checkpoint | None) -> list[_Item]:
         items: list[_Item] = []
+        if checkpoint is None:
+            return items
         for stream in streams:
             if stream.proven_up_to < stream.stored_up_to and not stream.waits_for_seal:
-                items += self._owed_of(stream, size, PROVEN_A_RECEIPT_MAX - len(items))
+                limit = PROVEN_A_RECEIPT_MAX - len(items)
+                items += self._owed_of(stream, checkpoint.size, limit)
             if len(items) >= PROVEN_A_RECEIPT_MAX:
                 break
         return items
@@ -205,7 +238,11 @@ class Receipts:
     # --- how it is written -----------------------------------------------------------------
 
     def _fit(
-        self, node: str, checkpoint: Checkpoint, streams: list[_Stream], items: list[_Item]
+        self,
+        node: str,
+        checkpoint: Checkpoint | None,
+        streams: list[_Stream],
+        items: list[_Item],
     ) -> Receipt:
         while True:
             receipt = self._write(node, checkpoint, streams, items)
@@ -220,7 +257,11 @@ class Receipts:
         return receipt
 
     def _write(
-        self, node: str, checkpoint: Checkpoint, streams: list[_Stream], items: list[_Item]
+        self,
+        node: str,
+        checkpoint: Checkpoint | None,
+        streams: list[_Stream],
+        items: list[_Item],
     ) -> Receipt:
         by_stream: dict[int, list[_Item]] = {}
         by_seal: dict[int, list[_Item]] = {}
@@ -233,9 +274,12 @@ class Receipts:
             line for stream in told for line in _lines(stream, by_stream.get(id(stream), []))
         )
         proven = {item.index for item in items}
-        hashes = self._store.prove_many(proven, checkpoint.size) if proven else ()
+        hashes: tuple[bytes, ...] = ()
+        if checkpoint is not None and proven:
+            hashes = self._store.prove_many(proven, checkpoint.size)
         seals = tuple(self._write_seal(index, packs) for index, packs in sorted(by_seal.items()))
-        return Receipt(node, checkpoint.note, lines, seals, hashes)
+        note = "" if checkpoint is None else checkpoint.note
+        return Receipt(node, note, lines, seals, hashes)
 
     def _write_seal(self, index: int, items: list[_Item]) -> SealReceipt:
         seal = self._seal(index)

@@ -16,8 +16,9 @@ from hub.arrivals import Arrival
 from hub.buckets import Buckets
 from hub.core.effects import Effect, Ignored, MeterCalibrated, RegisterReset, RegistryChanged
 from hub.errors import LedgerBehind, StorageFull
+from hub.finality import Finality
 from hub.intake import ORDERED, Refused, Rules, Verified, verify
-from hub.ledger.records import Checkpoint, Evidence, NewEntry, NewPack
+from hub.ledger.records import Checkpoint, Cosigned, Evidence, NewEntry, NewPack
 from hub.pen import Pen
 from hub.post import Post
 from hub.receipts import Receipts
@@ -80,11 +81,21 @@ class _Batch:
 class Spine:
     """Owns the order of what comes in and the receipts that go out."""
 
-    def __init__(self, recorder: Recorder, pen: Pen, post: Post, rules: Rules) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        pen: Pen,
+        post: Post,
+        rules: Rules,
+        finality: Finality | None = None,
+    ) -> None:
+        """Wire them; without `finality` nobody but the log has to agree."""
         self.recorder = recorder
         self.rules = rules
         self.roster: Roster = call_roll(recorder.state)
-        self.receipts = Receipts(recorder.store)
+        self.finality = finality or Finality(recorder.store)
+        final_size = self.finality.size if self.finality.is_witnessed else None
+        self.receipts = Receipts(recorder.store, final_size)
         self.alarms: dict[str, str] = {}
         self.refused: Counter[tuple[str, str]] = Counter()  # since the last `count_refused`
         self._pen = pen
@@ -183,12 +194,16 @@ class Spine:
         return recorded
 
     def publish(self, refusals: Iterable[Refusal] = ()) -> None:
-        """Send refusals, and each node that is owed one its receipt under one new checkpoint."""
+        """Send refusals, and each node that is owed one its receipt under one checkpoint.
+
+        That is a new one, or the newest final one where witnesses have to agree.
+        """
         self.tell(refusals)
         due = self.receipts.due
         if not due or not self._post.is_open:
             return
-        checkpoint = self.sign_checkpoint()
+        final = self.finality
+        checkpoint = final.newest if final.is_witnessed else self.sign_checkpoint()
         for node in due:
             for receipt in self.receipts.build(node, checkpoint):
                 self._post.receipt(receipt)
@@ -203,6 +218,13 @@ class Spine:
     def sign_checkpoint(self) -> Checkpoint:
         """Return the checkpoint over all entries, signed by the log's key if it is new."""
         return self.recorder.checkpoint(self._pen.origin, self._pen.log)
+
+    def take_cosignature(self, found: Cosigned) -> bool:
+        """Keep a verified cosignature; return whether more became final, and nodes hear of it."""
+        has_risen = self.finality.take(found)
+        if has_risen:
+            self.receipts.note_final(self.finality.size)
+        return has_risen
 
     def reached(self, kid: bytes, stream: str) -> int:
         """Return the highest sequence of a stream that is used up, or was heard if it is live."""

@@ -46,7 +46,11 @@ class SealReceipt:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the hub holds of a node's streams, under one checkpoint (a signed note)."""
+    """What the hub holds of a node's streams, under one checkpoint (a signed note).
+
+    The checkpoint is final: it carries the cosignatures that the quorum asks for. While there is
+    none, it is "" and the receipt proves nothing: it only says what is stored.
+    """
 
     KIND: ClassVar[str] = "receipt"
     node: str

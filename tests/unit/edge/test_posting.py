@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -111,6 +112,21 @@ def test_a_receipt_deletes_what_it_proves_and_moves_the_heads(bench):
     assert (register.stored_up_to, register.first_held) == (1, 2)
     assert pack.final_up_to == 1
     assert bench.posting.checkpoint == bench.hub.checkpoint()
+
+
+def test_a_receipt_without_a_checkpoint_stops_resending_and_keeps_the_one_held(bench):
+    bench.store(draft(A, "register"))
+    bench.deliver()
+    bench.answer(bench.hub.receipt())
+    held = bench.posting.checkpoint
+    bench.store(draft(A, "register"))
+    bench.deliver()
+    bench.answer(replace(bench.hub.receipt(), checkpoint=""))
+    assert bench.outbox.head(A, "register").stored_up_to == 2
+    assert bench.outbox.rows == 1
+    assert bench.posting.checkpoint == bench.outbox.checkpoint == held
+    bench.posting.send(0)
+    assert bench.sent == []
 
 
 def test_a_receipt_that_proves_a_deleted_row_again_still_counts(bench):

@@ -63,6 +63,14 @@ def test_a_receipt_without_proofs_only_says_what_is_stored(hub):
     assert proven.stored[A, "register"] == 5
 
 
+def test_a_receipt_without_a_checkpoint_only_says_what_is_stored(hub):
+    newest = open_checkpoint(hub.checkpoint(), parse_vkey(hub.trust.log_vkey))
+    proven = check(hub, replace(hub.receipt(), checkpoint=""), newest)
+    assert (proven.checkpoint, proven.note) == (None, "")
+    assert proven.stored[A, "register"] == 5
+    assert (proven.final, proven.places, proven.gone) == ({}, frozenset(), False)
+
+
 def test_lines_of_one_stream_add_up(hub):
     receipt = hub.receipt()
     line = receipt.streams[0]
