@@ -190,25 +190,39 @@ def simulate(
     """
     with _told():
         if model is None:
-            _list_devices()
+            _list_devices(as_json)
             return
-        from testbed.simulate import Wanted, find, i2c_lines, wire_for
+        from testbed.in_python import python_lines
+        from testbed.simulate import Wanted, wire_for
 
-        if "i2c" in find(model).wires:
-            print(i2c_lines(model))
+        lines = python_lines(model)
+        if lines is not None:
+            print(lines, file=sys.stderr if as_json else sys.stdout)
             raise typer.Exit(os.EX_USAGE)
         wire = wire_for(tcp, rtu_tcp, pty, baud)
         amounts = {"load_w": load_w, "pv_w": pv_w, "energy_wh": energy_wh}
         _simulate(Wanted(model, wire, address, faults=tuple(fault or ()), **amounts), as_json)
 
 
-def _list_devices() -> None:
-    from hardware.mock.catalog import SIMULATORS
+def _list_devices(as_json: bool) -> None:
+    import json
 
-    for name, entry in SIMULATORS.items():
-        wires = ", ".join(entry.wires)
-        print(f"{name:<16}{entry.title:<32}{wires:<12}{entry.baud} {entry.serial_form}")
-    print("i2c: not servable over TCP; `gridtally-testbed simulate ina219` shows how to reach it")
+    from hardware.mock.catalog import SIMULATORS
+    from testbed.in_python import ON_PINS
+
+    rows = [
+        (name, ", ".join(each.wires), f"{each.baud} {each.serial_form}", each.title)
+        for name, each in SIMULATORS.items()
+    ]
+    rows = [(*row[:2], "" if row[1] in ("tcp", "i2c") else row[2], row[3]) for row in rows]
+    rows += [(name, "pins", "", "A relay on pins of the node") for name in ON_PINS]
+    if as_json:
+        keys = ("model", "wires", "line", "title")
+        print(json.dumps([dict(zip(keys, row, strict=True)) for row in rows]))
+        return
+    for name, wires, line, title in rows:
+        print(f"{name:<20}{wires:<10}{line:<12}{title}")
+    print("i2c, pins: not servable over TCP; `gridtally-testbed simulate ina219` shows how instead")
 
 
 def _simulate(wanted: "Wanted", as_json: bool) -> None:

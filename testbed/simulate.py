@@ -15,6 +15,7 @@ from hardware.mock.vedirect.port import VeDirectPty, VeDirectTcp
 from hardware.mock.wires.loop import LoopThread
 from hardware.mock.wires.modbus_server import ModbusRtuServer, ModbusRtuTcpServer, ModbusTcpServer
 from testbed.errors import BadDevice, PortTaken
+from testbed.in_python import ON_PINS, python_lines
 from testbed.live_points import LiveFeeder, LivePlant
 from testbed.supervisor import stop_on_signals
 
@@ -22,17 +23,6 @@ LOOPBACK: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 5020
 MW_PER_W: Final = 1000
 DIRECT_MV: Final = 48_000
-I2C_LINES: Final = """\
-{name} sits on an I2C bus, which no TCP port can carry. In Python it is reached like this:
-
-    from hardware.mock.catalog import SIMULATORS
-    from hardware.mock.wires.i2c_bus import SimulatedI2cBus
-    from hardware.mock.points import Line
-
-    bus = SimulatedI2cBus()  # has the interface of smbus2.SMBus
-    bus.attach(0x{address:02X}, SIMULATORS["{name}"].build({point}))
-    bus.read_i2c_block_data(0x{address:02X}, 0x02, 2)
-"""
 
 
 class Measured(Protocol):
@@ -82,7 +72,8 @@ def find(model: str) -> Simulator:
         BadDevice: there is none of this name.
     """
     if model not in SIMULATORS:
-        raise BadDevice(f"{model}: no such simulator, want one of {', '.join(SIMULATORS)}")
+        names = ", ".join((*SIMULATORS, *ON_PINS))
+        raise BadDevice(f"{model}: no such simulator, want one of {names}")
     return SIMULATORS[model]
 
 
@@ -173,6 +164,8 @@ class Running:
         wire, devices = self.wanted.wire, {self.address: self.device}
         if "vedirect" in self.entry.wires:
             return self._serve_vedirect()
+        if "rtu" not in self.entry.wires and not wire.tcp:
+            raise BadDevice(f"{self.wanted.model}: it has no serial side, want --tcp")
         baud = wire.baud or None
         if wire.pty:
             return ModbusRtuServer(devices, link=Path(wire.pty), baud=baud, loop=self._loop)
@@ -220,15 +213,6 @@ def wire_for(tcp: str, rtu_tcp: str, pty: str, baud: int) -> Wire:
     return Wire(tcp=tcp, rtu_tcp=rtu_tcp, pty=pty, baud=baud)
 
 
-def i2c_lines(model: str) -> str:
-    """Return the lines of Python that reach a simulated I2C chip."""
-    entry = find(model)
-    point = "Line(current_ua=500_000)"
-    if entry.point == "lines":
-        point = f"({point},) * 3"
-    return I2C_LINES.format(name=model, address=entry.address, point=point)
-
-
 def _points(
     entry: Simulator, wanted: Wanted, clock_ms: Callable[[], int]
 ) -> tuple[Any, LiveFeeder | LivePlant]:
@@ -246,7 +230,7 @@ def _points(
         return feeder, feeder
     if entry.point == "relays":
         return (), feeder  # no contact is wired to it
-    raise BadDevice(i2c_lines(wanted.model) if entry.point in ("line", "lines") else entry.title)
+    raise BadDevice(python_lines(wanted.model) or entry.title)
 
 
 def _host_port(text: str) -> tuple[str, int]:

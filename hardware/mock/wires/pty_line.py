@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tty
 from abc import abstractmethod
@@ -11,6 +12,7 @@ from pathlib import Path
 from hardware.mock.wires.loop import LoopServer, LoopThread
 
 _CHUNK = 4_096
+_PORTS = "/dev/pts/"
 
 
 class PtyLine(LoopServer):
@@ -24,9 +26,16 @@ class PtyLine(LoopServer):
         """Open the terminal at once.
 
         Args:
-            link: a symbolic link to make to the port, for a name that lasts.
+            link: a symbolic link to make to the port, for a name that lasts. A link that an
+                earlier one left behind is replaced, and nothing else ever is.
             loop: a loop to share; without one the server starts its own.
+
+        Raises:
+            FileExistsError: something else is at `link`.
+            OSError: no link can be made there.
         """
+        if link is not None:
+            _clear(link)
         super().__init__(loop)
         self._line, self._port = os.openpty()
         tty.setraw(self._port)
@@ -34,9 +43,16 @@ class PtyLine(LoopServer):
         self.device = os.ttyname(self._port)
         self._link = link
         if link is not None:
-            link.unlink(missing_ok=True)
+            self._point_to(link)
+
+    def _point_to(self, link: Path) -> None:
+        try:
             link.symlink_to(self.device)
-            self.device = str(link)
+        except OSError:
+            os.close(self._line)
+            os.close(self._port)
+            raise
+        self.device = str(link)
 
     @abstractmethod
     def take(self, data: bytes) -> None:
@@ -57,8 +73,26 @@ class PtyLine(LoopServer):
 
     async def _stop(self) -> None:
         self._thread.loop.remove_reader(self._line)
+        if self._link is not None and _target(self._link) == os.ttyname(self._port):
+            self._link.unlink()  # not one that another server has put there meanwhile
         os.close(self._line)
         os.close(self._port)
         self._line = -1
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
+
+
+def _clear(link: Path) -> None:
+    """Take away what an earlier port left behind.
+
+    Raises:
+        FileExistsError: it is something else.
+    """
+    if _target(link).startswith(_PORTS):
+        link.unlink()
+    elif link.is_symlink() or link.exists():
+        reason = "is there already and is no link to a simulated port; want a path that is free"
+        raise FileExistsError(errno.EEXIST, reason, str(link))
+
+
+def _target(link: Path) -> str:
+    """Return where a link points to; "" if it is none."""
+    return os.readlink(link) if link.is_symlink() else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import socket
 import struct
 
@@ -13,7 +15,8 @@ from typer.testing import CliRunner
 from hardware.mock.catalog import SIMULATORS
 from testbed.cli import app
 from testbed.errors import BadDevice, PortTaken
-from testbed.simulate import Running, Wanted, Wire, find, i2c_lines, wire_for
+from testbed.in_python import ON_PINS, python_lines
+from testbed.simulate import Running, Wanted, Wire, find, wire_for
 
 SERVED = [name for name, entry in SIMULATORS.items() if "tcp" in entry.wires]
 ANY_PORT = Wire(tcp="127.0.0.1:0")
@@ -124,13 +127,73 @@ def test_a_model_that_is_none_is_told_with_all_there_are():
 
 @pytest.mark.parametrize("model", [n for n, e in SIMULATORS.items() if "i2c" in e.wires])
 def test_the_lines_for_an_i2c_chip_work_as_printed(model):
-    shown = i2c_lines(model)
+    shown = python_lines(model)
+    assert shown is not None
     lines = [line[4:] for line in shown.splitlines() if line.startswith("    ")]
     names: dict[str, object] = {}
     exec("\n".join(lines[:-1]), names)
     words = eval(lines[-1], names)
     assert len(words) == 2
     assert any(words)
+
+
+@pytest.mark.parametrize("model", ON_PINS)
+def test_the_lines_for_a_relay_on_pins_work_as_printed(model):
+    lines = [line[4:] for line in ON_PINS[model].splitlines() if line.startswith("    ")]
+    names: dict[str, object] = {}
+    exec("\n".join(lines[:-1]), names)
+    assert eval(lines[-1], names) is True
+    result = CliRunner().invoke(app, ["simulate", model])
+    assert result.exit_code == 64
+    assert "In Python it is reached like this" in result.stdout
+
+
+def test_every_model_of_the_catalog_can_be_asked_for():
+    from hardware.catalog import METERS, RELAYS
+
+    for name in (*METERS, *RELAYS):
+        assert name in SIMULATORS or python_lines(name) is not None, name
+
+
+@pytest.mark.parametrize("model", ["sdm120", "vedirect"])
+def test_a_file_where_the_link_should_go_is_never_replaced(model, tmp_path):
+    held = tmp_path / "precious"
+    held.write_text("keep me")
+    pointing = tmp_path / "pointing"
+    pointing.symlink_to(held)
+    for path in (held, pointing, tmp_path):
+        with pytest.raises(PortTaken, match="want a path that is free"):
+            Running(Wanted(model, Wire(pty=str(path))))
+    assert held.read_text() == "keep me"
+    assert pointing.is_symlink()
+
+
+def test_a_link_left_behind_is_replaced_and_one_of_another_port_is_left(tmp_path):
+    link = tmp_path / "ttyTWIN"
+    link.symlink_to("/dev/pts/999999")
+    first = Running(Wanted("sdm120", Wire(pty=str(link))))
+    second = Running(Wanted("sdm120", Wire(pty=str(link))))
+    target = os.readlink(link)
+    first.close()
+    assert os.readlink(link) == target
+    second.close()
+    assert not link.is_symlink()
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(PortTaken, match="No such file or directory"):
+        Running(Wanted("sdm120", Wire(pty=str(tmp_path / "none" / "tty"))))
+
+
+@pytest.mark.parametrize("wire", [Wire(pty="unused"), Wire(rtu_tcp="127.0.0.1:0")])
+def test_a_meter_without_a_serial_side_is_on_no_serial_line(wire):
+    with pytest.raises(BadDevice, match="no serial side"):
+        Running(Wanted("em24_e1", wire))
+
+
+def test_the_list_as_json_is_one_document():
+    result = CliRunner().invoke(app, ["simulate", "--json"])
+    assert {each["model"] for each in json.loads(result.stdout)} == {*SIMULATORS, *ON_PINS}
 
 
 def test_the_command_lists_everything_and_refuses_in_one_sentence():
