@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Literal
 
 from edge.config import EdgeConfig
+from edge.config_rules import PIN_OPTIONS
 from edge.doctor.machine import CMDLINE_TXT, Machine, number_in
 
 State = Literal["ok", "note", "wrong", "unknown"]
@@ -18,6 +19,7 @@ SD_BYTES_A_DAY: Final = 2_000_000_000
 SECTOR_BYTES: Final = 512
 GPIOZERO_GOOD: Final = (2, 0, 1)
 PULLED_UP_TO: Final = 8
+COILS: Final = {"pin": "coil", "set_pin": "set coil", "reset_pin": "reset coil"}
 UNDER_VOLTAGE, THROTTLED = 1 << 0, 1 << 2
 SINCE_BOOT: Final = 16
 
@@ -123,8 +125,12 @@ def _groups_wanted(config: EdgeConfig | None) -> frozenset[str]:
     kinds = {each.kind for each in config.bus}
     wanted = {"i2c"} & kinds
     wanted |= {"dialout"} if kinds & {"modbus_rtu", "vedirect"} else set()
-    wanted |= {"gpio"} if any("pin" in each.options for each in config.relay) else set()
+    wanted |= {"gpio"} if _has_pins(config) else set()
     return frozenset(wanted)
+
+
+def _has_pins(config: EdgeConfig) -> bool:
+    return any(key in each.options for each in config.relay for key in PIN_OPTIONS)
 
 
 def i2c(machine: Machine, config: EdgeConfig | None) -> Iterator[Finding]:
@@ -184,7 +190,7 @@ def uart(machine: Machine, config: EdgeConfig | None) -> Iterator[Finding]:
 
 def pin_factory(machine: Machine, config: EdgeConfig | None) -> Iterator[Finding]:
     """Whether pins move through lgpio, the one library that works on every Pi."""
-    if config is not None and not any("pin" in each.options for each in config.relay):
+    if config is not None and not _has_pins(config):
         return
     if not machine.is_live:
         yield Finding("pin library", "unknown", "cannot be seen from files")
@@ -214,23 +220,29 @@ def relay_pulls(machine: Machine, config: EdgeConfig | None) -> Iterator[Finding
     """Whether each coil stays off while the Pi boots."""
     set_by_firmware = dict(_firmware_pins(machine))
     for relay in config.relay if config is not None else ():
-        pin, active_high = relay.options.get("pin"), relay.options.get("active_high")
-        if not isinstance(pin, int):
-            continue
-        modes = set_by_firmware.get(pin, ())
-        is_high = "dh" in modes or "pu" in modes or (not modes and pin <= PULLED_UP_TO)
-        if is_high == active_high:
-            level, cure, short = ("high", "dl", "down") if is_high else ("low", "dh", "up")
-            yield Finding(
-                f"relay {relay.relay}",
-                "wrong",
-                f"GPIO{pin} is {level} while the Pi boots, and that energises the coil",
-                "for some seconds after each power cut the load is not safe",
-                f"echo 'gpio={pin}=op,{cure}' | sudo tee -a /{machine.config_txt}"
-                f"    # and a pull-{short} of 10 kOhm",
-            )
-        else:
-            yield Finding(f"relay {relay.relay}", "ok", f"GPIO{pin} keeps the coil off at boot")
+        for key in PIN_OPTIONS:
+            pin = relay.options.get(key)
+            if not isinstance(pin, int):
+                continue
+            modes = set_by_firmware.get(pin, ())
+            is_high = "dh" in modes or "pu" in modes or (not modes and pin <= PULLED_UP_TO)
+            name, coil = f"relay {relay.relay}", COILS[key]
+            if is_high == relay.options.get("active_high"):
+                yield _energised(machine, name, pin, coil, is_high=is_high)
+            else:
+                yield Finding(name, "ok", f"GPIO{pin} keeps the {coil} off at boot")
+
+
+def _energised(machine: Machine, name: str, pin: int, coil: str, *, is_high: bool) -> Finding:
+    level, cure, short = ("high", "dl", "down") if is_high else ("low", "dh", "up")
+    return Finding(
+        name,
+        "wrong",
+        f"GPIO{pin} is {level} while the Pi boots, and that energises the {coil}",
+        "for some seconds after each power cut the load is not safe",
+        f"echo 'gpio={pin}=op,{cure}' | sudo tee -a /{machine.config_txt}"
+        f"    # and a pull-{short} of 10 kOhm",
+    )
 
 
 def _firmware_pins(machine: Machine) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -247,7 +259,7 @@ def _firmware_pins(machine: Machine) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 def strict_gpiod(machine: Machine, config: EdgeConfig | None) -> Iterator[Finding]:
     """Whether pins are let go of when the guard dies."""
-    if not machine.is_pi or (config is not None and not config.relay):
+    if not machine.is_pi or (config is not None and not _has_pins(config)):
         return
     if machine.device_tree("strict_gpiod") == "on":
         yield Finding("strict_gpiod", "ok", "on: a dead program lets go of its pins")

@@ -165,6 +165,35 @@ def test_pins_0_to_8_are_pulled_up_without_a_line_that_says_otherwise(tmp_path):
     )
 
 
+LATCHING = (
+    CONFIG.partition("[[relay]]")[0]
+    + """
+[[relay]]
+relay = "pump"
+model = "latching_relay"
+set_pin = 5
+reset_pin = 22
+active_high = true
+deenergised = "cut"
+not_failsafe = true
+rated_w = 40
+"""
+)
+
+
+def test_both_coils_of_a_latching_relay_are_looked_at(tmp_path):
+    files = {**GOOD, "etc/group": GOOD["etc/group"].replace("gpio:x:997:pi", "gpio:x:997:")}
+    findings = examine(machine(tmp_path, files), config(tmp_path, LATCHING))
+    coils = [each for each in findings if each.name == "relay pump" and "GPIO" in each.found]
+    assert [(each.state, each.found) for each in coils] == [
+        ("wrong", "GPIO5 is high while the Pi boots, and that energises the set coil"),
+        ("ok", "GPIO22 keeps the reset coil off at boot"),
+    ]
+    assert "gpio=5=op,dl" in coils[0].mend
+    assert "not in gpio" in one(findings, "groups").found
+    assert states(findings)["strict_gpiod"] == "ok"
+
+
 @pytest.mark.parametrize(
     "board", ["Raspberry Pi Zero 2 W Rev 1.0", "Raspberry Pi 5 Model B Rev 1.0"]
 )
