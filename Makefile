@@ -2,7 +2,7 @@
 export PYTHON
 BIN := .venv/bin
 # What needs Mosquitto, a browser, root or a long time has its own folder, and runs in .ci/run.
-ALONE := not (e2e or faults or browser or torture)
+ALONE := not (e2e or faults or browser or stores or torture)
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done

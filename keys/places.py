@@ -83,7 +83,7 @@ class TokenPlace:
     pin: PinSource | None
 
     def __str__(self) -> str:
-        return self.text
+        return self.text.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class TpmPlace:
     pin: PinSource | None
 
     def __str__(self) -> str:
-        return self.text
+        return self.text.partition("?")[0]
 
 
 Place = FilePlace | CredentialPlace | TokenPlace | TpmPlace
@@ -167,7 +167,9 @@ def _token_place(text: str) -> TokenPlace:
     options = _attributes(text, query, "&", ("module-path", "pin-source"))
     if unquote(path.get("type", "private")) != "private":
         raise BadPlace(f'"{text}": a private key signs, so type can only be "private"')
-    token = tuple((_TOKEN_WORDS[name], unquote(path[name])) for name in _TOKEN_WORDS if path.get(name))
+    token = tuple(
+        (_TOKEN_WORDS[name], unquote(path[name])) for name in _TOKEN_WORDS if path.get(name)
+    )
     label, key_id = unquote(path.get("object", "")), unquote_to_bytes(path.get("id", ""))
     if not token:
         raise BadPlace(f'"{text}": names no token: add token=LABEL or serial=NUMBER')

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
-MARKED_FOLDERS = ("e2e", "faults", "browser")
+MARKED_FOLDERS = ("e2e", "faults", "browser", "stores")
 
 # Two shared cores make example times jump; a deadline would report the machine, not the code.
 settings.register_profile(

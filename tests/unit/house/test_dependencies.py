@@ -17,14 +17,16 @@ DISTRIBUTION = {
     "fpdf": "fpdf2",
     "paho": "paho-mqtt",
     "prometheus_client": "prometheus-client",
+    "pkcs11": "python-pkcs11",
     "serial": "pyserial",
+    "tpm2_pytss": "tpm2-pytss",
     "fastapi_offline": "fastapi-offline",
 }
 # What a package may import through another distribution that it declares.
 BRINGS = {"nicegui": {"fastapi", "starlette"}, "typer": {"click"}}
 EXTRAS = {
     "messages": [],
-    "keys": [],
+    "keys": ["pkcs11", "tpm"],
     "hardware": ["edge"],
     "edge": ["edge"],
     "hub": ["hub"],
@@ -74,7 +76,7 @@ def test_the_edge_stays_light():
 def lock(name: str) -> dict[str, str]:
     pins = {}
     for line in (ROOT / name).read_text().splitlines():
-        if line.startswith(("#", "-r requirements.lock")):
+        if line.startswith(("#", "-r requirements")):
             continue
         pin = re.fullmatch(r"([a-z0-9-]+)==([0-9][A-Za-z0-9.]*)(; platform_machine .*)?", line)
         assert pin is not None, f"{name}: not a plain pin: {line}"
@@ -85,7 +87,8 @@ def lock(name: str) -> dict[str, str]:
 def test_locks_hold_plain_pins_and_no_address():
     run, dev = lock("requirements.lock"), lock("requirements-dev.lock")
     assert run.keys().isdisjoint(dev)
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    assert lock("requirements-tpm.lock").keys().isdisjoint({*run, *dev})
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-tpm.lock"):
         assert "://" not in (ROOT / name).read_text()
 
 
@@ -94,7 +97,15 @@ def test_locks_hold_everything_that_is_declared():
     extras = CONFIG["options.extras_require"]
     wanted = set().union(*(names(extras[extra]) for extra in ("edge", "hub", "testbed")))
     assert {name.lower() for name in wanted - {"gridtally"}} <= run.keys()
-    assert {name.lower() for name in names(extras["dev"]) - {"gridtally"}} <= dev.keys()
+    wanted = set().union(*(names(extras[extra]) for extra in ("dev", "pkcs11")))
+    assert {name.lower() for name in wanted - {"gridtally"}} <= dev.keys()
+    assert names(extras["tpm"]) <= lock("requirements-tpm.lock").keys()
+
+
+def test_what_is_compiled_is_asked_for_by_nobody_else():
+    extras = CONFIG["options.extras_require"]
+    assert [extra for extra in extras if "tpm2-pytss" in names(extras[extra])] == ["tpm"]
+    assert not any("tpm]" in text or "tpm," in text for text in extras.values())
 
 
 def test_every_folder_with_code_is_a_package_that_is_installed():

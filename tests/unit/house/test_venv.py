@@ -32,7 +32,8 @@ class Machine:
         (self.project / ".ci").mkdir(parents=True)
         self.path.mkdir()
         shutil.copy(ROOT / ".ci" / "venv", self.project / ".ci" / "venv")
-        for name in ("setup.cfg", "pyproject.toml", "requirements.lock", "requirements-dev.lock"):
+        locks = (f"requirements{part}.lock" for part in ("", "-dev", "-tpm"))
+        for name in ("setup.cfg", "pyproject.toml", *locks):
             (self.project / name).write_text("# empty\n")
         for tool in TOOLS:
             found = shutil.which(tool)
@@ -142,6 +143,13 @@ def test_installs_again_when_the_lock_changed(machine):
 def test_what_dev_installed_serves_run(machine):
     machine.python("3.11")
     machine.run("dev")
+    assert machine.run("run").stderr == ""
+
+
+def test_what_tpm_installed_serves_dev_and_run(machine):
+    machine.python("3.11")
+    machine.run("tpm")
+    assert machine.run("dev").stderr == ""
     assert machine.run("run").stderr == ""
 
 
