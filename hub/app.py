@@ -37,6 +37,7 @@ from hub.nodes import Newsroom
 from hub.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
 from hub.post import Post
 from hub.reporting import Reporter
+from hub.retention import Retention
 from hub.room import Room
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
@@ -129,6 +130,7 @@ class Hub:
         self._post = Post(self._link, pen, config.microgrid)
         self._spine = Spine(opened.recorder, pen, self._post, opened.rules)
         self._room = Room(opened.recorder.store)
+        self._retention = Retention(opened.recorder.store.packs, config.telemetry.keep_days)
         self._beacons = Beacons(lambda: secrets.token_bytes(16))
         news, leases = Newsroom(), Leases(config.dispatch.lease_ttl_ms)
         log_key = parse_vkey(opened.trust.log_vkey)
@@ -221,6 +223,7 @@ class Hub:
         if now_ms - self._desk_ms >= self._desk_every_ms and self._is_open(now_ms):
             self._desk_ms = now_ms
             self._guarded(lambda: self._serve_desk(now_ms))
+            self._guarded(lambda: self._retention.turn(now_ms, self._pace.utc_ms()))
         if now_ms - self._reported_ms >= REPORT_EVERY_MS:
             self._reported_ms = now_ms
             self._report(now_ms)

@@ -107,6 +107,13 @@ class DispatchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """How long the bodies of sealed telemetry packs are kept; 0: for ever. [days]"""
+
+    keep_days: int = setting(default=0, low=0, high=36_500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
     """Where the pages are served, and as whom their process speaks to the broker."""
 
@@ -135,6 +142,7 @@ class HubConfig:
     broker: BrokerSettings = BrokerSettings()
     slots: SlotSettings
     dispatch: DispatchSettings = DispatchSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     web: WebSettings = WebSettings()
     simulation: SimulationSettings | None = None
 

@@ -91,7 +91,7 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
             else (f"checkpoint over {ledger['checkpoint']}")
         )
         yield f"ledger: {ledger['entries']} entries, {covered}"
-        yield from _telemetry_lines(found["telemetry"])
+        yield from _telemetry_lines(found.get("telemetry", {}))
         if ledger["evidence"]:
             yield f"EVIDENCE: {ledger['evidence']} places with two contents under one key"
     if hub is None:
@@ -123,12 +123,11 @@ def sample_line(proven: ProvenSample) -> str:
 
 
 def _telemetry_lines(telemetry: dict[str, Any]) -> Iterator[str]:
-    gone = telemetry["gone"]
-    if gone:
+    if telemetry.get("gone"):
         until = datetime.fromtimestamp(telemetry["last_ms"] / 1000, UTC).isoformat()
         yield (
-            f"telemetry: {telemetry['packs'] - gone} packs held; of {gone} up to {until} only the "
-            "hash is left ([telemetry] keep_days)"
+            f"telemetry: {telemetry['packs'] - telemetry['gone']} packs held; of "
+            f"{telemetry['gone']} up to {until} only the hash is left ([telemetry] keep_days)"
         )
 
 

@@ -77,6 +77,7 @@ def _prepare_sqlite(engine: Engine, *, read_only: bool) -> None:
             pragmas += [
                 "journal_mode=WAL",
                 "synchronous=FULL",
+                "secure_delete=ON",  # what retention takes is overwritten, not only unlinked
                 f"wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}",
             ]
         for pragma in pragmas:

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, Engine, bindparam, func, select, update
 from hub.errors import LedgerError
 from hub.ledger.engine import insert_rows, reading, writing
 from hub.ledger.records import NewPack, Pack, PendingPack
-from hub.ledger.schema import pack
+from hub.ledger.schema import ledger, pack
+
+KEPT_FROM = "telemetry_kept_from"  # the first seal whose packs are not yet forgotten
 
 
 class Packs:
@@ -62,10 +64,13 @@ class Packs:
 
     def forgotten(self) -> tuple[int, int | None]:
         """Return how many bodies retention took, and the last sample's instant among them. [ms]"""
-        gone = select(func.count(), func.max(pack.c.at_ms)).where(pack.c.raw == b"")
         with reading(self._engine) as connection:
-            count, last_ms = connection.execute(gone).one()
-        return int(count), last_ms
+            kept_from = _kept_from(connection)
+            gone = pack.c.seal_index < kept_from
+            count = connection.execute(select(func.count(pack.c.seal_index)).where(gone))
+            newest = select(func.max(pack.c.seal_index)).where(gone).scalar_subquery()
+            last = select(func.max(pack.c.at_ms)).where(pack.c.seal_index == newest)
+            return int(count.scalar_one()), connection.execute(last).scalar_one()
 
     def seals(self, kid: bytes, first: int, last: int) -> Mapping[int, int | None]:
         """Return {sequence: seal index or None} for what is stored of [first, last]."""
@@ -99,16 +104,29 @@ class Packs:
         with reading(self._engine) as connection:
             return int(connection.execute(select(func.count()).select_from(pack)).scalar_one())
 
-    def forget_before(self, at_ms: int) -> int:
-        """Empty the bodies of sealed packs whose last sample is older; return how many.
+    def forget_before(self, at_ms: int, seals_max: int = 10) -> int:
+        """Empty the bodies under the next seals whose last sample is older; return how many.
 
-        Their leaves stay: without them no other pack of the same seal could be proven.
+        Seals go in their order, a few at once, so that a writer with little time calls again. The
+        leaves stay: without them no other pack of the same seal could be proven.
         """
-        old = update(pack).where(
-            pack.c.at_ms < at_ms, pack.c.seal_index.is_not(None), pack.c.raw != b""
-        )
-        with writing(self._engine) as connection:
-            return connection.execute(old.values(raw=b"")).rowcount
+        taken = 0
+        for _ in range(seals_max):
+            with reading(self._engine) as connection:
+                kept_from = _kept_from(connection)
+                after = select(func.min(pack.c.seal_index)).where(pack.c.seal_index >= kept_from)
+                seal_index = connection.execute(after).scalar_one()
+                if seal_index is None:
+                    break
+                last = select(func.max(pack.c.at_ms)).where(pack.c.seal_index == seal_index)
+                last_ms = connection.execute(last).scalar_one()
+            if last_ms >= at_ms:
+                break
+            old = update(pack).where(pack.c.seal_index == seal_index, pack.c.raw != b"")
+            with writing(self._engine) as connection:
+                taken += connection.execute(old.values(raw=b"")).rowcount
+                _keep_from(connection, seal_index + 1)
+        return taken
 
     def head(self, connection: Connection, kid: bytes) -> int:
         """Return the highest stored sequence of a key, 0 if none."""
@@ -127,6 +145,17 @@ class Packs:
             _mark_sealed(connection, sealed, seal_index)
         rows = [(p.kid, p.sequence, p.leaf_hash, p.at_ms, None, p.raw) for p in packs]
         insert_rows(connection, pack, rows)
+
+
+def _kept_from(connection: Connection) -> int:
+    wanted = select(ledger.c.number).where(ledger.c.name == KEPT_FROM)
+    return connection.execute(wanted).scalar_one_or_none() or 0
+
+
+def _keep_from(connection: Connection, seal_index: int) -> None:
+    known = update(ledger).where(ledger.c.name == KEPT_FROM).values(number=seal_index)
+    if not connection.execute(known).rowcount:
+        insert_rows(connection, ledger, [(KEPT_FROM, seal_index)])
 
 
 def _mark_sealed(
