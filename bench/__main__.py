@@ -47,9 +47,23 @@ def restart(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def audit(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A ledger audited from genesis, against bare verification on as many processors."""
+    from bench import audit as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def rs485(asked: argparse.Namespace) -> Iterator[Figure]:
     """Polls of a full RS-485 bus, against what its wire allows."""
     from bench import rs485 as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
+def proofs(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Proofs among ten million leaves, made and checked; state roots."""
+    from bench import proofs as measured  # noqa: PLC0415
 
     return measured.run(quick=asked.quick)
 
@@ -70,7 +84,9 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "edge_agent": edge_agent,
     "register_to_relay": register_to_relay,
     "restart": restart,
+    "audit": audit,
     "rs485": rs485,
+    "proofs": proofs,
     "homes": homes,
 }
 

@@ -8,9 +8,12 @@ that pages and bills were made from. Takes entries from anywhere: a store, or ex
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
+from hub.auditplace import Keeper, Place, Standing
 from hub.balancing.catalog import POLICIES
 from hub.balancing.policy import DispatchPolicy, View, view_root
 from hub.bookkeeping import rows_of
@@ -20,6 +23,7 @@ from hub.core.events import Event, read_body
 from hub.core.state import State
 from hub.core.step import step
 from hub.ledger.books import BookRow
+from hub.ledger.crew import Crew, Read
 from hub.market.catalog import CONTRACTS
 from messages import cose
 from messages.cose import Envelope
@@ -30,6 +34,7 @@ from messages.entries import (
     Decision,
     Gap,
     Genesis,
+    KeyEntry,
     NodeEvent,
     network_aad,
 )
@@ -100,31 +105,56 @@ def audit(
     entries: Iterable[tuple[int, bytes]],
     inputs: Inputs | None = None,
     books: Iterable[BookRow] | None = None,
+    *,
+    crew: Crew | None = None,
+    keeper: Keeper | None = None,
+    standing: Standing | None = None,
 ) -> Report:
     """Fold all entries again and compare.
 
     Args:
-        entries: (index, bytes) of every entry from 0 on, in order.
+        entries: (index, bytes) of every entry in order; from 0 on, or from where `standing` is.
         inputs: what is needed besides; by default the shipped contracts and policies.
         books: the rows that pages and bills were made from; None: nothing to compare with.
+        crew: checks signatures ahead, on other processors; default: this process checks them.
+        keeper: is told now and then how far the audit is, so that a killed one can go on.
+        standing: where an earlier audit of these entries stood.
     """
-    found = _Audit(inputs or Inputs(), keeps_rows=books is not None)
-    difference = ""
+    with crew or Crew(0) as hands:
+        found = _Audit(inputs or Inputs(), hands, keeps_rows=books is not None)
+        if standing is not None:
+            found.go_on(standing)
+        return found.report(_difference(found, entries, books, keeper))
+
+
+def _difference(
+    found: _Audit,
+    entries: Iterable[tuple[int, bytes]],
+    books: Iterable[BookRow] | None,
+    keeper: Keeper | None,
+) -> str:
     try:
-        for index, raw in entries:
-            found.take(index, raw)
+        for read in found.crew.ahead(entries, _raw_of):
+            found.take(read)
+            if keeper is not None and keeper.is_due:
+                keeper.keep(found.standing())
         found.finish()
         if books is not None:
             found.compare(books)
     except _Wrong as wrong:
-        difference = str(wrong)
-    return found.report(difference)
+        return str(wrong)
+    return ""
+
+
+def _raw_of(entry: tuple[int, bytes]) -> bytes:
+    return entry[1]
 
 
 class _Audit:
     """One audit under way."""
 
-    def __init__(self, inputs: Inputs, *, keeps_rows: bool) -> None:
+    def __init__(self, inputs: Inputs, crew: Crew, *, keeps_rows: bool) -> None:
+        self.crew = crew
         self._inputs = inputs
         self._state = State()
         self._log = Frontier()
@@ -132,19 +162,52 @@ class _Audit:
         self._keys: dict[bytes, PublicKey] = {}
         self._roots: dict[int, tuple[bytes, bytes]] = {}  # end index -> (log root, state root)
         self._rows: dict[tuple[Any, ...], BookRow] | None = {} if keeps_rows else None
+        self._new_rows: list[BookRow] = []
         self._counts: dict[str, int] = {}
         self._notes: list[str] = []
         self._sum_utok = 0
 
-    def take(self, index: int, raw: bytes) -> None:
+    def go_on(self, standing: Standing) -> None:
+        """Begin where an earlier audit stood."""
+        place, rows = standing
+        self._state = State.loads(place.state)
+        self._log = Frontier(place.size, list(place.hashes))
+        self._heads = {(kid, stream): last for kid, stream, last in place.heads}
+        self._roots = {end: (log, state) for end, log, state in place.roots}
+        self._counts, self._notes = dict(place.counts), list(place.notes)
+        self._sum_utok = place.sum_utok
+        if self._rows is not None:
+            self._rows.update((_row_key(row), row) for row in rows)
+        if self._state.network is not None:
+            self.crew.join(self._state.network.network_id)
+        for kid in self._state.keys:
+            self._key(kid)
+
+    def standing(self) -> Standing:
+        """Return how far this audit is, with the rows of the books since it was asked last."""
+        rows, self._new_rows = self._new_rows, []
+        place = Place(
+            size=self._log.size,
+            hashes=tuple(self._log.hashes),
+            state=self._state.dumps(),
+            heads=tuple((kid, stream, last) for (kid, stream), last in self._heads.items()),
+            roots=tuple((end, log, state) for end, (log, state) in self._roots.items()),
+            counts=dict(self._counts),
+            notes=tuple(self._notes),
+            sum_utok=self._sum_utok,
+        )
+        return Standing(place, rows)
+
+    def take(self, read: Read[tuple[int, bytes]]) -> None:
         """Check one entry and fold it."""
+        index, raw = read.item
         if index != self._log.size:
             raise _Wrong(f"entry {self._log.size} is missing: the next one there is {index}")
         try:
-            envelope = cose.parse(raw)
+            envelope = read.envelope or cose.parse(raw)
             body = read_body(envelope, self._inputs.preimages(index))
             event = Event(index, leaf_hash(raw), envelope.kid, body)
-            self._check_signature(envelope, event)
+            self._check_signature(envelope, event, read.key)
         except MessageError as error:
             raise _Wrong(f"entry {index}: {error}") from None
         self._check_order(event)
@@ -158,6 +221,12 @@ class _Audit:
         self._book(event, outcome.effects)
         if isinstance(body, Close) and index + 1 in self._state.dues:
             self._roots[index + 1] = (self._log.root(), self._state.root())
+        if isinstance(body, Genesis) and self._state.network is not None:
+            self.crew.join(self._state.network.network_id)
+        if isinstance(body, Genesis | KeyEntry):
+            for change in outcome.changes:
+                if change.table == "key":
+                    self._key(change.key)
 
     def finish(self) -> None:
         """Check what only the whole log shows: money that came from nowhere."""
@@ -167,7 +236,7 @@ class _Audit:
 
     # --- one entry -------------------------------------------------------------------------
 
-    def _check_signature(self, envelope: Envelope, event: Event) -> None:
+    def _check_signature(self, envelope: Envelope, event: Event, checked: PublicKey | None) -> None:
         body = event.body
         if isinstance(body, Genesis):
             cose.verify(envelope, parse_cose_key(body.administrator), LABEL)
@@ -176,6 +245,8 @@ class _Audit:
         network = self._state.network
         if key is None or network is None:
             raise BadSignature(f"nobody has registered the key {event.kid.hex()}")
+        if checked is key:
+            return
         aad = b"" if isinstance(body, Reading) else network_aad(network.network_id)
         cose.verify(envelope, key, aad)
 
@@ -184,7 +255,8 @@ class _Audit:
             row = self._state.keys.get(kid)
             if row is None:
                 return None
-            self._keys[kid] = parse_cose_key(row.cose_key)
+            self._keys[kid] = key = parse_cose_key(row.cose_key)
+            self.crew.learn(key)
         return self._keys[kid]
 
     def _check_order(self, event: Event) -> None:
@@ -261,7 +333,9 @@ class _Audit:
             elif isinstance(effect, HeaderFollows):
                 self._count("headers")
         if self._rows is not None:
-            self._rows.update((_row_key(row), row) for row in rows_of(event, effects))
+            for row in rows_of(event, effects):
+                self._rows[_row_key(row)] = row
+                self._new_rows.append(row)
 
     def _sum(self, index: int, lines: tuple[Line, ...]) -> None:
         total_utok = sum(line.amount_utok for line in lines)
@@ -277,7 +351,7 @@ class _Audit:
             expected = rows.pop(_row_key(row), None)
             if expected is None:
                 raise _Wrong(f"the books have a row that no entry explains: {row}")
-            if astuple(row) != astuple(expected):
+            if row != expected:
                 raise _Wrong(f"the books say {row}, the entries give {expected}")
         if rows:
             first = next(iter(rows.values()))
@@ -319,4 +393,10 @@ def _gap_kid(raw: bytes) -> bytes:
 
 def _row_key(row: BookRow) -> tuple[Any, ...]:
     """Return a row's kind and primary key."""
-    return (type(row).__name__, *(getattr(row, column.name) for column in row.TABLE.primary_key))
+    kind = type(row)
+    return kind, _key_of(kind)(row)
+
+
+@lru_cache(maxsize=64)
+def _key_of(kind: type[BookRow]) -> Callable[[BookRow], Any]:
+    return attrgetter(*(column.name for column in kind.TABLE.primary_key))

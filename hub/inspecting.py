@@ -11,21 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from hub.audit import Inputs, Report, audit
+from hub.auditplace import KEEP_EVERY_S, Keeper, Standing, check_still_there
 from hub.balancing.catalog import installed as installed_policies
 from hub.code_id import code_id
 from hub.config import HubConfig
 from hub.errors import LedgerError
 from hub.health import read_health
 from hub.ledger import export, samples
-from hub.ledger.books import (
-    BookRow,
-    DecisionRow,
-    LineRow,
-    MatchRow,
-    ShedRow,
-    SlotEnergyRow,
-    SlotRow,
-)
+from hub.ledger.books import KINDS, BookRow
+from hub.ledger.crew import Crew
 from hub.ledger.records import Entry
 from hub.ledger.store import Store
 from hub.ledger.verify import Report as VerifyReport
@@ -36,7 +30,7 @@ from messages.log.note import parse_vkey
 from messages.log.proof import check_proof, parse_proof
 from messages.sample import ProvenSample, check_sample, format_sample
 
-BOOK_KINDS = (SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow)
+AUDIT_FILE = "audit.progress"
 TELL_EVERY = 1_000
 TRIES_MAX = 100
 SETTLE_S = 0.05
@@ -95,30 +89,60 @@ def export_csv(config: HubConfig, folder: Path) -> str:
     return f"{folder}: " + ", ".join(f"{name} {rows}" for name, rows in counts.items())
 
 
-def audit_ledger(config: HubConfig, progress: Progress) -> Report:
+def audit_ledger(
+    config: HubConfig,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    workers: int | None = None,
+    every_s: float = KEEP_EVERY_S,
+) -> Report:
     """Fold every entry again, and compare with block headers and books.
+
+    Args:
+        config: whose ledger.
+        progress: called with (entries done, entries to do) now and then.
+        resume: go on where an audit that was ended stood; begin anew if there is none.
+        workers: processes that check signatures; None: one a processor.
+        every_s: how often it is kept how far the audit is.
 
     Raises:
         LedgerError: there is no ledger, or entries are missing.
     """
+    trust = read_trust(Path(config.trust))
+    contracts, policies = installed_contracts(), installed_policies()
+    rules = code_id(contracts, policies)
     with Store.open(config.database, read_only=True) as store:
-        contracts, policies = installed_contracts(), installed_policies()
         inputs = Inputs(
-            contracts=contracts,
-            policies=policies,
-            views=store.views.body,
-            code_id=code_id(contracts, policies),
+            contracts=contracts, policies=policies, views=store.views.body, code_id=rules
         )
+        keeper = Keeper(Path(config.state) / AUDIT_FILE, trust.network_id + rules, every_s)
+        standing = _standing(store, keeper) if resume else None
         size, rows = _settled_rows(store)
+        entries = _told(store, standing.place.size if standing else 0, size, progress)
+        crew = Crew(workers)
+        found = audit(entries, inputs, rows, crew=crew, keeper=keeper, standing=standing)
+        keeper.forget()
+        return found
 
-        def told() -> Iterator[tuple[int, bytes]]:
-            for entry in store.entries(0, size):
-                if entry.index % TELL_EVERY == 0:
-                    progress(entry.index, size)
-                yield entry.index, entry.raw
-            progress(size, size)
 
-        return audit(told(), inputs, rows)
+def _standing(store: Store, keeper: Keeper) -> Standing | None:
+    """Return where the last audit stood, the entries before it hashed again."""
+    standing = keeper.resume()
+    if standing is not None:
+        size = standing.place.size
+        if size > store.size:
+            raise LedgerError(f"{keeper.path} is of {size} entries, the ledger has {store.size}")
+        check_still_there(standing.place, (raw for _, raw in store.raws(0, size)))
+    return standing
+
+
+def _told(store: Store, start: int, size: int, progress: Progress) -> Iterator[tuple[int, bytes]]:
+    for entry in store.raws(start, size):
+        if entry[0] % TELL_EVERY == 0:
+            progress(entry[0], size)
+        yield entry
+    progress(size, size)
 
 
 def _settled_rows(store: Store) -> tuple[int, list[BookRow]]:
@@ -136,7 +160,7 @@ def _settled_rows(store: Store) -> tuple[int, list[BookRow]]:
 
 def book_rows(store: Store) -> Iterator[BookRow]:
     """Yield every row of the books, kind by kind."""
-    for kind in BOOK_KINDS:
+    for kind in KINDS:
         yield from store.books.all(kind)
 
 

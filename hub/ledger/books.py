@@ -110,6 +110,14 @@ class DecisionRow:
 
 
 BookRow = SlotRow | SlotEnergyRow | MatchRow | LineRow | ShedRow | DecisionRow
+KINDS: tuple[type[BookRow], ...] = (
+    SlotRow,
+    SlotEnergyRow,
+    MatchRow,
+    LineRow,
+    ShedRow,
+    DecisionRow,
+)
 Row = TypeVar("Row", bound=BookRow)
 
 

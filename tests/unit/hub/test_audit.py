@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hub.audit import Inputs, Report, audit
+from hub.auditplace import Keeper, check_still_there
 from hub.balancing.dep import Dep
 from hub.balancing.policy import View, view_root
 from hub.bookkeeping import rows_of
 from hub.core.state import State
 from hub.core.step import step
+from hub.errors import LedgerError
 from hub.ledger.books import BookRow, LineRow, SlotRow
+from hub.ledger.crew import Crew
 from hub.market.contract import SUPPLIER
 from messages.entries import Close, Decision, Gap, KeyEntry, Output
 from messages.log.tree import leaf_hash, root
@@ -351,3 +355,90 @@ def _mapping(rows: Iterable[BookRow]) -> Mapping[str, int]:
 def test_bills_are_the_sums_of_the_books(ledger: Ledger) -> None:
     bills = audit(numbered(ledger.raws)).bills_utok
     assert _mapping(ledger.books) == dict(bills)
+
+
+# --- on other processors, and in parts -------------------------------------------------------
+
+
+def test_other_processors_find_the_same(ledger: Ledger) -> None:
+    with Crew(2, worth_it=1) as crew:
+        report = audit(numbered(ledger.raws), books=ledger.books, crew=crew)
+    assert report == audit(numbered(ledger.raws), books=ledger.books)
+
+
+def test_a_forged_entry_is_named_whoever_checks(ledger: Ledger) -> None:
+    at = next(n for n, entry in enumerate(ledger.village.entries) if n > 12)
+    raws = list(ledger.raws)
+    raws[at] = raws[at][:-1] + bytes((raws[at][-1] ^ 1,))
+    with Crew(2, worth_it=1) as crew:
+        report = audit(numbered(raws), crew=crew)
+    sentence = "the signature does not verify under the registered key"
+    assert report.difference == f"entry {at}: {sentence}"
+
+
+def kept(ledger: Ledger, path: Path, stop: int, subject: bytes = b"this") -> Keeper:
+    """An audit that keeps its place after each entry and is killed before `stop`."""
+    keeper = Keeper(path, subject, every_s=0)
+
+    def entries() -> Iterator[tuple[int, bytes]]:
+        yield from numbered(ledger.raws[:stop])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(entries(), books=ledger.books, keeper=keeper)
+    return Keeper(path, subject, every_s=0)
+
+
+@pytest.mark.parametrize("stop", [1, 6, 14, 20])
+def test_a_killed_audit_goes_on_where_it_stood(ledger: Ledger, tmp_path: Path, stop: int) -> None:
+    keeper = kept(ledger, tmp_path / "audit.progress", stop)
+    standing = keeper.resume()
+    assert standing is not None
+    assert standing.place.size == stop
+    check_still_there(standing.place, ledger.raws[:stop])
+    rest = numbered(ledger.raws)[stop:]
+    report = audit(rest, books=ledger.books, keeper=keeper, standing=standing)
+    assert report == audit(numbered(ledger.raws), books=ledger.books)
+    keeper.forget()
+    assert keeper.resume() is None
+
+
+def test_a_place_that_was_cut_off_is_the_one_before(ledger: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "audit.progress"
+    kept(ledger, path, 9)
+    path.write_bytes(path.read_bytes()[:-5])
+    standing = Keeper(path, b"this").resume()
+    assert standing is not None
+    assert standing.place.size == 8
+
+
+def test_an_audit_goes_on_only_over_the_same_entries_and_rules(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    keeper = kept(ledger, tmp_path / "audit.progress", 9)
+    with pytest.raises(LedgerError, match="another ledger, or by other rules"):
+        Keeper(keeper.path, b"that").resume()
+    standing = keeper.resume()
+    assert standing is not None
+    with pytest.raises(LedgerError, match="an entry was changed since"):
+        check_still_there(standing.place, [b"x", *ledger.raws[1:9]])
+
+
+def test_a_place_is_kept_now_and_then(ledger: Ledger, tmp_path: Path) -> None:
+    now_s = [0.0]
+    keeper = Keeper(tmp_path / "p", b"this", every_s=30, clock_s=lambda: now_s[0])
+    assert not keeper.is_due
+    now_s[0] = 30.0
+    assert keeper.is_due
+    audit(numbered(ledger.raws[:3]), keeper=keeper)
+    assert not keeper.is_due
+    assert keeper.path.stat().st_mode & 0o077 == 0
+
+
+def test_an_audit_goes_on_where_its_place_cannot_be_kept(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = Keeper(tmp_path / "gone" / "p", b"this", every_s=0)
+    assert audit(numbered(ledger.raws), keeper=keeper).is_right
+    assert [record.message for record in caplog.records if "no --resume" in record.message]
+    assert not keeper.is_due
