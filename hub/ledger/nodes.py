@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, bindparam, select
 
 from hub.errors import LedgerCorrupt
 from hub.ledger.engine import reading
@@ -14,6 +14,13 @@ from hub.ledger.schema import entry, node
 
 CACHE_PLACES_MAX = 32_768
 ASKED_AT_ONCE = 500  # bound variables a statement
+
+# Made once: a proof asks a level at a time, and making a statement takes as long as running it.
+_INDICES = bindparam("indices", expanding=True)
+NODES = select(node.c.index, node.c.hash).where(
+    node.c.level == bindparam("level"), node.c.index.in_(_INDICES)
+)
+LEAVES = select(entry.c.index, entry.c.leaf_hash).where(entry.c.index.in_(_INDICES))
 
 
 class StoredNodes:
@@ -56,13 +63,11 @@ class StoredNodes:
         found: dict[Place, bytes] = {}
         with reading(self._engine) as connection:
             for level, indices in missing.items():
-                column = node.c.index if level else entry.c.index
-                wanted = select(column, node.c.hash if level else entry.c.leaf_hash)
-                if level:
-                    wanted = wanted.where(node.c.level == level)
                 for at in range(0, len(indices), ASKED_AT_ONCE):
-                    some = wanted.where(column.in_(indices[at : at + ASKED_AT_ONCE]))
-                    for index, digest in connection.execute(some):
+                    asked: dict[str, object] = {"indices": indices[at : at + ASKED_AT_ONCE]}
+                    if level:
+                        asked["level"] = level
+                    for index, digest in connection.execute(NODES if level else LEAVES, asked):
                         found[(level, index)] = digest
         for level, indices in missing.items():
             for index in indices:
