@@ -20,7 +20,7 @@ from edge.agent import Packing
 from edge.busrelays import BusRelays, coils_of
 from edge.calibration.coefficients import AS_THE_DEVICE_SAYS, Calibrated
 from edge.config import EdgeConfig, MeterTable, RelayTable
-from edge.errors import ConfigError
+from edge.errors import ConfigError, KeysUnavailable
 from edge.guardlink import GuardLink
 from edge.inbound import Event
 from edge.instants import ClockLink
@@ -45,8 +45,8 @@ from edge.uplink import SIMULATED_BACKOFF_MAX_S as SIMULATED_UPLINK_BACKOFF_MAX_
 from edge.uplink import Uplink
 from hardware import catalog
 from hardware.ports import BoardedRelay, EnergyMeter
-from keys import file as key_file
-from keys.errors import KeyFault
+from keys import stores
+from keys.errors import KeyFault, KeyMissing, StoreUnavailable
 from messages.correction import gain_text
 from messages.entries import Epoch
 from messages.errors import MessageError
@@ -92,23 +92,29 @@ def load_keys(config: EdgeConfig) -> tuple[Signer, dict[str, Signer]]:
     """Return the node's signer, and that of each meter.
 
     Raises:
-        ConfigError: with every key that cannot be read, or is used twice.
+        ConfigError: with every key that cannot be opened, or is used twice.
+        KeysUnavailable: the same, and another try may be all it takes.
     """
     findings: list[str] = []
     found: dict[str, Signer] = {}
-    for name, path in (("", config.key), *((each.meter_id, each.key) for each in config.meter)):
+    kind = KeysUnavailable
+    for name, place in config.key_places.items():
         try:
-            found[name] = key_file.load(Path(path))
+            found[name] = stores.open_signer(place)
         except KeyFault as error:
-            hint = "" if Path(path).exists() else " (gridtally-edge keygen makes keys)"
-            findings.append(f"{error}{hint}")
+            hint = " (gridtally-edge keygen makes keys)" if isinstance(error, KeyMissing) else ""
+            owner = f"meter {name}" if name else "the node"
+            findings.append(f"key of {owner}: {error}{hint}")
+            if not isinstance(error, StoreUnavailable):
+                kind = ConfigError
     owners: dict[bytes, str] = {}
     for name, signer in found.items():
         other = owners.setdefault(signer.public.thumbprint, name)
         if other != name:
             findings.append(f"meter {name} has the same key as {other or 'the node'}")
+            kind = ConfigError
     if findings:
-        raise ConfigError(tuple(findings))
+        raise kind(tuple(findings))
     return found.pop(""), found
 
 
@@ -302,6 +308,7 @@ def _measuring(
         Packing(sampling.sample_ms, sampling.slot_ms, sampling.pack_samples),
         outbox.begin_boot(),
         sign_reset,
+        partial(secrets.token_bytes, SALT_BYTES) if sampling.readings == "sealed" else None,
     )
     measuring.recall(outbox.registers(), outbox.points())
     return measuring

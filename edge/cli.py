@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from edge import limiting
+from edge import keyinfo, limiting
 from edge.calibration import cli as calibration
 from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
@@ -82,7 +82,7 @@ def check_config(
     """Read the configuration, its keys and its trust, and then every meter once.
 
     All findings come at once, each with file and line. Ends with 0 if all is well, 78 if the
-    configuration is wrong, 69 if a device or the broker does not answer.
+    configuration is wrong, 69 if a device, a token with keys or the broker does not answer.
 
       gridtally-edge check-config --config edge.toml
     """
@@ -93,7 +93,7 @@ def check_config(
         from edge.config import boot_warnings, safety_warnings
 
         settings = loaded(config)
-        findings = [*_findings(load_keys, settings), *_findings(load_trust, settings)]
+        wrong = [*_wrong(load_keys, settings), *_wrong(load_trust, settings)]
         print(f"{config}: {len(settings.meter)} meters, {len(settings.relay)} relays")
         for warning in (*boot_warnings(settings), *safety_warnings(settings)):
             print(f"note: {warning}")
@@ -107,8 +107,10 @@ def check_config(
         faults += [board.fault for board in boards if board.is_energised is None]
         broker = report.broker_fault(settings) if probe else ""
         print(f"broker: {broker or 'answers'}" if probe else "nothing was probed")
-        if findings:
-            raise ConfigError(tuple(findings))
+        if wrong:
+            kinds = {type(error) for error in wrong}
+            kind = kinds.pop() if len(kinds) == 1 else ConfigError
+            raise kind(tuple(finding for error in wrong for finding in error.findings))
         if faults or broker:
             raise typer.Exit(os.EX_UNAVAILABLE)
 
@@ -116,6 +118,10 @@ def check_config(
 @app.command(short_help="Make the keys of this node.")
 def keygen(
     config: Config = HERE,
+    alg: Annotated[
+        Literal["eddsa", "es256"] | None,
+        typer.Option(help="Kind of the keys that are made: Ed25519 or P-256."),
+    ] = None,
     p256: Annotated[
         list[str] | None,
         typer.Option("--p256", help="Make this meter's key a P-256 one; may be repeated."),
@@ -123,23 +129,25 @@ def keygen(
 ) -> None:
     """Make the key of the node and of each meter, and write enrol-NODE.json.
 
-    Keys that are there stay. Private keys never leave this machine: take enrol-NODE.json to the
-    hub, compare the fingerprints shown here with those shown there, and enrol:
+    Each is made where the configuration says: in a file, on a token, in a TPM. Keys that are there
+    stay. Private keys never leave their place: take enrol-NODE.json to the hub, compare the
+    fingerprints shown here with those shown there, and enrol:
 
       gridtally-edge keygen --config edge.toml
 
       gridtally-hub enrol enrol-dep1.json
 
-    Keys are Ed25519. OCMF records need a P-256 key, as some hardware keys do: name those meters.
+    Keys are Ed25519; a TPM has P-256 ones only. OCMF records need P-256: name those meters.
 
       gridtally-edge keygen --p256 dep1-pv
     """
     log_to_stderr(verbose=False)
     with told():
         from edge.keygen import make_keys, write_enrolment
+        from keys.stores import ALGORITHMS
 
         settings = loaded(config)
-        made = make_keys(settings, p256 or ())
+        made = make_keys(settings, p256 or (), None if alg is None else ALGORITHMS[alg])
         for each in made:
             name = f"meter {each.name}" if each.name else f"node {settings.node}"
             kept = "" if each.is_new else "  (was there)"
@@ -299,11 +307,11 @@ def _in_words(answer: Any) -> str:
     return f"answers: {', '.join(values)}"
 
 
-def _findings(load: Any, config: EdgeConfig) -> tuple[str, ...]:
+def _wrong(load: Any, config: EdgeConfig) -> tuple[ConfigError, ...]:
     try:
         load(config)
     except ConfigError as error:
-        return error.findings
+        return (error,)
     return ()
 
 
@@ -312,6 +320,7 @@ def _become(program: list[str]) -> None:
     os.execv(program[0], program)  # noqa: S606 - our own interpreter and module
 
 
+keyinfo.add_to(app)
 commissioning.add_to(app)
 doctor.add_to(app)
 limiting.add_to(app)

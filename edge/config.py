@@ -28,6 +28,7 @@ from edge.config_rules import (
 from edge.errors import ConfigError
 from edge.lease import Rules
 from hardware import catalog
+from keys.places import place_complaint, rooted
 from messages.config import name_complaint, read, rest, setting
 
 EXAMPLE: Final = """\
@@ -116,6 +117,8 @@ class SamplingSettings:
             for ever, as in simulated time, where loads are constant.
         trust_clock: do not ask the kernel whether the clock is synchronised (no NTP here, but a
             GPS or a good RTC).
+        readings: "sealed" puts a commitment on the ledger in place of the reading, as the
+            microgrid's founding has it; the hub refuses open readings there.
     """
 
     sample_ms: int = setting(low=100, high=86_400_000)
@@ -124,6 +127,7 @@ class SamplingSettings:
     gap_ms: int = setting(default=0, low=0, high=86_400_000)
     frozen_ms: int = setting(default=FROZEN_MS, low=0, high=86_400_000)
     trust_clock: bool = False
+    readings: str = setting(default="open", choices=("open", "sealed"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +173,7 @@ class MeterTable:
     meter_id: str = setting(check=name_complaint)
     model: str = setting(check=model_complaint)
     bus: str
-    key: str
+    key: str = setting(check=place_complaint)
     purpose: str = setting(choices=PURPOSES)
     rated_w: int = setting(low=1, high=1_000_000_000)
     reversed: bool = False
@@ -232,14 +236,17 @@ class SimulationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeConfig:
-    """All of `edge.toml`. `key` is the node's own; left out, it is `keys/<node>.pem`."""
+    """All of `edge.toml`. `key` is the node's own; left out, it is `keys/<node>.pem`.
+
+    Every key is a place of `keys.places`, and so need be no file.
+    """
 
     node: str = setting(check=name_complaint)
     microgrid: str = setting(check=name_complaint)
     member: str = setting(check=name_complaint)
     trust: str = "trust.toml"
     state: str
-    key: str = ""
+    key: str = setting(default="", check=place_complaint)
     sampling: SamplingSettings
     broker: BrokerSettings = BrokerSettings()
     outbox: OutboxSettings = OutboxSettings()
@@ -248,6 +255,11 @@ class EdgeConfig:
     relay: tuple[RelayTable, ...] = ()
     guard: GuardSettings = GuardSettings()
     simulation: SimulationSettings | None = None
+
+    @property
+    def key_places(self) -> dict[str, str]:
+        """Where the key of each meter lies, and as "" where the node's own does."""
+        return {"": self.key, **{each.meter_id: each.key for each in self.meter}}
 
 
 def load_config(path: Path) -> EdgeConfig:
@@ -327,13 +339,13 @@ def _finished(config: EdgeConfig, folder: Path) -> EdgeConfig:
         config,
         trust=must(config.trust),
         state=str(state),
-        key=must(config.key or f"keys/{config.node}.pem"),
+        key=rooted(config.key or f"keys/{config.node}.pem", folder),
         sampling=replace(sampling, gap_ms=gap_ms, frozen_ms=frozen_ms),
         broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
         meter=tuple(
             replace(
                 each,
-                key=must(each.key),
+                key=rooted(each.key, folder),
                 member=each.member or config.member,
                 model=model_in(folder, each.model),
             )

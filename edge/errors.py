@@ -21,6 +21,12 @@ class ConfigError(EdgeError):
         self.findings = findings
 
 
+class KeysUnavailable(ConfigError):
+    """Tokens or TPMs that hold keys do not answer now; nothing else was found wrong."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
 class OutboxError(EdgeError):
     """The outbox could not be read or written; nothing was stored."""
 

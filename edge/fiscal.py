@@ -17,7 +17,7 @@ from typing import IO, Final
 from edge.config import EdgeConfig, MeterTable
 from edge.errors import Unavailable
 from edge.outbox_schema import open_for_reading
-from keys import file as key_file
+from keys import stores
 from messages.ocmf import EXPORT, IMPORT, Fiscal, Total, format_fiscal, format_xml, sign_record
 from messages.publickey import ES256, Signer
 
@@ -42,7 +42,7 @@ def make_record(config: EdgeConfig, meter_id: str, clock: str, *, as_xml: bool =
     if table is None:
         known = ", ".join(each.meter_id for each in config.meter)
         raise Unavailable(f"no meter is named {meter_id}; there are: {known}")
-    signer = key_file.load(Path(table.key))
+    signer = stores.open_signer(table.key)
     if signer.public.alg != ES256:
         raise Unavailable(
             f"meter {meter_id} signs with Ed25519, which OCMF does not know. A P-256 key is made "

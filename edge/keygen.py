@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from edge.config import EdgeConfig
 from edge.errors import Unavailable
-from keys import file as key_file
-from keys.errors import KeyExists
-from messages.publickey import EDDSA, ES256, Signer
+from keys import stores
+from messages.publickey import ES256, Signer
 
 FORMAT: Final = "gridtally-enrol-1"
 MW_PER_W: Final = 1_000
@@ -23,27 +22,33 @@ class MadeKey:
     """One key of the node; `name` is "" for the node's own. `is_new`: it was not there before."""
 
     name: str
-    path: Path
+    place: str
     signer: Signer
     is_new: bool
 
 
-def make_keys(config: EdgeConfig, p256: Collection[str] = ()) -> list[MadeKey]:
+def make_keys(
+    config: EdgeConfig, p256: Collection[str] = (), alg: int | None = None
+) -> list[MadeKey]:
     """Make every key of a configuration that is not there yet; none is ever overwritten.
 
     Args:
         config: the node's.
-        p256: the meters whose key is a P-256 one; all others are Ed25519.
+        p256: the meters whose key is a P-256 one, whatever the others are.
+        alg: of all others; None: Ed25519, or P-256 where the store has nothing else.
 
     Raises:
         Unavailable: a meter is named that is not there.
-        KeyFault: a key cannot be written, or one that is there cannot be read.
+        KeyFault: a key cannot be made, or one that is there cannot be opened.
     """
     unknown = sorted(set(p256) - {each.meter_id for each in config.meter})
     if unknown:
         raise Unavailable(f"no meter is named {unknown[0]}: nothing was made")
-    places = [("", config.key), *((each.meter_id, each.key) for each in config.meter)]
-    return [_make(name, Path(path), ES256 if name in p256 else EDDSA) for name, path in places]
+    made = []
+    for name, place in config.key_places.items():
+        signer, is_new = stores.open_or_generate(place, ES256 if name in p256 else alg)
+        made.append(MadeKey(name, place, signer, is_new))
+    return made
 
 
 def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
@@ -97,10 +102,3 @@ def write_enrolment(config: EdgeConfig, made: list[MadeKey], folder: Path) -> Pa
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from None
     return path
-
-
-def _make(name: str, path: Path, alg: int) -> MadeKey:
-    try:
-        return MadeKey(name, path, key_file.generate(path, alg), is_new=True)
-    except KeyExists:
-        return MadeKey(name, path, key_file.load(path), is_new=False)

@@ -18,7 +18,7 @@ from typing import Final
 from edge.config import EdgeConfig, load_config
 from edge.errors import EdgeError
 from hardware.errors import BadModelFile, HardwareError
-from keys.errors import KeyFault
+from keys.errors import KeyFault, StoreUnavailable
 from messages.errors import MessageError
 
 FORESEEN: Final = (EdgeError, HardwareError, KeyFault, MessageError, OSError)
@@ -37,7 +37,7 @@ def exit_code(error: Exception) -> int:
     """Return how a program ends after a foreseen error. Source: sysexits.h."""
     if isinstance(error, EdgeError):
         return error.exit_code
-    if isinstance(error, BadModelFile | KeyFault):
+    if isinstance(error, BadModelFile | KeyFault) and not isinstance(error, StoreUnavailable):
         return os.EX_CONFIG
     return os.EX_DATAERR if isinstance(error, MessageError) else os.EX_UNAVAILABLE
 

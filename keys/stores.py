@@ -6,12 +6,11 @@ The libraries of tokens and TPMs are extras: they are loaded when a configuratio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from keys import credential, file
-from keys.errors import KeyFault, KeyMissing, KeyUnreadable, StoreUnavailable
+from keys.errors import KeyMissing, KeyUnreadable, StoreUnavailable
 from keys.places import (
     CredentialPlace,
     FilePlace,
@@ -25,35 +24,8 @@ from messages.errors import BadSignature
 from messages.publickey import EDDSA, ES256, Signer
 
 ALGORITHMS: Final[Mapping[str, int]] = {"eddsa": EDDSA, "es256": ES256}
-KINDS: Final[Mapping[type, str]] = {
-    FilePlace: "file",
-    CredentialPlace: "systemd credential",
-    TokenPlace: "PKCS#11 token",
-    TpmPlace: "TPM 2.0",
-}
 TRIAL: Final = b"gridtally: does this key sign?"
 """What a key in a token or a TPM signs when it is opened. It is no message and no checkpoint."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyInfo:
-    """What can be told about a key to whoever may read the configuration.
-
-    Attributes:
-        name: whose key it is.
-        place: where it lies, as the configuration says.
-        store: the kind of store, or "" where the text cannot be read.
-        algorithm: "eddsa", "es256", or "" if it cannot be opened.
-        fingerprint: what two people compare, or "".
-        fault: why it cannot be opened, or "".
-    """
-
-    name: str
-    place: str
-    store: str
-    algorithm: str
-    fingerprint: str
-    fault: str
 
 
 def open_signer(text: str, folder: Path = Path()) -> Signer:
@@ -97,19 +69,6 @@ def open_or_generate(
         return open_signer(text, folder), False
     except KeyMissing:
         return generate(text, alg, folder), True
-
-
-def key_info(name: str, text: str) -> KeyInfo:
-    """Open a key to tell what it is; what is wrong with it is told, too."""
-    store, algorithm, fingerprint, fault = "", "", "", ""
-    try:
-        store = KINDS[type(parse_place(text))]
-        public = open_signer(text).public
-        algorithm = next(word for word, alg in ALGORITHMS.items() if alg == public.alg)
-        fingerprint = public.fingerprint
-    except KeyFault as error:
-        fault = str(error)
-    return KeyInfo(name, text, store, algorithm, fingerprint, fault)
 
 
 def _place(text: str, folder: Path) -> Place:
