@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import BindParameter, Engine, bindparam, select
 
 from hub.errors import LedgerCorrupt
 from hub.ledger.engine import reading
@@ -16,7 +16,7 @@ CACHE_PLACES_MAX = 32_768
 ASKED_AT_ONCE = 500  # bound variables a statement
 
 # Made once: a proof asks a level at a time, and making a statement takes as long as running it.
-_INDICES = bindparam("indices", expanding=True)
+_INDICES: BindParameter[list[int]] = bindparam("indices", expanding=True)
 NODES = select(node.c.index, node.c.hash).where(
     node.c.level == bindparam("level"), node.c.index.in_(_INDICES)
 )
