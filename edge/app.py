@@ -97,7 +97,7 @@ def load_keys(config: EdgeConfig) -> tuple[Signer, dict[str, Signer]]:
     """
     findings: list[str] = []
     found: dict[str, Signer] = {}
-    kind = KeysUnavailable
+    kind: type[ConfigError] = KeysUnavailable
     for name, place in config.key_places.items():
         try:
             found[name] = stores.open_signer(place)
@@ -308,7 +308,6 @@ def _measuring(
         Packing(sampling.sample_ms, sampling.slot_ms, sampling.pack_samples),
         outbox.begin_boot(),
         sign_reset,
-        partial(secrets.token_bytes, SALT_BYTES) if sampling.readings == "sealed" else None,
     )
     measuring.recall(outbox.registers(), outbox.points())
     return measuring
