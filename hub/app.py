@@ -24,14 +24,20 @@ from hub.balancing.catalog import installed as installed_policies
 from hub.beacons import Beacons
 from hub.broker import BACKOFF_MAX_S, BrokerLink, LinkState
 from hub.closing import Closer, CloseRule
+from hub.comparing import Comparison
 from hub.config import HubConfig
+from hub.cosigning.client import Peer
+from hub.cosigning.rounds import Cosigning, peers_of
 from hub.desk import Desk
 from hub.dispatch import Dispatcher
 from hub.errors import LedgerBehind, StorageFull
+from hub.evidence import EvidenceFolder
+from hub.finality import Finality
 from hub.health import HealthFile
 from hub.hearing import Hearing
 from hub.inbox import Inbox
 from hub.leases import Leases
+from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
 from hub.nodes import Newsroom
 from hub.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
@@ -50,6 +56,7 @@ SIMULATED_BACKOFF_S = 2.0
 REPORT_EVERY_MS = 1_000
 DESK_EVERY_MS = 1_000
 SIMULATED_DESK_EVERY_MS = 50
+WITNESSES_WITHIN_S = 3.0  # how long a start waits for their first answers
 ACK = "ack"
 
 log = logging.getLogger("hub.app")
@@ -128,13 +135,17 @@ class Hub:
         self._arrivals = Arrivals(linger_s=LINGER_S, clock_s=time.monotonic)
         self._link = (connect or _broker_of(config))(self._arrivals)
         self._post = Post(self._link, pen, config.microgrid)
-        self._spine = Spine(opened.recorder, pen, self._post, opened.rules)
+        store = opened.recorder.store
+        finality = Finality(store, opened.policy)
+        self._spine = Spine(opened.recorder, pen, self._post, opened.rules, finality)
         self._room = Room(opened.recorder.store)
         self._retention = Retention(opened.recorder.store.packs, config.telemetry.keep_days)
         self._beacons = Beacons(lambda: secrets.token_bytes(16))
         news, leases = Newsroom(), Leases(config.dispatch.lease_ttl_ms)
         log_key = parse_vkey(opened.trust.log_vkey)
-        self._hearing = Hearing(self._spine, news, self._beacons, log_key)
+        comparison = Comparison(store, log_key, EvidenceFolder(Path(config.state) / "evidence"))
+        self._hearing = Hearing(self._spine, news, self._beacons, comparison)
+        self._cosigning = self._make_cosigning(opened, comparison)
         policies = installed_policies()
         dispatcher = Dispatcher(news, leases, policies, monotonic_ms())
         self._switchboard = Switchboard(self._spine, dispatcher, leases, news, pen, self._post)
@@ -144,7 +155,7 @@ class Hub:
         inbox.open()
         self._desk = Desk(inbox, self._spine, installed_contracts(), policies)
         file = HealthFile(Path(config.state))
-        self._reporter = Reporter(file, self._spine, news, leases, dispatcher)
+        self._reporter = Reporter(file, self._spine, news, leases, dispatcher, self._cosigning)
         self._tell_systemd = _systemd()
         self._halted = ""
         self._desk_ms = self._reported_ms = 0
@@ -163,8 +174,19 @@ class Hub:
             self._arrivals.wake,
         )
 
+    def _make_cosigning(self, opened: Opened, comparison: Comparison) -> Cosigning:
+        configured = [Peer(parse_vkey(each.vkey), each.url) for each in opened.config.witness]
+        peers = peers_of(opened.policy, configured)
+        ledger = Store.open(opened.config.database, read_only=True) if peers else None
+        return Cosigning(peers, self._spine, comparison, ledger, self._arrivals.wake)
+
     def start(self) -> None:
-        """Finish what a crash cut short, then open the doors."""
+        """Ask the witnesses, finish what a crash cut short, then open the doors.
+
+        Raises:
+            LedgerBehind: a witness knows more of this log than its ledger, or another history.
+        """
+        self._cosigning.start(WITNESSES_WITHIN_S)
         self._guarded(self._closer.add_headers)
         self._link.start()
         self._pace.start()
@@ -183,7 +205,9 @@ class Hub:
         self._guarded(self._spine.publish)
         self._link.stop()
         self._guarded(self._spine.count_refused)
-        self._guarded(self._spine.sign_checkpoint)
+        if self._cosigning.may_sign:
+            self._guarded(self._spine.sign_checkpoint)
+        self._cosigning.stop()
         log.info("stopped with %d entries", self._opened.recorder.store.size)
 
     # --- the loop --------------------------------------------------------------------------
@@ -198,6 +222,7 @@ class Hub:
         if self._is_open(now_ms):
             self._guarded(lambda: self._take_in(batch, now_ms))
             self._guarded(lambda: self._pace.drive(now_ms))
+            self._guarded(lambda: self._cosigning.tend(now_ms))
             self._guarded(self._spine.publish)
         if not self._halted:
             self._switchboard.renew(now_ms)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hub.errors import ConfigError
 from messages.config import Document, Finding, name_complaint, read, setting
+from messages.errors import MalformedMessage
+from messages.log.note import COSIGNATURE, parse_vkey
 
 EXAMPLE = """\
 microgrid = "bench"
@@ -40,6 +43,10 @@ lease_ttl_ms = 5000
 host = "127.0.0.1"
 port = 8088
 password_file = "web.password"
+
+# [[witness]]                   # one table each; the quorum stands in trust.toml
+# vkey = "witness.example/w1+7e72f6d4+BBv3o7nhxOs5dEa01kMG9fifprIpN1QH9I+xQ/M2GsFM"
+# url = "https://witness.example/w1"
 """
 
 _SQLITE = "sqlite:///"
@@ -53,6 +60,25 @@ def _loopback_complaint(host: str) -> str:
     if loopback:
         return ""
     return f'"{host}": until there are accounts, pages are for this machine only: 127.0.0.1'
+
+
+def _vkey_complaint(text: str) -> str:
+    try:
+        kind = parse_vkey(text).kind
+    except MalformedMessage as error:
+        return str(error)
+    return "" if kind == COSIGNATURE else "this is a log's key; a witness's has the type 0x04"
+
+
+def _url_complaint(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or parts.query or parts.fragment:
+        return f'"{text}" is no address like "https://witness.example/w1"'
+    return ""
 
 
 def _database_complaint(url: str) -> str:
@@ -124,6 +150,14 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessTable:
+    """Where a witness is asked: its key (C2SP vkey) and its submission prefix."""
+
+    vkey: str = setting(check=_vkey_complaint)
+    url: str = setting(check=_url_complaint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationSettings:
     """The testbed's clock; with it nothing here is a real installation. `unix:PATH`"""
 
@@ -144,6 +178,7 @@ class HubConfig:
     dispatch: DispatchSettings = DispatchSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     web: WebSettings = WebSettings()
+    witness: tuple[WitnessTable, ...] = ()
     simulation: SimulationSettings | None = None
 
 

@@ -60,10 +60,22 @@ class RelayLease:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessSeen:
+    """How one witness stands: what it cosigned last, how old [s, None: never], what is wrong."""
+
+    name: str
+    url: str
+    size: int
+    age_s: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """All of it at one moment. Alarms are sentences that say what to do.
 
     `written_ms` is the machine's clock, `at_ms` the microgrid's, which a simulation sets. [ms UTC]
+    `final_size` is how many entries are final by a quorum, None where nobody has to agree.
     """
 
     written_ms: int
@@ -83,6 +95,8 @@ class Health:
     nodes: tuple[NodeSeen, ...] = ()
     meters: tuple[MeterSeen, ...] = ()
     relays: tuple[RelayLease, ...] = ()
+    witnesses: tuple[WitnessSeen, ...] = ()
+    final_size: int | None = None
     calibrations: tuple[MeterCorrected, ...] = ()
 
 

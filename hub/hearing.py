@@ -12,14 +12,13 @@ from collections.abc import Iterable
 
 from hub.arrivals import Arrival
 from hub.beacons import Beacons
+from hub.comparing import Comparison
 from hub.intake import Refused, Verified
 from hub.nodes import Newsroom, Sample
 from hub.spine import Spine
 from messages.entries import Ack
 from messages.errors import MessageError
 from messages.live import Live
-from messages.log.checkpoint import open_checkpoint
-from messages.log.note import NoteKey
 from messages.receipt import Refusal
 from messages.status import Hello, Status
 
@@ -31,11 +30,13 @@ log = logging.getLogger("hub.hearing")
 class Hearing:
     """Hears, and counts how many contacts moved."""
 
-    def __init__(self, spine: Spine, news: Newsroom, beacons: Beacons, log_key: NoteKey) -> None:
+    def __init__(
+        self, spine: Spine, news: Newsroom, beacons: Beacons, comparison: Comparison
+    ) -> None:
         self._spine = spine
         self._news = news
         self._beacons = beacons
-        self._log_key = log_key
+        self._comparison = comparison
         self._moved = 0
 
     def take(self, arrivals: Iterable[Arrival], now_ms: int, utc_ms: int) -> bool:
@@ -98,11 +99,8 @@ class Hearing:
 
     def _compare(self, hello: Hello) -> None:
         try:
-            shown = open_checkpoint(hello.checkpoint, self._log_key)
+            self._comparison.check(hello.checkpoint, f"node {hello.node} shows")
         except MessageError as error:
             log.warning(
                 "node %s shows a checkpoint that this log did not sign: %s", hello.node, error
             )
-            return
-        store = self._spine.recorder.store
-        store.check_seen(shown.size, shown.root, f"node {hello.node} shows")

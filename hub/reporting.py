@@ -8,6 +8,7 @@ import time
 from hub.alarms import RelayWatch
 from hub.broker import LinkState
 from hub.closing import next_slot
+from hub.cosigning.rounds import Cosigning
 from hub.dispatch import Dispatcher
 from hub.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
 from hub.leases import Leases
@@ -19,13 +20,20 @@ class Reporter:
     """Writes the health file. It looks at everything and changes nothing."""
 
     def __init__(
-        self, file: HealthFile, spine: Spine, news: Newsroom, leases: Leases, dispatcher: Dispatcher
+        self,
+        file: HealthFile,
+        spine: Spine,
+        news: Newsroom,
+        leases: Leases,
+        dispatcher: Dispatcher,
+        cosigning: Cosigning,
     ) -> None:
         self._file = file
         self._spine = spine
         self._news = news
         self._leases = leases
         self._dispatcher = dispatcher
+        self._cosigning = cosigning
         self._watch = RelayWatch()
         self._started_ms: int | None = None
 
@@ -39,6 +47,7 @@ class Reporter:
         state, store = recorder.state, recorder.store
         newest = store.newest_checkpoint()
         next_ms = next_slot(state)
+        finality = self._spine.finality
         health = Health(
             written_ms=time.time_ns() // 1_000_000,
             at_ms=at_ms,
@@ -54,6 +63,8 @@ class Reporter:
             dropped=dropped,
             next_slot_ms=next_ms,
             refused=self._refused(),
+            witnesses=self._cosigning.seen(),
+            final_size=finality.size if finality.is_witnessed else None,
             nodes=tuple(self._node(node, now_ms) for node in self._spine.roster.nodes),
             meters=tuple(self._meter(meter_id, now_ms) for meter_id in sorted(self._news.samples)),
             relays=tuple(self._relays(now_ms)),
@@ -79,6 +90,7 @@ class Reporter:
             *((fault,) if fault else ()),
             *(() if verdict is None else verdict.infeasible),
             *(self._spine.alarms[name] for name in sorted(self._spine.alarms)),
+            *self._cosigning.complaints,
             *self._watch.alarms(state, self._news, self._leases, now_ms),
         )
 

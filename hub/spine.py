@@ -215,6 +215,11 @@ class Spine:
 
     # --- beside the path -------------------------------------------------------------------
 
+    @property
+    def origin(self) -> str:
+        """The name of the log."""
+        return self._pen.origin
+
     def sign_checkpoint(self) -> Checkpoint:
         """Return the checkpoint over all entries, signed by the log's key if it is new."""
         return self.recorder.checkpoint(self._pen.origin, self._pen.log)

@@ -20,7 +20,8 @@ from hub.recorder import Recorder
 from keys import file as key_files
 from keys.errors import KeyFault
 from messages.errors import MalformedMessage
-from messages.log.note import parse_vkey
+from messages.log.note import format_vkey, parse_vkey
+from messages.log.policy import LogPolicy, parse_policy
 from messages.publickey import Signer
 from messages.trust import Trust, parse_trust
 
@@ -96,9 +97,24 @@ def check_keys(config: HubConfig, trust: Trust) -> tuple[Signer, Signer]:
         findings.append(f"{config.keys.hub}: not the hub key that {config.trust} names")
     if log_signer.public != parse_vkey(trust.log_vkey).public:
         findings.append(f"{config.keys.log}: not the log key that {config.trust} names")
+    findings += policy_findings(config, trust)
     if findings:
         raise ConfigError(tuple(findings))
     return hub, log_signer
+
+
+def policy_findings(config: HubConfig, trust: Trust) -> list[str]:
+    """Return what is wrong with the policy in `trust.toml`, or with where its witnesses are."""
+    try:
+        policy = parse_policy(trust.policy)
+    except MalformedMessage as error:
+        return [f"{config.trust}: {error}"]
+    findings = []
+    if [format_vkey(key) for key in policy.logs] != [trust.log_vkey]:
+        findings.append(f"{config.trust}: the policy is to name this log, and no other")
+    vkeys = [table.vkey for table in config.witness]
+    findings += [f"[[witness]] {vkey}: twice" for vkey in sorted({*vkeys}) if vkeys.count(vkey) > 1]
+    return findings
 
 
 def _check_ledger(config: HubConfig, trust: Trust, recorder: Recorder) -> Network:

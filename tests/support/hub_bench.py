@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
 from hub.broker import LinkState
+from hub.comparing import Comparison
 from hub.config import HubConfig, load_config
 from hub.desk import Desk
 from hub.enrolling import found_installation, sign_as_administrator
+from hub.evidence import EvidenceFolder
 from hub.founding import Plan
 from hub.inbox import Inbox
 from hub.market.catalog import CONTRACTS
@@ -34,6 +36,7 @@ from messages.entries import (
 )
 from messages.lease import Lease
 from messages.live import Live, sign_live
+from messages.log.note import parse_vkey
 from messages.reading import Reading, sign_reading
 from messages.receipt import Receipt, Refusal
 from messages.status import Beacon, Hello, RelayStatus, Request, Status
@@ -97,6 +100,10 @@ class Bench:
     def spine(self, opened: Opened) -> Spine:
         post = Post(self.link, opened.pen, MICROGRID)
         return Spine(opened.recorder, opened.pen, post, opened.rules)
+
+    def comparison(self, opened: Opened) -> Comparison:
+        folder = EvidenceFolder(self.folder / "evidence")
+        return Comparison(opened.recorder.store, parse_vkey(opened.trust.log_vkey), folder)
 
     def enrol(self, spine: Spine, entries: list[KeyEntry] | None = None) -> list[str]:
         desk = Desk(Inbox(self.folder), spine, CONTRACTS, POLICIES)

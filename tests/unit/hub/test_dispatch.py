@@ -30,7 +30,6 @@ from hub.starting import Opened
 from hub.switchboard import Clocks, Switchboard, balance_request, is_news
 from messages.entries import Ack, Decision
 from messages.lease import Lease
-from messages.log.note import parse_vkey
 from messages.status import Request
 from tests.support.hub_bench import MICROGRID, START_MS, Bench
 
@@ -49,8 +48,7 @@ class Board:
         drawn = iter(range(1, 10_000))
         self.beacons = Beacons(lambda: next(drawn).to_bytes(16, "big"))
         self.beacon = b""
-        log_key = parse_vkey(opened.trust.log_vkey)
-        self.hearing = Hearing(spine, self.news, self.beacons, log_key)
+        self.hearing = Hearing(spine, self.news, self.beacons, bench.comparison(opened))
         self.dispatcher = Dispatcher(self.news, self.leases, POLICIES, NOW_MS)
         post = Post(bench.link, opened.pen, MICROGRID)
         self.switchboard = Switchboard(

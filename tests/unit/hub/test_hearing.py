@@ -15,7 +15,6 @@ from hub.nodes import HELLO_COUNTS_MS, SILENT_AFTER_MS, Newsroom
 from hub.spine import Spine
 from hub.starting import Opened
 from messages.log.checkpoint import Checkpoint, sign_checkpoint
-from messages.log.note import parse_vkey
 from messages.receipt import Receipt
 from tests.support.hub_bench import NODE, START_MS, Bench
 from tests.support.signers import ed25519
@@ -29,8 +28,8 @@ class Ear:
     def __init__(self, bench: Bench, opened: Opened, spine: Spine) -> None:
         self.bench, self.opened, self.spine = bench, opened, spine
         self.news = Newsroom()
-        log_key = parse_vkey(opened.trust.log_vkey)
-        self.hearing = Hearing(spine, self.news, Beacons(lambda: bytes(16)), log_key)
+        comparison = bench.comparison(opened)
+        self.hearing = Hearing(spine, self.news, Beacons(lambda: bytes(16)), comparison)
 
     def take(self, *arrivals: Arrival) -> bool:
         return self.hearing.take(arrivals, NOW_MS, START_MS)

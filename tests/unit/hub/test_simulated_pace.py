@@ -21,7 +21,6 @@ from hub.spine import Spine
 from hub.starting import Opened
 from hub.switchboard import Switchboard
 from messages.entries import Close
-from messages.log.note import parse_vkey
 from tests.support.hub_bench import MICROGRID, SLOT_MS, START_MS, Bench
 
 
@@ -29,9 +28,7 @@ class Site:
     def __init__(self, bench: Bench, opened: Opened, spine: Spine) -> None:
         self.bench, self.opened, self.spine = bench, opened, spine
         news, leases = Newsroom(), Leases(5_000)
-        hearing = Hearing(
-            spine, news, Beacons(lambda: bytes(16)), parse_vkey(opened.trust.log_vkey)
-        )
+        hearing = Hearing(spine, news, Beacons(lambda: bytes(16)), bench.comparison(opened))
         dispatcher = Dispatcher(news, leases, POLICIES, 0)
         post = Post(bench.link, opened.pen, MICROGRID)
         switchboard = Switchboard(spine, dispatcher, leases, news, opened.pen, post)
