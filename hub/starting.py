@@ -45,6 +45,11 @@ class Opened:
         network = self.network
         return Rules(network.network_id, network.microgrid, network.slot_ms, future_ms)
 
+    @property
+    def policy(self) -> LogPolicy:
+        """Whose cosignatures make a checkpoint final, as `trust.toml` has it."""
+        return parse_policy(self.trust.policy)
+
     def close(self) -> None:
         """Close the ledger, so that another process may write."""
         self.recorder.store.close()
