@@ -14,7 +14,8 @@ from typing import Annotated, Final
 import typer
 
 from hub.config import HubConfig, load_config
-from hub.terminal import fail, log_to_stderr, progress, told
+from hub.statements.cli import add_commands as add_statement_commands
+from hub.terminal import fail, instant, log_to_stderr, progress, told
 from hub.witness.cli import add_commands as add_witness_commands
 from messages.slots import is_edge, next_slot
 
@@ -364,7 +365,7 @@ def prove(
             fail("say what to prove: an ENTRY, or --sample METER AT", os.EX_USAGE)
         settings = _loaded(config)
         if sample is not None:
-            proven, text = inspecting.prove_sample(settings, sample[0], _instant(sample[1]))
+            proven, text = inspecting.prove_sample(settings, sample[0], instant(sample[1]))
             print(words.sample_line(proven), file=sys.stderr)
             print(text, end="")
             return
@@ -429,25 +430,13 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
     """Return the start of the slot at a time, or of the next slot from now."""
     if start is None:
         return next_slot(time.time_ns() // 1_000_000, slot_ms)
-    at_ms = _instant(start)
+    at_ms = instant(start)
     if not is_edge(at_ms, slot_ms):
         fail(f"--from {start}: slots of {slot_ms} ms do not begin then", os.EX_USAGE)
     return at_ms
 
 
-def _instant(text: str) -> int:
-    """Return an instant that a person wrote: a time with its zone, or milliseconds. [ms UTC]"""
-    if text.isdecimal():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{text}: no time like 2026-11-21T12:00Z", os.EX_USAGE)
-    if moment.utcoffset() is None:
-        fail(f"{text}: lacks its zone: append Z for UTC", os.EX_USAGE)
-    return round(moment.timestamp() * 1000)
-
-
+add_statement_commands(app)
 add_witness_commands(app)
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final, NoReturn
 
 import typer
@@ -54,6 +55,19 @@ def fail(sentence: str, code: int = os.EX_DATAERR) -> NoReturn:
     """Say why, and end."""
     print(sentence, file=sys.stderr)
     raise typer.Exit(code)
+
+
+def instant(text: str) -> int:
+    """Return an instant that a person wrote: a time with its zone, or milliseconds. [ms UTC]"""
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{text}: no time like 2026-11-21T12:00Z", os.EX_USAGE)
+    if moment.utcoffset() is None:
+        fail(f"{text}: lacks its zone: append Z for UTC", os.EX_USAGE)
+    return round(moment.timestamp() * 1000)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ that each entry was signed by a key that an administrator had put on the ledger 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from member.errors import Code, Refused
 from member.heads import Anchor
 from messages import cose
@@ -20,13 +22,20 @@ from messages.entries import (
     parse_entry,
 )
 from messages.errors import BadSignature, MalformedMessage, MessageError, UnsupportedVersion
-from messages.keyring import KeyRing
+from messages.keyring import KeyRing, Ringed
 from messages.log.tree import leaf_hash
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.senml import CONTENT_TYPE
 
 Body = LedgerEntry | Reading
+
+
+class Taken(NamedTuple):
+    """What an entry says, None where that is not known here, and whose key signed it."""
+
+    body: Body | None
+    signer: Ringed
 
 
 class Signatures:
@@ -43,8 +52,8 @@ class Signatures:
         self._ring = KeyRing()
         self._aad = b""
 
-    def take(self, index: int, raw: bytes, preimage: bytes | None = None) -> Body | None:
-        """Check one entry and return what it says; None where that is not known here.
+    def take(self, index: int, raw: bytes, preimage: bytes | None = None) -> Taken | None:
+        """Check one entry and return what it is; None where its kind is not known here.
 
         Raises:
             Refused: not of its form, or not signed by a key that counts at this place.
@@ -54,7 +63,7 @@ class Signatures:
             body = self._read(envelope, preimage)
             if index == 0:
                 self._found(raw, body)
-            self._verify(index, envelope, body)
+            return Taken(body, self._verify(index, envelope, body))
         except UnsupportedVersion:
             self.unknown += 1
             return None
@@ -62,7 +71,6 @@ class Signatures:
             bad = isinstance(error, BadSignature)
             code = Code.SIGNATURE if bad else Code.MALFORMED
             raise Refused(code, f"entry {index}: {error}") from None
-        return body
 
     def _read(self, envelope: Envelope, preimage: bytes | None) -> Body | None:
         if envelope.content_type != CONTENT_TYPE:
@@ -74,7 +82,7 @@ class Signatures:
         self.sealed += 1
         return None
 
-    def _verify(self, index: int, envelope: Envelope, body: Body | None) -> None:
+    def _verify(self, index: int, envelope: Envelope, body: Body | None) -> Ringed:
         kind, stream, sequence = "reading", REGISTER, 0
         if isinstance(body, Reading):
             sequence = body.sequence
@@ -87,6 +95,7 @@ class Signatures:
         self.checked += 1
         if isinstance(body, KeyEntry):
             self._ring.change(index, signer, body)
+        return signer
 
     def _found(self, raw: bytes, body: Body | None) -> None:
         """Begin with entry 0; it has to be that of the network that is trusted."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from member import convict, fiscal, heads, mirror
+from member import bill, convict, fiscal, heads, mirror
 from member.errors import MEANINGS, Code, Refused
 from member.heads import Anchor, Verdict
 from messages.errors import BadProof, BadSignature, MessageError, UnknownKey
@@ -24,6 +24,7 @@ log's key, or trust.toml, which holds that key and says who has to agree before 
 
     gridtally-verify checkpoint checkpoint --trust trust.toml
     gridtally-verify proof entry.tlog-proof --entry entry.cose --trust trust.toml
+    gridtally-verify bill ann-2026-11.json --trust trust.toml
     gridtally-verify entries mirror/ --key "example/hub+6805d823+AUU9zP..."
 """
 
@@ -114,6 +115,15 @@ def _heads(verbs: Any) -> None:
 def _files(verbs: Any) -> None:
     verb = _verb(
         verbs,
+        "bill",
+        _bill,
+        "Check a member's statement: every line, from the meters' signatures to the balance.",
+        "gridtally-verify bill ann-2026-11.json --trust trust.toml",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="A statement in JSON.")
+    _believe(verb)
+    verb = _verb(
+        verbs,
         "entries",
         _entries,
         "Check a whole copy of the log: its tree, and the signature of every entry.",
@@ -201,6 +211,10 @@ def _consistency(options: Any) -> Verdict:
 def _policy(options: Any) -> Verdict:
     policy, note = _text(options.file), _text(options.checkpoint)
     return heads.check_policy(policy, note, _now_s(), options.max_age_s)
+
+
+def _bill(options: Any) -> Verdict:
+    return bill.check_bill(_text(options.file), _anchor(options))
 
 
 def _entries(options: Any) -> Verdict:

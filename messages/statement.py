@@ -1,9 +1,9 @@
 """A member's statement: what was booked on one account in a run of slots, with all its proofs.
 
-Canonical JSON (`messages.jsontext`), so that it can be read without us; docs/bill-format.md tells it
-to other programs, `gridtally-verify bill` checks it. Energies are uWh, money utok, prices utok per
-kWh, times ms UTC; bytes are base64, the network id is hex. The fields of each object are those of
-the dataclass here.
+Canonical JSON (`messages.jsontext`), so that it can be read without us; docs/bill-format.md tells
+it to other programs, `gridtally-verify bill` checks it. Energies are uWh, money utok, prices utok
+per kWh, times ms UTC; bytes are base64, the network id is hex. The fields of each object are those
+of the dataclass here.
 
 What an account's slot was settled to is a row under the results root of a block header; a leaf is
 the deterministic CBOR of the row's name and its fields in order, as `row_leaf` writes it:
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from messages import cbor, jsontext
+from messages import cbor, jsontext, schema
 from messages.errors import MalformedMessage
 from messages.log.note import unbase64
 from messages.log.tree import leaf_hash
@@ -30,7 +30,7 @@ SALE, PURCHASE, CORRECTION, TRANSFER = "sale", "purchase", "correction", "transf
 GRID, SPILLED = "@grid", "@spilled"
 
 
-# --- rows, as the ledger commits to them -----------------------------------------------------------
+# --- rows, as the ledger commits to them ---------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class SlotRow:
-    """How a slot was settled. `index` is the close entry's; `bills` how many accounts it touched."""
+    """How a slot was settled. `index` is the close entry's; `bills`: how many accounts it has."""
 
     index: int
     slot_ms: int
@@ -184,7 +184,7 @@ def _values(value: Any) -> Any:
     return [_values(item) for item in value] if isinstance(value, tuple) else value
 
 
-# --- the file --------------------------------------------------------------------------------------
+# --- the file ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +301,7 @@ def parse_statement(text: str) -> Statement:
     value = jsontext.parse_json(text)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise MalformedMessage(f"no statement: its format is not {FORMAT}")
-    return jsontext.parse_record(Statement, text)
+    return schema.from_map(Statement, value)
 
 
 def items(statement: Statement) -> Iterator[Item]:

@@ -1,0 +1,76 @@
+"""`gridtally-hub statement`: what was booked on a member's account, with the proofs of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from hub.config import load_config
+from hub.terminal import fail, instant, log_to_stderr, progress, told
+
+HERE: Final = Path("hub.toml")
+FOREVER_MS: Final = 2**62
+SUFFIXES: Final = (".json", ".csv", ".pdf")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this file to the hub's program."""
+    app.command(short_help="Write a member's statement, with its proofs.")(statement)
+
+
+def statement(
+    member: Annotated[
+        str, typer.Argument(help="The member, or an account like @grid.", metavar="MEMBER")
+    ],
+    out: Annotated[
+        list[Path],
+        typer.Option(help="A file ending in .json, .csv or .pdf; may be repeated.", metavar="FILE"),
+    ],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
+    ] = HERE,
+    start: Annotated[
+        str, typer.Option("--from", help="Slots that begin at or after this time, with its zone.")
+    ] = "0",
+    end: Annotated[
+        str | None, typer.Option("--to", help="Slots that begin before it; default: all.")
+    ] = None,
+) -> None:
+    """Write what was booked on a member's account: each line, what it follows from, the balance.
+
+    The .json holds every proof: give it to the member, who checks it with gridtally-verify and
+    trust.toml alone. The .csv is for a sheet, the .pdf to print; both name the entries. A statement
+    covers what is settled and published (final, where a quorum is asked for). It shows nobody
+    else's bill. Works while the hub runs.
+
+      gridtally-hub statement ann --out ann.json --out ann.pdf
+
+      gridtally-hub statement ann --from 2026-11-01T00:00Z --to 2026-12-01T00:00Z --out ann.json
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.ledger.store import Store
+        from hub.market.catalog import installed
+        from hub.starting import read_trust
+        from hub.statements.files import write_statement
+        from hub.statements.making import Wanted, make_statement
+        from messages.log.policy import parse_policy
+
+        wrong = [path for path in out if path.suffix.lower() not in SUFFIXES]
+        if wrong:
+            fail(f"{wrong[0]}: a statement is a .json, .csv or .pdf", os.EX_USAGE)
+        until_ms = FOREVER_MS if end is None else instant(end)
+        wanted = Wanted(member, instant(start), until_ms)
+        settings = load_config(config)
+        if settings.simulation is not None:
+            print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
+        policy = parse_policy(read_trust(Path(settings.trust)).policy)
+        with Store.open(settings.database, read_only=True) as store, progress("folding") as tell:
+            made = make_statement(store, wanted, policy, installed(), tell)
+        for path in out:
+            write_statement(made, path)
+            print(path)
