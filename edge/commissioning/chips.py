@@ -138,6 +138,8 @@ def _sorted(
             near = difflib.get_close_matches(name, known, 1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
             raise BadUsage(f"{model}: {each!r}: want NAME=VALUE of {', '.join(known)}{hint}")
+        if name in words or name in numbers:
+            raise BadUsage(f"{model}: {name} is given twice")
         if name in _NUMBERS:
             numbers[name] = _number(name, text)
         else:

@@ -216,6 +216,7 @@ def scan(
       gridtally-edge scan --write edge.toml
     """
     with told():
+        from edge.commissioning.draft import check_free
         from edge.commissioning.scan_lines import Effort
         from edge.commissioning.scan_report import finish, progress
         from edge.commissioning.scanning import Where, parse_ids
@@ -229,6 +230,8 @@ def scan(
             bus=bus,
             config=config,
         )
+        if write is not None:
+            check_free(write)
         effort = Effort(quick=quick, ids=parse_ids(ids) if ids else None)
         found = []
         with progress() as tell:

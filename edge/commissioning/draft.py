@@ -53,6 +53,18 @@ def node_name(host: str) -> str:
     return name[:16].strip("-") or "node1"
 
 
+def check_free(path: Path) -> None:
+    """Check that a configuration can be written there, before a scan that takes minutes.
+
+    Raises:
+        BadUsage: the file exists, or its folder does not.
+    """
+    if path.exists() or path.is_symlink():
+        raise BadUsage(f"{path}: exists and stays; give another name to --write")
+    if not path.parent.is_dir():
+        raise BadUsage(f"{path}: there is no folder {path.parent}")
+
+
 def write_draft(path: Path, findings: Sequence[Finding], node: str) -> None:
     """Write a configuration to a new file.
 

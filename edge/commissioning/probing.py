@@ -18,6 +18,10 @@ COUNTS: Final = (4, 2, 1)
 """How many registers are tried where nobody says; some devices refuse what they do not have."""
 
 WORD_FUNCTIONS: Final = (4, 3)
+MODBUS_REACH: Final = (1, 255, 0x10000)
+"""First and last id, and how many registers a device can have; 0 is for all at once, unanswered."""
+I2C_REACH: Final = (0x03, 0x77, 0x100)
+"""First and last address of a chip, and how many registers it can have."""
 _TYPES: Final = ("u16", "s16", "u32", "s32", "f32", "u64", "s64")
 _SCALES: Final = tuple(Fraction(text) for text in ("1", "1/10", "1/100", "1/1000", "10", "1000"))
 _PLAUSIBLE: Final = (Fraction(1, 10**4), Fraction(10**10))
@@ -169,19 +173,28 @@ def ask(kind: str, bus: Any, wanted: Wanted) -> list[Probe]:
     """Read registers of a device, with each function that may hold them.
 
     Raises:
-        BadUsage: this kind of bus has no registers.
+        BadUsage: this kind of bus has no registers, or no such address.
     """
     if kind not in (I2C, *catalog.MODBUS):
         raise BadUsage(f"a bus of kind {kind} has no registers; see what it says with trace")
+    _check_reach(wanted, *(I2C_REACH if kind == I2C else MODBUS_REACH))
     if kind == I2C:
         return [_words_of_chip(bus, wanted)]
     functions = WORD_FUNCTIONS if wanted.function is None else (wanted.function,)
     return [_words_of_device(bus, wanted, function) for function in functions]
 
 
+def _check_reach(wanted: Wanted, first: int, last: int, registers: int) -> None:
+    if not first <= wanted.device <= last:
+        raise BadUsage(f"ADDRESS {wanted.device}: want one from {first} to {last} on this bus")
+    if wanted.register + (wanted.count or 1) > registers:
+        raise BadUsage(f"REGISTER {wanted.register}: this bus has them up to {registers - 1}")
+
+
 def _words_of_device(bus: ModbusPort, wanted: Wanted, function: int) -> Probe:
     fault = ""
-    for count in (wanted.count,) if wanted.count else COUNTS:
+    left = 0x10000 - wanted.register
+    for count in (wanted.count,) if wanted.count else (each for each in COUNTS if each <= left):
         try:
             words = _read(bus, wanted, function, count)
         except DeviceRefused as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -136,7 +137,7 @@ def _configured(where: Where, effort: Effort, progress: Progress) -> Iterator[Fo
     if table.kind == "vedirect":
         yield from scan_port(str(table.options["device"]), effort, progress)
         return
-    spot = Place(table.kind, tuple(table.options.items()))
+    spot = _spot(table.kind, table.options)
     bench = Bench(config)
     try:
         bus = bench.buses[table.name]
@@ -147,6 +148,13 @@ def _configured(where: Where, effort: Effort, progress: Progress) -> Iterator[Fo
         yield from _asked(spot, lambda: scan_modbus(bus, spot, ids, QUESTIONS, (), progress))
     finally:
         bench.close()
+
+
+def _spot(kind: str, given: Mapping[str, object]) -> Place:
+    """Return the place of a configured bus, with the settings that were left to their defaults."""
+    unset = {each.name: each.default for each in dataclasses.fields(catalog.BUSES[kind].options)}
+    shown = {name: unset[name] for name in ("port", "parity", "stopbits") if name in unset}
+    return place(kind, **{**shown, **given})
 
 
 def _asked(where: Place, ask: Callable[[], Iterator[Found]]) -> Iterator[Found]:

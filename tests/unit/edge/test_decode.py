@@ -356,6 +356,7 @@ def test_what_is_damaged_ends_with_65_and_is_named(model, request_hex, reply_hex
         (("sdm120", "--file", "x"), "only vedirect is read from a file"),
         (("ina219",), "want registers as config=399F"),
         (("ina219", "shnt=1"), 'did you mean "shunt"?'),
+        (("ina219", "shunt=1", "shunt=2"), "shunt is given twice"),
         (("vedirect", "--file", "nowhere"), "nowhere: No such file"),
         (("vedirect_hex",), "want a frame"),
         (("abb_b23", "-", "03 06 00 00 00 00 00 00"), "give the request, too"),

@@ -214,3 +214,26 @@ def test_a_host_may_have_a_port():
 def test_a_bus_is_named_once_and_rightly(given):
     with pytest.raises(BadUsage), opened(BusChoice(**given)):
         pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("modbus_rtu", Wanted(device=0, register=0)),
+        ("modbus_tcp", Wanted(device=256, register=0)),
+        ("modbus_tcp", Wanted(device=1, register=0xFFFE, count=4)),
+        ("i2c", Wanted(device=0x78, register=0)),
+        ("i2c", Wanted(device=0x40, register=0x100)),
+    ],
+)
+def test_what_no_bus_can_reach_is_told_before_anything_is_sent(kind, wanted):
+    with pytest.raises(BadUsage, match=r"on this bus|this bus has them"):
+        ask(kind, None, wanted)
+
+
+def test_the_last_register_is_read_alone():
+    class Last:
+        def read_words(self, device, function, address, count):
+            return (7,) * count
+
+    assert ask("modbus_tcp", Last(), Wanted(device=1, register=0xFFFF))[0].words == (7,)

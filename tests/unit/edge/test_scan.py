@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.commissioning.draft import draft, node_name, write_draft
+from edge.commissioning.draft import check_free, draft, node_name, write_draft
 from edge.commissioning.errors import BadUsage
 from edge.commissioning.findings import Belief, Finding, Place, Sure, Trouble, place, printable
 from edge.commissioning.recognising import recognise
@@ -444,6 +444,15 @@ def test_an_existing_file_stays(tmp_path):
     with pytest.raises(BadUsage, match="exists and stays"):
         write_draft(path, ALL, "dep1")
     assert path.read_text() == "mine"
+
+
+def test_whether_it_can_be_written_is_known_before_the_scan(tmp_path):
+    (tmp_path / "edge.toml").write_text("mine")
+    (tmp_path / "link.toml").symlink_to(tmp_path / "nothing")
+    check_free(tmp_path / "new.toml")
+    for name, why in (("edge.toml", "exists"), ("link.toml", "exists"), ("no/e.toml", "no folder")):
+        with pytest.raises(BadUsage, match=why):
+            check_free(tmp_path / name)
 
 
 @pytest.mark.parametrize(

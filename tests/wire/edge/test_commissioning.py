@@ -120,6 +120,34 @@ def test_a_configured_bus_is_scanned_as_it_is_configured(tmp_path):
     assert "there are: i2c1" in unknown.stderr
 
 
+NODE = """
+node = "dep1"
+microgrid = "bench"
+member = "alice"
+state = "state"
+[sampling]
+sample_ms = 1000
+slot_ms = 60000
+"""
+
+
+def test_a_configured_line_is_scanned_though_its_usual_settings_are_left_out(ports, tmp_path):
+    (tmp_path / "edge.toml").write_text(
+        f"{NODE}"
+        f'[[bus]]\nname = "line"\nkind = "modbus_rtu"\ndevice = "{ports}/usb-485"\nbaud = 9600\n'
+    )
+    place = ("--config", tmp_path / "edge.toml", "--bus", "line", "--ids", "1")
+    assert found(*place) == [(1, "sdm120", "certain")]
+    assert "usb-485 9600 8N1" in run("scan", *place).stdout
+
+
+def test_nothing_is_scanned_for_a_file_that_cannot_be_written(ports, tmp_path):
+    (tmp_path / "edge.toml").write_text("mine")
+    ended = run("scan", "--ports", ports, "--write", tmp_path / "edge.toml")
+    assert ended.exit_code == os.EX_USAGE
+    assert ended.stdout == ""
+
+
 def test_a_probe_finds_the_mains_voltage_of_a_meter(ports):
     ended = run("probe", "--port", ports / "usb-485", "1", "0x0000", "--expect", "230")
     assert ended.exit_code == 0, ended.stderr
