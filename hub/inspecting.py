@@ -27,6 +27,7 @@ from hub.ledger.verify import verify
 from hub.market.catalog import installed as installed_contracts
 from hub.starting import read_trust
 from messages.log.note import parse_vkey
+from messages.log.policy import parse_policy
 from messages.log.proof import check_proof, parse_proof
 from messages.sample import ProvenSample, check_sample, format_sample
 
@@ -49,7 +50,7 @@ def prove(config: HubConfig, wanted: str) -> tuple[Entry, str]:
     trust = read_trust(Path(config.trust))
     with Store.open(config.database, read_only=True) as store:
         entry = store.entry(int(wanted)) if wanted.isdecimal() else store.find(wanted.lower())
-        text = export.prove(store, entry.index)
+        text = export.prove(store, entry.index, parse_policy(trust.policy))
     check_proof(parse_proof(text), entry.leaf_hash, parse_vkey(trust.log_vkey))
     return entry, text
 
@@ -78,7 +79,7 @@ def export_tiles(config: HubConfig, folder: Path, progress: Progress) -> str:
     """Write static tiles; return what was written, for people."""
     trust = read_trust(Path(config.trust))
     with Store.open(config.database, read_only=True) as store:
-        written = export.export_tiles(store, folder, trust.log_vkey, progress)
+        written = export.export_tiles(store, folder, trust, progress)
     return f"{folder}: checkpoint over {written.size} entries, with its tiles"
 
 

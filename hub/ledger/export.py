@@ -27,27 +27,31 @@ from hub.ledger.books import (
 )
 from hub.ledger.log import Log
 from hub.ledger.opening import head_of
-from hub.ledger.proofs import Place
 from hub.ledger.records import Checkpoint
 from hub.ledger.store import Store
+from hub.ledger.tiling import read_bundle, read_hashes
 from messages import cose
+from messages.log.policy import LogPolicy, parse_policy
 from messages.log.proof import LogProof, format_proof
-from messages.log.tiles import WIDTH, Tile, format_bundle, tile_path, tiles_of
+from messages.log.tiles import Tile, format_bundle, tile_path, tiles_of
 from messages.log.tree import Frontier, leaf_hash
 from messages.reading import Reading, decode_reading, parse_reading
+from messages.trust import Trust
 
-TILE_HEIGHT = 8  # 256 hashes a tile
 INDEX_DIGITS_MAX = 12  # digits alone: an index up to here, an entry id from there on
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Progress = Callable[[int, int], None]
 
 
-def prove(log: Log, wanted: int | str) -> str:
+def prove(log: Log, wanted: int | str, policy: LogPolicy | None = None) -> str:
     """Return the `.tlog-proof` text of an entry under the newest checkpoint.
+
+    If the policy asks for witnesses, that is the newest final one as long as it covers the entry.
 
     Args:
         log: a ledger.
         wanted: an index (also as text), or hex digits that an entry id begins with.
+        policy: whose cosignatures make a checkpoint final.
 
     Raises:
         NoSuchEntry: there is none, or no checkpoint covers it yet.
@@ -55,7 +59,8 @@ def prove(log: Log, wanted: int | str) -> str:
     if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= INDEX_DIGITS_MAX:
         wanted = int(wanted)
     index = (log.entry(wanted) if isinstance(wanted, int) else log.find(wanted)).index
-    newest = _newest(log)
+    final = log.cosignatures.final(policy) if policy else None
+    newest = final if final and index < final.size else _newest(log)
     if index >= newest.size:
         raise NoSuchEntry(
             f"entry {index} is not yet under a checkpoint: the newest one covers {newest.size}"
@@ -64,11 +69,15 @@ def prove(log: Log, wanted: int | str) -> str:
 
 
 def export_tiles(
-    log: Log, folder: Path, log_vkey: str, progress: Progress = lambda done, total: None
+    log: Log, folder: Path, trust: Trust, progress: Progress = lambda done, total: None
 ) -> Checkpoint:
     """Write the newest checkpoint and exactly its tree as static files; return the checkpoint.
 
+    That is the newest final one where witnesses have to agree, with their cosignatures. Any web
+    server can serve the folder as it is (C2SP tlog-tiles).
+
     log.vkey                        the log's key in one line, written first
+    policy                          whose cosignatures make a checkpoint final
     checkpoint                      the signed note, written last
     tile/<level>/<n>[.p/<width>]    hashes
     tile/entries/<n>[.p/<width>]    entries
@@ -79,10 +88,11 @@ def export_tiles(
         ExportRefused: the folder holds something else, or cannot be written to.
         LedgerCorrupt: the entries do not have the checkpoint's root.
     """
-    newest = _newest(log)
+    newest = log.published(parse_policy(trust.policy))
     tiles = list(tiles_of(newest.size))
     with _named_errors(folder):
-        _claim(folder, log_vkey)
+        _claim(folder, trust.log_vkey)
+        (folder / "policy").write_text(trust.policy, encoding="utf-8")
         leaves = Frontier()
         for done, tile in enumerate(tiles, 1):
             path = folder / tile_path(tile)
@@ -103,7 +113,7 @@ def _newest(log: Log) -> Checkpoint:
     newest = log.newest_checkpoint()
     if newest is None:
         raise NoSuchEntry("no checkpoint has been signed yet: start `gridtally-hub run` first")
-    return newest
+    return Checkpoint(newest.size, newest.note + log.cosignatures.lines(newest.size))
 
 
 def _claim(folder: Path, log_vkey: str) -> None:
@@ -120,16 +130,12 @@ def _claim(folder: Path, log_vkey: str) -> None:
 
 
 def _tile_bytes(log: Log, tile: Tile, leaves: Frontier) -> bytes:
-    first = tile.number * WIDTH
-    if tile.level < 0:
-        bundle = [entry.raw for entry in log.entries(first, first + tile.width)]
-        for raw in bundle:
-            leaves.append(leaf_hash(raw))
-        return format_bundle(bundle)
-    level = tile.level * TILE_HEIGHT
-    places: list[Place] = [(level, first + at) for at in range(tile.width)]
-    stored = log.nodes.fetch(places)
-    return b"".join(stored[place] for place in places)
+    if tile.level >= 0:
+        return read_hashes(log, tile)
+    bundle = read_bundle(log, tile)
+    for raw in bundle:
+        leaves.append(leaf_hash(raw))
+    return format_bundle(bundle)
 
 
 def _remove_others(folder: Path, kept: Set[Path]) -> None:

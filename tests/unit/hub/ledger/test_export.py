@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ import pytest
 from hub.errors import ExportRefused, LedgerCorrupt, NoSuchEntry
 from hub.ledger.books import DecisionRow, LineRow, MatchRow, SlotRow
 from hub.ledger.export import export_csv, export_tiles, prove
+from hub.ledger.records import Cosigned
 from messages.log.checkpoint import open_checkpoint
-from messages.log.note import parse_vkey
+from messages.log.cosignature import cosign
+from messages.log.note import COSIGNATURE, NoteKey, format_vkey, parse_note, parse_vkey
+from messages.log.policy import parse_policy
 from messages.log.proof import check_proof, parse_proof
 from messages.log.tiles import parse_bundle
 from messages.log.tree import leaf_hash
 from messages.log.tree import root as root_of
+from tests.support.signers import ed25519
 from tests.support.small_ledger import START_MS, SmallHub, append_all, raw_entries
 
 
@@ -38,14 +43,16 @@ def files(folder: Path) -> set[str]:
 def test_tiles_of_a_small_tree(hub: SmallHub, tmp_path: Path) -> None:
     hub.store.append([hub.reading()])  # not under the checkpoint, so not in the export
     out = tmp_path / "out"
-    newest = export_tiles(hub.store, out, hub.trust.log_vkey)
+    newest = export_tiles(hub.store, out, hub.trust)
     assert newest.size == 24
     assert files(out) == {
         "checkpoint",
         "log.vkey",
+        "policy",
         "tile/0/000.p/24",
         "tile/entries/000.p/24",
     }
+    assert (out / "policy").read_text() == hub.trust.policy
     key = parse_vkey((out / "log.vkey").read_text().rstrip("\n"))
     assert key.kind == 0x01
     head = open_checkpoint((out / "checkpoint").read_text(), key)
@@ -55,6 +62,29 @@ def test_tiles_of_a_small_tree(hub: SmallHub, tmp_path: Path) -> None:
     assert root_of(leaves) == head.root
 
 
+def test_where_witnesses_have_to_agree_only_what_is_final_goes_out(
+    hub: SmallHub, tmp_path: Path
+) -> None:
+    witness = ed25519("w1")
+    key = NoteKey("w1", COSIGNATURE, witness.public)
+    policy = f"log {hub.trust.log_vkey}\nwitness w1 {format_vkey(key)}\nquorum w1\n"
+    trust = replace(hub.trust, policy=policy)
+    with pytest.raises(NoSuchEntry, match="no checkpoint has met the quorum"):
+        export_tiles(hub.store, tmp_path / "out", trust)
+    note = hub.checkpoint()
+    line = cosign(parse_note(note).text, 7, "w1", witness)
+    hub.store.cosignatures.keep(Cosigned(24, "w1", key.key_id, 7, line), 0)
+    hub.store.append([hub.reading()])
+    hub.checkpoint()
+    assert export_tiles(hub.store, tmp_path / "out", trust).size == 24
+    assert (tmp_path / "out" / "checkpoint").read_text() == note + line
+    assert (tmp_path / "out" / "policy").read_text() == policy
+    parsed = parse_policy(policy)
+    assert parse_proof(prove(hub.store, 23, parsed)).checkpoint == note + line
+    beyond = parse_proof(prove(hub.store, 24, parsed)).checkpoint
+    assert open_checkpoint(beyond, parse_vkey(trust.log_vkey)).size == 25
+
+
 def test_tiles_of_three_levels(tmp_path: Path) -> None:
     """70,000 leaves: full and partial tiles, and the path of a tile past 999."""
     hub = SmallHub(tmp_path)
@@ -62,9 +92,9 @@ def test_tiles_of_three_levels(tmp_path: Path) -> None:
     hub.checkpoint()
     out = tmp_path / "out"
     told: list[tuple[int, int]] = []
-    export_tiles(hub.store, out, hub.trust.log_vkey, lambda done, all_: told.append((done, all_)))
+    export_tiles(hub.store, out, hub.trust, lambda done, all_: told.append((done, all_)))
     found = files(out)
-    assert told[-1] == (len(found) - 2, len(found) - 2)
+    assert told[-1] == (len(found) - 3, len(found) - 3)
     assert {"tile/0/273.p/112", "tile/1/000", "tile/1/001.p/17", "tile/2/000.p/1"} <= found
     assert not any(name.startswith("tile/3") for name in found)
     level1 = (out / "tile/1/000").read_bytes()
@@ -77,10 +107,10 @@ def test_tiles_of_three_levels(tmp_path: Path) -> None:
 
 def test_a_second_export_leaves_nothing_of_the_first(hub: SmallHub, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    export_tiles(hub.store, out, hub.trust.log_vkey)
+    export_tiles(hub.store, out, hub.trust)
     hub.store.append([hub.reading()])
     hub.checkpoint()
-    export_tiles(hub.store, out, hub.trust.log_vkey)
+    export_tiles(hub.store, out, hub.trust)
     assert {name for name in files(out) if name.startswith("tile")} == {
         "tile/0/000.p/25",
         "tile/entries/000.p/25",
@@ -91,10 +121,10 @@ def test_running_and_stopped_hub_export_the_same_bytes(hub: SmallHub, tmp_path: 
     from hub.ledger.store import Store
 
     with Store.open(hub.url, read_only=True) as reader:
-        export_tiles(reader, tmp_path / "running", hub.trust.log_vkey)
+        export_tiles(reader, tmp_path / "running", hub.trust)
     hub.store.close()
     with Store.open(hub.url, read_only=True) as reader:
-        export_tiles(reader, tmp_path / "stopped", hub.trust.log_vkey)
+        export_tiles(reader, tmp_path / "stopped", hub.trust)
 
     def digests(folder: Path) -> dict[str, str]:
         return {
@@ -109,22 +139,22 @@ def test_nothing_foreign_is_written_over(hub: SmallHub, tmp_path: Path) -> None:
     (other / "tile").mkdir(parents=True)
     (other / "tile" / "photo.jpg").write_bytes(b"x")
     with pytest.raises(ExportRefused, match="no export of ours"):
-        export_tiles(hub.store, other, hub.trust.log_vkey)
+        export_tiles(hub.store, other, hub.trust)
     assert (other / "tile" / "photo.jpg").read_bytes() == b"x"
     third = tmp_path / "third"
     third.mkdir()
     (third / "log.vkey").write_text("another+00000000+AAAA\n")
     with pytest.raises(ExportRefused, match="another log"):
-        export_tiles(hub.store, third, hub.trust.log_vkey)
+        export_tiles(hub.store, third, hub.trust)
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportRefused, match="file"):
-        export_tiles(hub.store, tmp_path / "file", hub.trust.log_vkey)
+        export_tiles(hub.store, tmp_path / "file", hub.trust)
 
 
 def test_without_a_checkpoint_there_is_nothing_to_export(tmp_path: Path) -> None:
     hub = SmallHub(tmp_path)
     with pytest.raises(NoSuchEntry, match="no checkpoint"):
-        export_tiles(hub.store, tmp_path / "out", hub.trust.log_vkey)
+        export_tiles(hub.store, tmp_path / "out", hub.trust)
     with pytest.raises(NoSuchEntry, match="no checkpoint"):
         prove(hub.store, 0)
 
@@ -139,7 +169,7 @@ def test_entries_that_do_not_fit_the_checkpoint_are_not_exported(
         connection.execute("UPDATE entry SET raw = x'00' WHERE \"index\" = 5")
     connection.close()
     with pytest.raises(LedgerCorrupt, match="do not have the root"):
-        export_tiles(hub.store, tmp_path / "out", hub.trust.log_vkey)
+        export_tiles(hub.store, tmp_path / "out", hub.trust)
     assert not (tmp_path / "out" / "checkpoint").exists()
 
 
