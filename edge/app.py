@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import queue
+import secrets
 import signal
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -48,6 +50,7 @@ from hardware.ports import BoardedRelay, EnergyMeter
 from keys import stores
 from keys.errors import KeyFault, KeyMissing, StoreUnavailable
 from messages.correction import gain_text
+from messages.cose import SALT_BYTES
 from messages.entries import Epoch
 from messages.errors import MessageError
 from messages.publickey import Signer
@@ -308,6 +311,7 @@ def _measuring(
         Packing(sampling.sample_ms, sampling.slot_ms, sampling.pack_samples),
         outbox.begin_boot(),
         sign_reset,
+        partial(secrets.token_bytes, SALT_BYTES) if sampling.readings == "sealed" else None,
     )
     measuring.recall(outbox.registers(), outbox.points())
     return measuring

@@ -1,6 +1,6 @@
 """For tests only: a list, apart from the outbox, of everything that was signed durably.
 
-One line a row, `<kid> <stream> <sequence> <sha-256 of the bytes>`, on disk before the row leaves.
+One line a row, `<kid> <stream> <sequence> <sha-256 of the signed bytes>`, on disk before the row leaves.
 A row is listed after its transaction; one whose line a crash cut off is listed at the next start,
 before anything can be sent or deleted.
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge.outbox_records import Row
+from messages.sealed import signed_part
 
 
 class Journal:
@@ -44,7 +45,8 @@ class Journal:
     def _line(self, row: Row) -> str:
         kid = row.kid.hex()
         self._newest[kid, row.stream] = row.sequence
-        return f"{kid} {row.stream} {row.sequence} {hashlib.sha256(row.raw).hexdigest()}\n"
+        digest = hashlib.sha256(signed_part(row.raw)).hexdigest()
+        return f"{kid} {row.stream} {row.sequence} {digest}\n"
 
 
 def _drop_torn_line(path: Path) -> str:

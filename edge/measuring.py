@@ -19,8 +19,11 @@ from hardware.ports import Sample
 from messages import slots
 from messages.live import live_sequence, sign_live
 from messages.publickey import Signer
-from messages.reading import Reading, sign_reading
+from messages.reading import Reading, sign_reading, sign_sealed_reading
 from messages.telemetry import Pack, sign_pack
+
+Salts = Callable[[], bytes]
+"""Makes 32 random bytes, others each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,10 @@ class _State:
 
 
 class Measuring:
-    """The meters of a node. `sign_reset` makes the draft of a reset, which the node's key signs."""
+    """The meters of a node. `sign_reset` makes the draft of a reset, which the node's key signs.
+
+    With `new_salt` readings are sealed: the ledger holds a commitment, their content goes beside.
+    """
 
     def __init__(
         self,
@@ -66,12 +72,14 @@ class Measuring:
         packing: Packing,
         boot: int,
         sign_reset: Callable[[str, Reset, int], Draft],
+        new_salt: Salts | None = None,
     ) -> None:
         self._meters = {each.meter.meter_id: each for each in meters}
         self._states = {meter_id: _State() for meter_id in self._meters}
         self._packing = packing
         self._boot = boot
         self._sign_reset = sign_reset
+        self._new_salt = new_salt
         self._live_counts = dict.fromkeys(self._meters, 0)
 
     def recall(
@@ -159,7 +167,7 @@ class Measuring:
         if reading is None:
             return []
         state.register = replace(state.register, doubts=())
-        return [_reading_draft(each.signer, reading)]
+        return [_reading_draft(each.signer, reading, self._new_salt)]
 
     def _packs(
         self, at_ms: int, sampled: Container[str]
@@ -183,12 +191,14 @@ class Measuring:
         return drafts, tuple(packed)
 
 
-def _reading_draft(signer: Signer, reading: Reading) -> Draft:
-    return Draft(
-        signer.public.kid,
-        "register",
-        lambda sequence: sign_reading(signer, replace(reading, sequence=sequence)),
-    )
+def _reading_draft(signer: Signer, reading: Reading, new_salt: Salts | None) -> Draft:
+    def sign(sequence: int) -> bytes:
+        numbered = replace(reading, sequence=sequence)
+        if new_salt is None:
+            return sign_reading(signer, numbered)
+        return sign_sealed_reading(signer, numbered, new_salt())
+
+    return Draft(signer.public.kid, "register", sign)
 
 
 def _pack_draft(signer: Signer, pack: Pack) -> Draft:

@@ -11,6 +11,7 @@ from edge.calibration.coefficients import Calibrated, Coefficients
 from edge.register import Register
 from messages.correction import Correction
 from messages.log.tree import leaf_hash
+from messages.sealed import signed_part
 
 Key = tuple[bytes, str]
 """(kid, stream)"""
@@ -44,7 +45,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A signed message on its way. `id` grows with age: the lowest is the oldest."""
+    """A signed message on its way, a sealed one with its preimage. The lowest `id` is the oldest."""
 
     id: int
     kid: bytes
@@ -78,7 +79,7 @@ def store(connection: sqlite3.Connection, heads: dict[Key, Head], draft: Draft) 
     raw = draft.sign(head.next_sequence)
     cursor = connection.execute(
         "INSERT INTO row (kid, stream, sequence, leaf_hash, raw) VALUES (?, ?, ?, ?, ?)",
-        (*key, head.next_sequence, leaf_hash(raw), raw),
+        (*key, head.next_sequence, leaf_hash(signed_part(raw)), raw),
     )
     return Row(cursor.lastrowid or 0, *key, head.next_sequence, raw)
 

@@ -50,8 +50,8 @@ HERE: Final = Path("hub.toml")
 
 
 def _readings(value: str) -> str:
-    if value != "open":
-        raise typer.BadParameter("this version takes open readings only; sealed ones come later")
+    if value not in ("open", "sealed"):
+        raise typer.BadParameter("readings are open or sealed")
     return value
 
 
@@ -79,7 +79,11 @@ def init(
     ] = 30_000,
     readings: Annotated[
         str,
-        typer.Option(help="open: readings stand in the ledger as they are.", callback=_readings),
+        typer.Option(
+            help="open: readings stand in the ledger as they are. sealed: commitments do, and who "
+            "reads the ledger does not see who is at home.",
+            callback=_readings,
+        ),
     ] = "open",
     policy: Annotated[
         Path | None,
@@ -384,6 +388,9 @@ def export(
     csv: Annotated[
         Path | None, typer.Option(help="Readings, slots, matches, bills as CSV.", metavar="DIR")
     ] = None,
+    unsealed: Annotated[
+        bool, typer.Option("--unsealed", help="Tables: what sealed readings say, too.")
+    ] = False,
 ) -> None:
     """Write what the newest checkpoint covers as static files, or the books as tables.
 
@@ -405,7 +412,7 @@ def export(
             if tiles is not None:
                 line = inspecting.export_tiles(settings, tiles, tell)
             elif csv is not None:
-                line = inspecting.export_csv(settings, csv)
+                line = inspecting.export_csv(settings, csv, unsealed=unsealed)
         print(line)
 
 

@@ -20,6 +20,7 @@ from hub.health import read_health
 from hub.ledger import export, samples
 from hub.ledger.books import KINDS, BookRow
 from hub.ledger.crew import Crew
+from hub.ledger.preimages import Preimages
 from hub.ledger.records import Entry
 from hub.ledger.store import Store
 from hub.ledger.verify import Report as VerifyReport
@@ -83,10 +84,10 @@ def export_tiles(config: HubConfig, folder: Path, progress: Progress) -> str:
     return f"{folder}: checkpoint over {written.size} entries, with its tiles"
 
 
-def export_csv(config: HubConfig, folder: Path) -> str:
+def export_csv(config: HubConfig, folder: Path, *, unsealed: bool = False) -> str:
     """Write the books as tables; return what was written, for people."""
     with Store.open(config.database, read_only=True) as store:
-        counts = export.export_csv(store, folder)
+        counts = export.export_csv(store, folder, unsealed=unsealed)
     return f"{folder}: " + ", ".join(f"{name} {rows}" for name, rows in counts.items())
 
 
@@ -115,7 +116,11 @@ def audit_ledger(
     rules = code_id(contracts, policies)
     with Store.open(config.database, read_only=True) as store:
         inputs = Inputs(
-            contracts=contracts, policies=policies, views=store.views.body, code_id=rules
+            contracts=contracts,
+            policies=policies,
+            preimages=Preimages(store.engine).of,
+            views=store.views.body,
+            code_id=rules,
         )
         keeper = Keeper(Path(config.state) / AUDIT_FILE, trust.network_id + rules, every_s)
         standing = _standing(store, keeper) if resume else None

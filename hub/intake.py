@@ -13,7 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from messages import cose, senml, telemetry
+from messages import cose, sealed, senml, telemetry
 from messages.cose import Envelope
 from messages.entries import (
     Ack,
@@ -25,11 +25,12 @@ from messages.entries import (
     network_aad,
     parse_as,
 )
-from messages.errors import BadSignature, MessageError
+from messages.errors import BadSignature, MalformedMessage, MessageError
 from messages.live import Live, parse_live
 from messages.log.tree import leaf_hash
 from messages.publickey import PublicKey
-from messages.reading import Reading, parse_reading
+from messages.reading import STREAM as REGISTER
+from messages.reading import Reading, decode_reading, parse_reading
 from messages.slots import crosses_edge, is_edge
 from messages.status import Hello, Status
 from messages.telemetry import Pack, parse_pack
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     OFF_SLOT_EDGE = "off-slot-edge"
     CROSSES_SLOT_EDGE = "crosses-slot-edge"
     FROM_THE_FUTURE = "from-the-future"
+    NOT_SEALED = "not-sealed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,13 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What does not change from message to message. `slot_ms` as genesis has it."""
+    """What does not change from message to message. `slot_ms`, `readings`: as genesis has them."""
 
     network_id: bytes
     microgrid: str
     slot_ms: int
     future_ms_max: int = FUTURE_MS_MAX
+    readings: str = "open"
 
 
 Body = Reading | Pack | Live | NodeEvent | Hello | Status | Call
@@ -94,7 +97,8 @@ class Verified:
     """One message whose signer, form and content are in order; its order is not judged yet.
 
     `stream` is register, telemetry, event (acks, epochs, calibrations), live, hello, status or
-    call; `sequence` is 0 for the last three, which have no order. `name` is the signer's.
+    call; `sequence` is 0 for the last three, which have no order. `name` is the signer's. A sealed
+    reading's `raw` is the signed message alone, `preimage` what it commits to.
     """
 
     raw: bytes
@@ -108,6 +112,7 @@ class Verified:
     first_sequence: int
     at_ms: int
     body: Body
+    preimage: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,7 @@ def verify(
         sentence = f"{len(raw)} bytes are too many: a message has at most {MESSAGE_BYTES_MAX}"
         return Refused(Reason.TOO_LARGE, sentence, node)
     try:
+        raw, preimage = sealed.split(raw)
         envelope = cose.parse(raw)
         known = registry.get(envelope.kid)
         kind = KINDS.get((channel, envelope.content_type))
@@ -196,7 +202,7 @@ def verify(
             return _refuse_stranger(envelope, known, node, channel)
         aad = network_aad(rules.network_id) if kind.is_bound else b""
         cose.verify(envelope, known.key, aad)
-        body = kind.parse(envelope)
+        body = kind.parse(envelope) if preimage is None else _open(kind, envelope, preimage)
     except BadSignature as error:
         return Refused(Reason.BAD_SIGNATURE, str(error), node)
     except MessageError as error:
@@ -214,6 +220,7 @@ def verify(
         known.first_sequence,
         at_ms,
         body,
+        preimage,
     )
     return (
         _refuse_signer(verified, known, kind) or _refuse_body(verified, rules, now_ms) or verified
@@ -228,6 +235,13 @@ def _refuse_stranger(
         return Refused(Reason.UNKNOWN_KEY, sentence, node)
     sentence = f"content type {envelope.content_type} does not belong on the channel {channel}"
     return Refused(Reason.WRONG_CHANNEL, sentence, node)
+
+
+def _open(kind: _Kind, envelope: Envelope, preimage: bytes) -> Body:
+    """Return what a sealed reading says."""
+    if kind.stream != REGISTER:
+        raise MalformedMessage(f"a {kind.word} is never sealed")
+    return decode_reading(cose.open_sealed(envelope, preimage))
 
 
 def _place(body: Body) -> tuple[int, int]:
@@ -274,6 +288,9 @@ def _refuse_body(message: Verified, rules: Rules, now_ms: int) -> Refused | None
     elif not isinstance(body, Call) and body.node != message.node:
         sentence = f"the message says node {body.node}, its topic {message.node}"
         return _final(message, Reason.WRONG_NODE, sentence)
+    if isinstance(body, Reading) and rules.readings == "sealed" and message.preimage is None:
+        sentence = 'readings are sealed in this microgrid: set readings = "sealed" in edge.toml'
+        return _final(message, Reason.NOT_SEALED, sentence)
     if message.at_ms > now_ms + rules.future_ms_max:
         ahead_s = (message.at_ms - now_ms) // 1000
         sentence = f"its time is {ahead_s} s ahead of the hub's clock: check both clocks"

@@ -207,6 +207,7 @@ def as_entry(message: Verified) -> NewEntry:
         message.kind,
         message.stream if message.sequence else "",
         message.sequence or None,
+        message.preimage,
     )
 
 

@@ -43,7 +43,9 @@ class Opened:
         """What intake needs to know of this microgrid."""
         future_ms = SIMULATED_FUTURE_MS_MAX if self.config.simulation else FUTURE_MS_MAX
         network = self.network
-        return Rules(network.network_id, network.microgrid, network.slot_ms, future_ms)
+        return Rules(
+            network.network_id, network.microgrid, network.slot_ms, future_ms, network.readings
+        )
 
     @property
     def policy(self) -> LogPolicy:

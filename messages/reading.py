@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from messages import cbor, cose, senml
+from messages import cbor, cose, sealed, senml
 from messages.cose import Envelope
 from messages.errors import MalformedMessage
 from messages.publickey import Signer
@@ -61,6 +61,12 @@ def encode_reading(reading: Reading) -> bytes:
 def sign_reading(signer: Signer, reading: Reading) -> bytes:
     """Return the reading as a COSE_Sign1 message of the meter's key; no external_aad."""
     return cose.sign1(signer, senml.CONTENT_TYPE, encode_reading(reading))
+
+
+def sign_sealed_reading(signer: Signer, reading: Reading, salt: bytes) -> bytes:
+    """Return the sealed message and its preimage as one piece (`messages.sealed.join`)."""
+    preimage = sealed.make_preimage(encode_reading(reading), salt)
+    return sealed.join(sealed.sign_sealed(signer, senml.CONTENT_TYPE, preimage), preimage)
 
 
 def parse_reading(envelope: Envelope) -> Reading:

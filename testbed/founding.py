@@ -33,7 +33,7 @@ def found_microgrid(installation: Installation) -> None:
         microgrid=layout.scenario.microgrid,
         slot_ms=layout.slot_ms,
         close_after_ms=CLOSE_AFTER_MS,
-        readings="open",
+        readings=layout.scenario.readings,
         simulation=True,
         policy=_policy(layout),
     )

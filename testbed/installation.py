@@ -139,6 +139,7 @@ state = "state-{node.node}"
 sample_ms = {layout.instant_ms}
 slot_ms = {layout.slot_ms}
 pack_samples = {samples}
+readings = "{layout.scenario.readings}"
 
 [broker]
 host = "127.0.0.1"

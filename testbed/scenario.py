@@ -117,6 +117,7 @@ class Scenario:
     instant_ms: int = setting(default=300_000, low=100, check=_divides_day)
     run_s: int = setting(default=60, low=0)
     seed: int = setting(default=1, low=0)
+    readings: str = setting(default="open", choices=("open", "sealed"))
     bus: BusTable | None = None
     member: tuple[MemberTable, ...] = ()
 

@@ -181,27 +181,30 @@ BOOKS: tuple[tuple[str, type[BookRow]], ...] = (
 )
 
 
-def export_csv(store: Store, folder: Path) -> dict[str, int]:
+def export_csv(store: Store, folder: Path, *, unsealed: bool = False) -> dict[str, int]:
     """Write readings and books as CSV (RFC 4180, UTF-8); return {file name: rows}.
+
+    What sealed readings say is left out unless it is asked for with `unsealed`.
 
     Units stand in the column names: _uwh micro-watt-hours, _mw milliwatts, _utok micro-tokens,
     _ms milliseconds UTC. Empty means not measured or not known.
     """
     with _named_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        written = {"readings.csv": _write_csv(folder / "readings.csv", READINGS, _readings(store))}
+        rows = _readings(store, unsealed=unsealed)
+        written = {"readings.csv": _write_csv(folder / "readings.csv", READINGS, rows)}
         for name, kind in BOOKS:
             header = [field.name for field in fields(kind)]
-            rows = (astuple(row) for row in store.books.all(kind))
-            written[f"{name}.csv"] = _write_csv(folder / f"{name}.csv", header, rows)
+            found = (astuple(row) for row in store.books.all(kind))
+            written[f"{name}.csv"] = _write_csv(folder / f"{name}.csv", header, found)
     return written
 
 
-def _readings(log: Log) -> Iterator[Sequence[object]]:
+def _readings(log: Log, *, unsealed: bool) -> Iterator[Sequence[object]]:
     for entry in log.entries():
         if entry.kind != "reading":
             continue
-        reading = _read(entry.raw, entry.preimage)
+        reading = _read(entry.raw, entry.preimage if unsealed else None)
         if reading is not None:
             yield (
                 entry.index,

@@ -78,11 +78,11 @@ class FakeLink:
 class Bench:
     """One installation in a folder, and the keys of everybody in it."""
 
-    def __init__(self, folder: Path, *, simulated: bool = False) -> None:
+    def __init__(self, folder: Path, *, simulated: bool = False, readings: str = "open") -> None:
         self.folder = folder
         self.simulated = simulated
         policy = read_policy(EXAMPLE, "example", 0, CONTRACTS, POLICIES)
-        plan = Plan(MICROGRID, SLOT_MS, 30_000, "open", simulated, policy)
+        plan = Plan(MICROGRID, SLOT_MS, 30_000, readings, simulated, policy)
         found_installation(folder, plan, START_MS - 1)
         self.node = ed25519(NODE)
         self.meters = {meter: ed25519(meter) for meter in METERS}

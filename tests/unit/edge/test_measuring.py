@@ -5,9 +5,9 @@ from edge.measuring import Measuring, SigningMeter
 from edge.outbox_records import Draft
 from edge.register import Meter, Register
 from hardware.ports import Sample
-from messages import cose
+from messages import cose, sealed
 from messages.live import parse_live
-from messages.reading import parse_reading
+from messages.reading import decode_reading, parse_reading
 from messages.telemetry import parse_pack
 from tests.support.signers import ed25519
 
@@ -19,13 +19,14 @@ def sign_reset(meter_id, reset, at_ms):
     return Draft(b"node", "event", lambda n: f"{meter_id} {reset.epoch} {at_ms} {n}".encode())
 
 
-def measuring(*, counters=False):
+def measuring(*, counters=False, new_salt=None):
     meter = Meter("bench", "pv", counters, False, 100_000, 5000)
     return Measuring(
         [SigningMeter(meter, PV), SigningMeter(replace(meter, meter_id="load"), LOAD)],
         PACKING,
         3,
         sign_reset,
+        new_salt,
     )
 
 
@@ -58,6 +59,21 @@ def test_a_slot_leaves_packs_before_its_edge_and_registers_at_it():
     reading = parse_reading(cose.parse(taken.batch.drafts[0].sign(2)))
     assert (reading.sequence, reading.at_ms, reading.import_uwh) == (2, 10_000, 10_000)
     assert taken.batch.registers["pv"].kept_ms == 10_000
+
+
+def test_a_sealed_reading_commits_under_its_own_salt_each_time():
+    salts = iter((b"1" * 32, b"2" * 32))
+    taken = measuring(new_salt=lambda: next(salts)).take(
+        0, {"pv": dc(5), "load": dc(5)}, dated=True
+    )
+    signed = [sealed.split(draft.sign(1)) for draft in taken.batch.drafts]
+    assert [preimage[3:35] for _, preimage in signed] == [b"1" * 32, b"2" * 32]
+    for (message, preimage), (signer, meter_id) in zip(
+        signed, ((PV, "pv"), (LOAD, "load")), strict=True
+    ):
+        envelope = cose.parse(message)
+        cose.verify(envelope, signer.public)
+        assert decode_reading(cose.open_sealed(envelope, preimage)).meter_id == meter_id
 
 
 def test_the_same_instant_again_leaves_nothing_but_live():

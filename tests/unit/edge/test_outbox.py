@@ -14,6 +14,7 @@ from edge.register import Register
 from messages.correction import Correction
 from messages.log.checkpoint import Checkpoint
 from messages.log.tree import leaf_hash
+from messages.sealed import join
 
 A, B = b"a" * 8, b"b" * 8
 
@@ -58,6 +59,13 @@ def test_sequences_are_taken_and_rows_written_together(outbox):
     assert outbox.rows_by_id([]) == []
     assert outbox.leaf_of(A, "register", 2) == leaf_hash(rows[1].raw)
     assert outbox.leaf_of(A, "register", 3) is None
+
+
+def test_a_sealed_message_is_proven_by_what_was_signed(outbox):
+    wire = join(b"signed", b"preimage")
+    (row,) = outbox.commit(Batch((Draft(A, "register", lambda sequence: wire),)))
+    assert row.raw == wire
+    assert outbox.leaf_of(A, "register", 1) == leaf_hash(b"signed")
 
 
 def test_everything_is_there_again_after_a_restart(folder):

@@ -114,7 +114,7 @@ def test_a_simulation_is_marked_in_the_ledger_s_name(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (("--microgrid", "Bench"), 65, "1 to 32 of a-z"),
-        (("--microgrid", "b", "--readings", "sealed"), 2, "open readings only"),
+        (("--microgrid", "b", "--readings", "hidden"), 2, "open or sealed"),
         (("--microgrid", "b", "--policy", "absent.toml"), 66, "absent.toml"),
     ],
 )

@@ -211,6 +211,14 @@ REASONS: list[tuple[Reason, str, str, bytes, dict[str, Any], bool]] = [
         False,
     ),
     (
+        Reason.NOT_SEALED,
+        'set readings = "sealed" in edge.toml',
+        "register",
+        sign_reading(METER, READING),
+        {"rules": replace(RULES, readings="sealed")},
+        True,
+    ),
+    (
         Reason.BAD_SIGNATURE,
         "does not verify",
         "ack",
