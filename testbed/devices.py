@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from hardware.mock.catalog import SIMULATORS
 from hardware.mock.chips.ina219 import Ina219Chip
 from hardware.mock.faults import FaultSwitches
-from hardware.mock.meters.eastron import Sdm120Meter
+from hardware.mock.points import split
 from hardware.mock.wires.i2c_bus import SimulatedI2cBus, SmbusShape
 from hardware.mock.wires.loop import LoopThread
 from hardware.mock.wires.modbus_pdu import ModbusDevice
@@ -146,7 +147,8 @@ class Devices:
         for meter in node.meters:
             if meter.bus == name:
                 feeder = ProbeFeeder(self.world, meter.probe)
-                device = Sdm120Meter(feeder, serial=meter.address)
+                twin = SIMULATORS[meter.model]
+                device = twin.build(split(feeder) if twin.point == "three_phase" else feeder)
                 devices[meter.address] = device
                 self.faults[meter.meter_id] = device.faults
         self._closing.append(ModbusTcpServer(devices, port=port, loop=self._loop).close)

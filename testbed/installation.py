@@ -12,6 +12,7 @@ from pathlib import Path
 from testbed.broker import Users
 from testbed.devices import is_reversed
 from testbed.layout import Layout, MeterPlace, NodePlace, RelayPlace, current_max_ma
+from testbed.scenario import HOME_METER
 
 SOCKET_BYTES_MAX = 107  # sun_path of Linux, less its final zero
 CLOSE_AFTER_MS = 10_000
@@ -186,7 +187,8 @@ def _meter_lines(meter: MeterPlace) -> Iterator[str]:
         yield "samples_averaged = 1"
     else:
         yield f"address = {meter.address}"
-        yield f"words_max = {SDM120_WORDS_MAX}"
+        if meter.model == HOME_METER:
+            yield f"words_max = {SDM120_WORDS_MAX}"
     yield f'key = "keys/{meter.meter_id}.pem"'
     yield f'purpose = "{meter.purpose}"'
     yield f'member = "{meter.member}"'

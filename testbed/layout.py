@@ -4,8 +4,9 @@ The same plan feeds three readers, so they cannot disagree: the configuration fi
 the simulated devices, and the world that those measure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 from testbed.errors import BadScenario
 from testbed.homes import Home, Homes
@@ -284,7 +285,7 @@ def _bench_site(scenario: Scenario, member: MemberTable) -> Site:
     return Site(name, (generation,), loads, member.wire_mohm)
 
 
-# -- homes: two SDM120 each, many homes behind one Modbus gateway and one node
+# -- homes: two meters each, many homes behind one Modbus gateway and one node
 
 
 def _plan_homes(scenario: Scenario, homes: Homes, homes_an_edge: int) -> Layout:
@@ -292,10 +293,11 @@ def _plan_homes(scenario: Scenario, homes: Homes, homes_an_edge: int) -> Layout:
         homes.homes[first : first + homes_an_edge]
         for first in range(0, len(homes.homes), homes_an_edge)
     ]
+    models = dict(zip((home.name for home in homes.homes), cycle(scenario.meters), strict=False))
     return Layout(
         scenario=replace(scenario, slots=homes.slots, slot_ms=homes.slot_ms),
         nodes=tuple(
-            _homes_node(f"street{number}", group, homes.slot_ms)
+            _homes_node(f"street{number}", group, homes.slot_ms, models)
             for number, group in enumerate(groups, 1)
         ),
         sites=tuple(_home_site(scenario, home, homes.slot_ms) for home in homes.homes),
@@ -306,7 +308,9 @@ def _plan_homes(scenario: Scenario, homes: Homes, homes_an_edge: int) -> Layout:
     )
 
 
-def _homes_node(node: str, group: tuple[Home, ...], slot_ms: int) -> NodePlace:
+def _homes_node(
+    node: str, group: tuple[Home, ...], slot_ms: int, models: Mapping[str, str]
+) -> NodePlace:
     meters: list[MeterPlace] = []
     for home in group:
         for purpose, kind, energies in (
@@ -317,7 +321,7 @@ def _homes_node(node: str, group: tuple[Home, ...], slot_ms: int) -> NodePlace:
             meters.append(
                 MeterPlace(
                     meter_id=f"{home.name}-{purpose}",
-                    model="sdm120",
+                    model=models[home.name],
                     bus="gateway",
                     address=len(meters) + 1,
                     purpose=purpose,

@@ -11,12 +11,15 @@ from importlib import resources
 from pathlib import Path
 from random import Random
 
+from hardware.mock.catalog import SIMULATORS
+from hardware.modelfile import shipped_model, shipped_names
 from hub.policyfile import PolicyFile
 from messages.config import Document, Finding, name_complaint, read, setting
 from testbed.errors import BadScenario
 from testbed.series import ClearSky, Household, Series, Steps
 
 UW_PER_W = 1_000_000
+HOME_METER = "sdm120"
 MS_PER_DAY = 86_400_000
 DIVISOR = "wanted a whole part of a day"
 
@@ -103,7 +106,8 @@ class BusTable:
 class Scenario:
     """A whole scenario file. `policy` is what `gridtally-hub policy` reads from a file of its own.
 
-    `homes` true: members, slots and times come from `--homes`.
+    `homes` true: members, slots and times come from `--homes`, and `meters` are the models that the
+    homes have, one after the other in turn.
     """
 
     title: str
@@ -112,6 +116,7 @@ class Scenario:
     policy: PolicyFile
     scale: str = ""
     homes: bool = False
+    meters: tuple[str, ...] = (HOME_METER,)
     slots: int = setting(default=24, low=1)
     slot_ms: int = setting(default=3_600_000, low=1_000, check=_divides_day)
     instant_ms: int = setting(default=300_000, low=100, check=_divides_day)
@@ -173,6 +178,7 @@ def _findings(document: Document[Scenario], scenario: Scenario) -> Iterator[Find
         yield document.finding(
             ("start",), "start must lie on a slot edge (slots begin at 0:00 UTC)"
         )
+    yield from _meters(document, scenario)
     if scenario.homes:
         return
     if scenario.bus is None or not scenario.member:
@@ -187,6 +193,28 @@ def _findings(document: Document[Scenario], scenario: Scenario) -> Iterator[Find
         yield from _member_findings(document, scenario, place)
     if scenario.bus.boundary in nodes:
         yield document.finding(("bus", "boundary"), "the boundary needs a node of its own")
+
+
+def _meters(document: Document[Scenario], scenario: Scenario) -> Iterator[Finding]:
+    """Yield what is wrong with the models that homes are to have."""
+    fit = home_meters()
+    if not scenario.meters:
+        yield document.finding(("meters",), "meters: a home needs some, leave it out for sdm120")
+    for place, model in enumerate(scenario.meters):
+        if model not in fit:
+            text = f'meters: "{model}" is none of {", ".join(fit)}, which count both ways'
+            yield document.finding(("meters", place), text)
+
+
+def home_meters() -> tuple[str, ...]:
+    """Return the models that can meter a home: on Modbus, counting import and export."""
+    found = []
+    for name, twin in SIMULATORS.items():
+        if twin.point in ("feeder", "three_phase") and name in shipped_names():
+            sample = shipped_model(name).table.sample
+            if sample.energy_import_uwh and sample.energy_export_uwh:
+                found.append(name)
+    return tuple(found)
 
 
 def _member_findings(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -170,6 +171,33 @@ def test_what_is_unaccounted_are_the_wires(paper: Finished) -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.timeout(180)
+def test_fourteen_models_of_meters_carry_energy_to_the_ledger_alike(tmp_path: Path) -> None:
+    """Each home has other meters; what they say differs by the steps of their counters only."""
+    rows = [
+        f"h{home},{slot},60,{slot * 60},60,1.7,{2.3 if slot > 1 else 0.0},2.3\n"
+        for home in range(14)
+        for slot in range(4)
+    ]
+    path = tmp_path / "homes.csv"
+    path.write_text(HOMES + "".join(rows))
+    demo = ("--scenario", "mixed_meters", "--homes", path, "--speed", "max")
+    street = play(tmp_path / "demo", *demo)
+    assert (
+        len(set(re.findall(r'model = "(\w+)"', (street.state / "edge-street1.toml").read_text())))
+        == 14
+    )
+    assert street.result["readings_on_ledger"] == street.result["readings_signed"] == 28 * 5
+    assert (street.result["lost"], street.result["duplicated"]) == (0, 0)
+    assert (street.result["refused"], street.result["verified"]) == (0, True)
+    coarsest_uwh = 100 * WH  # the EM24 and EM112 count in 0.1 kWh
+    for home in range(14):
+        consumption = street.meter(f"h{home}-consumption")["import_uwh"]
+        generation = street.meter(f"h{home}-generation")["export_uwh"]
+        assert abs(consumption - 6800 * WH) <= coarsest_uwh, home
+        assert abs(generation - 4600 * WH) <= coarsest_uwh, home
+
+
 @pytest.mark.parametrize("verb", ["verify", "audit", "status"])
 def test_every_command_can_be_tried_on_what_stays(paper: Finished, verb: str) -> None:
     ended = run("hub.cli", verb, "--json", "--config", paper.state / "hub.toml")
@@ -222,7 +250,11 @@ def test_homes_have_no_boundary_and_shed_nothing(homes: Finished) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("--scenario", "nowhere"), 78, "no scenario 'nowhere': it is one of homes, paper000"),
+        (
+            ("--scenario", "nowhere"),
+            78,
+            "no scenario 'nowhere': it is one of homes, mixed_meters, paper000",
+        ),
         (("--scenario", "homes"), 78, "give them with --homes FILE"),
         (("--homes", "nowhere.csv"), 65, "nowhere.csv: cannot be read"),
         (("--speed", "fast"), 78, "--speed fast: wanted a number from 0.01 up, or max"),
