@@ -1,6 +1,6 @@
 """For tests only: a list, apart from the outbox, of everything that was signed durably.
 
-One line a row, `<kid> <stream> <sequence> <sha-256 of the signed bytes>`, on disk before the row leaves.
+One line a row, `<kid> <stream> <sequence> <sha-256 of the signed bytes>`, on disk before it leaves.
 A row is listed after its transaction; one whose line a crash cut off is listed at the next start,
 before anything can be sent or deleted.
 """
