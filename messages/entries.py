@@ -68,12 +68,14 @@ class Genesis:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """Enrols, rotates or revokes a key, or changes its roles; signed by an administrator.
+    """Enrols, rotates or revokes a key, or changes its roles.
 
     `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node" or "member"; `name`
     is the meter id, the node or the member. A meter entry names node, member, purpose, parent,
-    model and rated power; a node entry carries its relays. `last_sequences` (rotate) names for each
-    stream the last sequence of the old key.
+    model, rated power, and what its energy comes from and where (`messages.membership`); a node
+    entry carries its relays. A rotation may be signed by the old key, `replaces`, itself; it is
+    countersigned by the new one: `proof` (`messages.possession`), which an enrolment may have, too.
+    `last_sequences` names for each stream the last sequence of the old key.
     """
 
     KIND: ClassVar[str] = "key"
@@ -93,6 +95,9 @@ class KeyEntry:
     replaces: bytes = b""
     last_sequences: dict[str, int] = field(default_factory=dict)
     serial: str = ""
+    fuel: str = ""
+    location: str = ""
+    proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

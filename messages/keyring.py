@@ -11,8 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from messages.entries import Genesis, KeyEntry
-from messages.errors import BadKey, BadSignature
-from messages.publickey import KID_BYTES, PublicKey, parse_cose_key
+from messages.errors import BadSignature
+from messages.membership import (
+    FOUNDED,
+    HOLDERS,
+    ORDINARY_ROLES,
+    ROLES,
+    entry_fault,
+    key_id,
+    key_of,
+)
+from messages.publickey import PublicKey, parse_cose_key
+
+__all__ = ["ADMINISTRATORS", "ENROLLERS", "SIGNERS", "KeyRing", "Ringed", "key_id"]
 
 ADMINISTRATORS: Final = frozenset(("administrator",))
 ENROLLERS: Final = ADMINISTRATORS | {"manager"}
@@ -28,7 +39,7 @@ SIGNERS: Final[Mapping[str, frozenset[str]]] = {
     "seal": frozenset(("hub",)),
     "block": frozenset(("hub", "member")),
     "call": frozenset(("member",)),
-    "key": frozenset(("member",)),
+    "key": frozenset(("member", "node", "meter")),
     "policy": frozenset(("member",)),
     "genesis": frozenset(("member",)),
 }
@@ -62,7 +73,7 @@ class KeyRing:
     def found(self, genesis: Genesis) -> None:
         """Take in the keys of entry 0. Raises BadKey."""
         founder = parse_cose_key(genesis.administrator)
-        self._keys[founder.kid] = Ringed(founder, "member", "administrator", 1, ENROLLERS)
+        self._keys[founder.kid] = Ringed(founder, "member", "administrator", 1, frozenset(ROLES))
         for holder, cose_key in (("hub", genesis.hub), ("log", genesis.log)):
             key = parse_cose_key(cose_key)
             self._keys[key.kid] = Ringed(key, holder, holder, 1, frozenset())
@@ -87,44 +98,56 @@ class KeyRing:
         return found
 
     def change(self, index: int, signer: Ringed, entry: KeyEntry) -> None:
-        """Take in a key entry, if its signer may change keys; else it changes nothing."""
-        if not signer.roles & (ADMINISTRATORS if entry.action == "role" else ENROLLERS):
+        """Take in a key entry, if its signer may change that key; else it changes nothing."""
+        if not signer.is_newest or entry_fault(entry) or not self._may(signer, entry):
             return
-        try:
-            self._change(index, entry)
-        except BadKey:
-            return  # such an entry changes nothing
-
-    def _change(self, index: int, entry: KeyEntry) -> None:
         if entry.action == "enrol":
-            key = parse_cose_key(entry.key)
-            first = max(entry.first_sequence, 1)
-            roles = frozenset(entry.roles)
-            self._keys.setdefault(key.kid, Ringed(key, entry.holder, entry.name, first, roles))
+            self._enrol(entry)
         elif entry.action == "rotate":
             self._rotate(entry)
         elif entry.action == "revoke":
             self._revoke(index, entry)
-        elif entry.action == "role":
+        else:
             self._give_roles(entry)
 
+    def _may(self, signer: Ringed, entry: KeyEntry) -> bool:
+        """Whether a key may change what it says: as an enroller, or to name its own successor."""
+        if entry.action == "rotate" and key_id(entry.replaces) == signer.key.kid:
+            return signer.holder in HOLDERS
+        held = (self._keys[kid].roles for kid in self._kids_of(entry.holder, entry.name))
+        roles = set(entry.roles).union(*held)
+        is_office = entry.holder in FOUNDED or not roles <= set(ORDINARY_ROLES)
+        wanted = ADMINISTRATORS if entry.action == "role" or is_office else ENROLLERS
+        return bool(signer.roles & wanted)
+
+    def _enrol(self, entry: KeyEntry) -> None:
+        key = key_of(entry)
+        if key.kid in self._keys or self._kids_of(entry.holder, entry.name):
+            return
+        self._keys[key.kid] = Ringed(
+            key, entry.holder, entry.name, entry.first_sequence, frozenset(entry.roles)
+        )
+
     def _rotate(self, entry: KeyEntry) -> None:
-        key = parse_cose_key(entry.key)
-        old_kid = key_id(entry.replaces)
+        key, old_kid = key_of(entry), key_id(entry.replaces)
         old = self._keys.get(old_kid)
         if old is None or not old.is_newest or key.kid in self._keys:
             return
-        first = max(entry.first_sequence, 1)
-        self._keys[key.kid] = replace(old, key=key, first_sequence=first)
+        if (old.holder, old.name) != (entry.holder, entry.name):
+            return
+        self._keys[key.kid] = replace(old, key=key, first_sequence=entry.first_sequence)
         self._keys[old_kid] = replace(old, last_sequences=dict(entry.last_sequences))
 
     def _revoke(self, index: int, entry: KeyEntry) -> None:
-        kids = [key_id(entry.key)] if entry.key else self._kids_of(entry.holder, entry.name)
-        kids = [kid for kid in kids if kid in self._keys]
-        if self._leaves_nobody(kids):
-            return
-        for kid in kids:
-            if self._keys[kid].revoked_at is None:
+        wanted = key_id(entry.key) if entry.key else None
+        kids = [
+            kid
+            for kid, found in self._keys.items()
+            if (found.holder, found.name) == (entry.holder, entry.name)
+            if found.revoked_at is None and wanted in (None, kid)
+        ]
+        if not self._leaves_nobody(kids):
+            for kid in kids:
                 self._keys[kid] = replace(self._keys[kid], revoked_at=index)
 
     def _give_roles(self, entry: KeyEntry) -> None:
@@ -147,8 +170,3 @@ class KeyRing:
             for kid, found in self._keys.items()
             if kid not in kids
         )
-
-
-def key_id(named: bytes) -> bytes:
-    """Return the key id in a key id, a thumbprint or a COSE_Key. Raises BadKey."""
-    return named[:KID_BYTES] if len(named) in (KID_BYTES, 32) else parse_cose_key(named).kid

@@ -71,6 +71,11 @@ class Key(NamedTuple):
     rotated_to: bytes = b""
     last_sequences: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is neither revoked nor rotated."""
+        return self.until_index is None and not self.rotated_to
+
 
 class Meter(NamedTuple):
     """One measuring point. Settled unless it has a parent or is an appliance or boundary meter."""
@@ -84,6 +89,8 @@ class Meter(NamedTuple):
     rated_mw: int
     serial: str
     is_retired: bool = False
+    fuel: str = ""
+    location: str = ""
 
     @property
     def is_settled(self) -> bool:

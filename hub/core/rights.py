@@ -32,6 +32,8 @@ from messages.entries import (
     PolicyEntry,
     Seal,
 )
+from messages.errors import BadKey
+from messages.membership import FOUNDED, ORDINARY_ROLES, key_id
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading
 
@@ -39,21 +41,6 @@ EVENT: Final = "event"
 
 DEVICES: Final = ("meter", "node", "hub", "log")
 """Holders whose role cannot be given to anybody else."""
-PEOPLE: Final = (
-    "member",
-    "administrator",
-    "manager",
-    "regulator",
-    "supplier",
-    "bank",
-    "storage",
-    "prosumer",
-    "consumer",
-    "service",
-    "witness",
-    "replica",
-)
-"""Roles that a member's key can hold."""
 
 RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "reading": ("meter",),
@@ -70,10 +57,17 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "key rotate": ("administrator", "manager"),
     "key revoke": ("administrator", "manager"),
     "key role": ("administrator",),
+    "key of an office": ("administrator",),
+    "key rotate own": ("meter", "node", "member"),
     "policy prices": ("administrator",),
     "policy rules": ("administrator", "manager"),
 }
-"""Kind of entry -> roles that may sign it. Genesis is signed by the key it names, once."""
+"""Kind of entry -> roles that may sign it. Genesis is signed by the key it names, once.
+
+"key of an office": enrols, rotates or revokes a key that holds an office (`messages.membership`),
+or revokes that of hub or log.
+"key rotate own": the old key itself names its successor.
+"""
 
 _KINDS: Final[Mapping[type, str]] = {
     Reading: "reading",
@@ -97,17 +91,39 @@ def kind_of(body: Body) -> str:
     return _KINDS[type(body)]
 
 
-def cell(state: State, body: Body) -> str:
+def cell(state: State, event: Event) -> str:
     """Return the row of RIGHTS that an entry falls under.
 
     A policy that leaves the regulator's prices as they are at its slot is a matter of rules.
     """
-    kind = _KINDS[type(body)]
+    body = event.body
     if isinstance(body, KeyEntry):
-        return f"key {body.action}"
+        return _key_cell(state, event.kid, body)
     if isinstance(body, PolicyEntry):
         return "policy rules" if keeps_prices(state, body) else "policy prices"
-    return kind
+    return _KINDS[type(body)]
+
+
+def _key_cell(state: State, signer: bytes, entry: KeyEntry) -> str:
+    if entry.action == "rotate" and entry.replaces and _names(entry.replaces, signer):
+        return "key rotate own"
+    held = {
+        role
+        for key in state.keys.values()
+        if (key.holder, key.name) == (entry.holder, entry.name) and key.is_current
+        for role in key.roles
+    }
+    is_office = entry.holder in FOUNDED or not {*entry.roles, *held} <= set(ORDINARY_ROLES)
+    if entry.action != "role" and is_office:
+        return "key of an office"
+    return f"key {entry.action}"
+
+
+def _names(named: bytes, kid: bytes) -> bool:
+    try:
+        return key_id(named) == kid
+    except BadKey:
+        return False
 
 
 def objection(state: State, event: Event) -> str | None:
@@ -120,7 +136,7 @@ def objection(state: State, event: Event) -> str | None:
         return f"no key {event.kid.hex()} is registered"
     if key.until_index is not None:
         return f"the key of {key.holder} {key.name} was revoked at entry {key.until_index}"
-    row = cell(state, body)
+    row = cell(state, event)
     allowed = RIGHTS.get(row, ())
     if key.holder not in allowed and not any(role in allowed for role in key.roles):
         return f"a {row} entry is signed by {_either(allowed)}, not by {key.holder} {key.name}"

@@ -16,6 +16,8 @@ from messages.reading import Reading
 from tests.support.signers import ed25519, p256
 from tests.support.village import HOUR, KWH, Village, ignored, relay
 
+PROOF = b"p" * 64  # the fold looks at no signature
+
 
 def enrol(holder: str = "meter", name: str = "m1", **changes: Any) -> KeyEntry:
     fields: dict[str, Any] = {"key": ed25519(name).public.cose_key}
@@ -77,7 +79,7 @@ def test_a_meter_a_node_and_a_member(village: Village) -> None:
     put(village, enrol("node", "pi", relays=(relay("heater", "ann"),)))
     put(village, enrol("member", "ann", roles=("bank",)))
     kid = ed25519("m1").public.kid
-    assert village.state.meters["m1"] == (kid, "pi", "ann", "net", "", "", 5, "s1", False)
+    assert village.state.meters["m1"] == (kid, "pi", "ann", "net", "", "", 5, "s1", False, "", "")
     assert village.state.keys[kid].first_sequence == 7
     assert village.state.relays["pi", "heater"].member == "ann"
     assert village.state.keys[ed25519("pi").public.kid].node == "pi"
@@ -104,6 +106,12 @@ def test_a_p256_key_is_as_good(village: Village) -> None:
         (enrol(purpose="fun"), "meter m1: no purpose 'fun'"),
         (enrol(parent="m1"), "meter m1: 'm1' cannot be its parent"),
         (enrol(rated_mw=-1), "a rated power is not negative"),
+        (enrol(fuel="sun"), "meter m1: no fuel 'sun': solar, wind"),
+        (enrol(purpose="consumption", fuel="solar"), "meter m1: a meter for consumption has no"),
+        (enrol(location="46.53071, 7.47892"), "meter m1: its location: at most two decimals"),
+        (enrol(location="x" * 49), "meter m1: its location: at most 48 characters"),
+        (enrol(location="a<b"), "meter m1: its location: a place in letters"),
+        (enrol(proof=b"short"), "a proof of possession has 64 bytes"),
         (
             enrol("node", "pi", relays=(relay("x", "ann", "open"),)),
             "relay 'x' needs a name, and deenergised",
@@ -146,6 +154,7 @@ def test_a_rotated_key_counts_for_what_it_signed_before(village: Village) -> Non
         first_sequence=3,
         replaces=ed25519("m1").public.thumbprint,
         last_sequences={"register": 2},
+        proof=PROOF,
     )
     put(village, entry)
     assert village.state.meters["m1"].kid == new.public.kid
@@ -159,7 +168,12 @@ def test_a_rotated_key_counts_for_what_it_signed_before(village: Village) -> Non
 def test_a_rotated_member_key_signs_nothing_any_more(village: Village) -> None:
     old = village.person("ann", "administrator")
     entry = KeyEntry(
-        "rotate", "member", "ann", ed25519("new").public.cose_key, replaces=old.public.kid
+        "rotate",
+        "member",
+        "ann",
+        ed25519("new").public.cose_key,
+        replaces=old.public.kid,
+        proof=PROOF,
     )
     put(village, entry)
     assert ignored(village.put(old, enrol())) == "member ann has a new key"
@@ -178,7 +192,8 @@ def test_a_rotation_that_cannot_be(
     village: Village, replaces: bytes, key: str, reason: str
 ) -> None:
     put(village, enrol())
-    entry = KeyEntry("rotate", "meter", "m1", ed25519(key).public.cose_key, replaces=replaces)
+    public = ed25519(key).public
+    entry = KeyEntry("rotate", "meter", "m1", public.cose_key, replaces=replaces, proof=PROOF)
     assert reason in ignored(put(village, entry))
 
 
@@ -193,6 +208,68 @@ def test_a_revoked_key_counts_no_more(village: Village) -> None:
     assert ignored(put(village, KeyEntry("revoke", "meter", "m1", b""))) == (
         "meter m1 has no such key"
     )
+
+
+def test_a_rotation_names_whose_key_it_replaces_and_is_countersigned(village: Village) -> None:
+    put(village, enrol())
+    put(village, enrol("meter", "m2"))
+    new = ed25519("new").public.cose_key
+    entry = KeyEntry("rotate", "meter", "m2", new, replaces=ed25519("m1").public.kid, proof=PROOF)
+    assert ignored(put(village, entry)).endswith("is no key of meter m2")
+    bare = replace(entry, name="m1", proof=b"")
+    assert ignored(put(village, bare)) == "a rotation is countersigned by the new key"
+    negative = replace(entry, name="m1", last_sequences={"register": -1})
+    assert ignored(put(village, negative)).startswith("sequences start at 1")
+    assert village.state.meters["m1"].kid == ed25519("m1").public.kid
+
+
+def test_a_key_names_its_own_successor(village: Village) -> None:
+    village.meter("m1", "ann", "net")
+    old, new = ed25519("m1"), ed25519("m1-new")
+    entry = KeyEntry(
+        "rotate", "meter", "m1", new.public.cose_key, replaces=old.public.kid, proof=PROOF
+    )
+    assert village.put(old, entry) == (RegistryChanged(3, "meter m1 has a new key"),)
+    again = replace(entry, key=ed25519("m1-third").public.cose_key)
+    assert ignored(village.put(old, again)) == "meter m1 has a new key"
+    village.meter("m2", "bob", "net")
+    foreign = replace(again, name="m2", replaces=ed25519("m2").public.kid)
+    assert "a key rotate entry is signed by" in ignored(village.put(new, foreign))
+
+
+def test_revoking_somebody_ends_what_a_rotated_key_might_still_send(village: Village) -> None:
+    village.meter("m1", "ann", "net")
+    new = ed25519("m1-new")
+    entry = KeyEntry(
+        "rotate",
+        "meter",
+        "m1",
+        new.public.cose_key,
+        replaces=ed25519("m1").public.kid,
+        last_sequences={"register": 9},
+        proof=PROOF,
+    )
+    put(village, entry)
+    put(village, KeyEntry("revoke", "meter", "m1", b""))
+    for signer in (ed25519("m1"), new):
+        late = Reading("village", "m1", 3, HOUR, 1, 1)
+        assert "was revoked at entry 4" in ignored(village.put(signer, late))
+
+
+def test_a_revocation_ends_no_key_of_somebody_else(village: Village) -> None:
+    put(village, enrol())
+    put(village, enrol("meter", "m2"))
+    kid = ed25519("m1").public.kid
+    assert ignored(put(village, KeyEntry("revoke", "meter", "m2", kid))) == (
+        "meter m2 has no such key"
+    )
+    assert village.state.keys[kid].is_current
+
+
+def test_a_meter_says_what_its_energy_comes_from_and_where(village: Village) -> None:
+    put(village, enrol(purpose="generation", fuel="hydro", location="Upper Mill, 46.53 7.47"))
+    meter = village.state.meters["m1"]
+    assert (meter.fuel, meter.location) == ("hydro", "Upper Mill, 46.53 7.47")
 
 
 def test_a_revocation_names_a_key(village: Village) -> None:
@@ -246,7 +323,7 @@ def test_there_is_always_an_administrator(village: Village) -> None:
     )
     assert ignored(
         village.put(second, KeyEntry("role", "member", "eve", b"", roles=("king",)))
-    ).startswith("roles are member")
+    ).startswith("roles are for members")
 
 
 def test_the_hub_closes_only_while_its_key_counts(village: Village) -> None:

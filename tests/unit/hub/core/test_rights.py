@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.core.effects import Ignored
-from hub.core.rights import DEVICES, PEOPLE, RIGHTS
+from hub.core.rights import DEVICES, RIGHTS
 from keys.file import FileSigner
 from messages.entries import (
     Ack,
@@ -23,11 +23,14 @@ from messages.entries import (
     PolicyEntry,
     Seal,
 )
+from messages.membership import OFFICES, ROLES
 from messages.reading import Reading
 from tests.support.signers import ed25519
+from tests.support.source import ROOT
 from tests.support.village import HOUR, Village, ignored, relay
 
 NEWCOMER = ed25519("newcomer").public.cose_key
+PROOF = b"p" * 64  # the fold looks at no signature
 
 
 def _policy(price: int, contract: str) -> PolicyEntry:
@@ -51,8 +54,15 @@ ENTRIES: dict[str, Any] = {
     "call": Call(b"1" * 16, 10 * HOUR, "dep_balance", "bid", {}),
     "key enrol": KeyEntry("enrol", "member", "newcomer", NEWCOMER),
     "key rotate": KeyEntry(
-        "rotate", "member", "", NEWCOMER, replaces=ed25519("old-timer").public.kid
+        "rotate",
+        "member",
+        "old-timer",
+        NEWCOMER,
+        replaces=ed25519("old-timer").public.kid,
+        proof=PROOF,
     ),
+    "key rotate own": KeyEntry("rotate", "member", "", NEWCOMER, proof=PROOF),
+    "key of an office": KeyEntry("enrol", "member", "newcomer", NEWCOMER, roles=("bank",)),
     "key revoke": KeyEntry("revoke", "member", "old-timer", b""),
     "key role": KeyEntry("role", "member", "old-timer", b"", roles=("manager",)),
     "policy prices": _policy(1, "dep_balance"),
@@ -62,14 +72,18 @@ ENTRIES: dict[str, Any] = {
 OWN_DEVICE = {"meter": "ann-pv", "node": "pi"}
 
 
-@pytest.fixture
-def village() -> Village:
+def made_village() -> Village:
     village = Village()
     village.meter("ann-pv", "ann", "generation")
     village.read("ann-pv", 0, exported=0)
     village.node("pi", (relay("heater", "ann"),))
     village.person("old-timer")
     return village
+
+
+@pytest.fixture
+def village() -> Village:
+    return made_village()
 
 
 def _signer(village: Village, role: str) -> FileSigner:
@@ -81,9 +95,13 @@ def _signer(village: Village, role: str) -> FileSigner:
 
 
 def _is_refused(village: Village, row: str, signer: FileSigner) -> bool:
+    entry = ENTRIES[row]
+    if row == "key rotate own":
+        key = village.state.keys[signer.public.kid]
+        entry = replace(entry, holder=key.holder, name=key.name, replaces=signer.public.kid)
     return any(
         isinstance(effect, Ignored) and "entry is signed by" in effect.reason
-        for effect in village.put(signer, ENTRIES[row])
+        for effect in village.put(signer, entry)
     )
 
 
@@ -91,17 +109,17 @@ def test_every_row_has_an_entry_here() -> None:
     assert set(ENTRIES) == set(RIGHTS)
 
 
-@pytest.mark.parametrize("role", [*DEVICES, *PEOPLE])
+@pytest.mark.parametrize("role", [*DEVICES, *ROLES])
 @pytest.mark.parametrize("row", list(RIGHTS))
 def test_cell(village: Village, row: str, role: str) -> None:
-    is_member = role in PEOPLE  # a person with any role is a member, too
+    is_member = role in ROLES  # a person with any role is a member, too
     expected = role in RIGHTS[row] or (is_member and "member" in RIGHTS[row])
     assert _is_refused(village, row, _signer(village, role)) is not expected
 
 
 @pytest.mark.parametrize("row", [row for row in RIGHTS if "meter" not in RIGHTS[row]])
 def test_the_first_administrator_holds_every_role_of_a_person(village: Village, row: str) -> None:
-    expected = bool(set(RIGHTS[row]) & set(PEOPLE))
+    expected = bool(set(RIGHTS[row]) & set(ROLES))
     assert _is_refused(village, row, village.administrator) is not expected
 
 
@@ -122,6 +140,8 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "key rotate": ("administrator", "manager"),
         "key revoke": ("administrator", "manager"),
         "key role": ("administrator",),
+        "key of an office": ("administrator",),
+        "key rotate own": ("meter", "node", "member"),
         "policy prices": ("administrator",),
         "policy rules": ("administrator", "manager"),
     }
@@ -161,3 +181,73 @@ def test_strangers_and_second_founders(village: Village) -> None:
 def test_an_action_nobody_knows(village: Village) -> None:
     reason = ignored(village.put(village.administrator, KeyEntry("bless", "member", "ann", b"")))
     assert reason == "a key bless entry is signed by nobody, not by member administrator"
+
+
+# --- what a manager cannot become
+
+
+@pytest.mark.parametrize("office", OFFICES)
+def test_a_manager_gives_no_office(village: Village, office: str) -> None:
+    manager = village.person("boss", "manager")
+    entry = KeyEntry("enrol", "member", "newcomer", NEWCOMER, roles=(office,))
+    assert ignored(village.put(manager, entry)).startswith("a key of an office entry is signed by")
+    village.put(manager, replace(entry, roles=("prosumer", "consumer")))
+    assert village.state.keys[ed25519("newcomer").public.kid].roles == ("prosumer", "consumer")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        KeyEntry("revoke", "member", "chief", b""),
+        KeyEntry(
+            "rotate",
+            "member",
+            "chief",
+            NEWCOMER,
+            replaces=ed25519("chief").public.kid,
+            proof=PROOF,
+        ),
+    ],
+    ids=["revoke", "rotate"],
+)
+def test_a_manager_touches_no_key_that_holds_an_office(village: Village, change: KeyEntry) -> None:
+    village.person("chief", "administrator")
+    manager = village.person("boss", "manager")
+    assert ignored(village.put(manager, change)).startswith("a key of an office entry is signed by")
+    assert village.state.keys[ed25519("chief").public.kid].is_current
+    assert not any(isinstance(e, Ignored) for e in village.put(village.administrator, change))
+
+
+def test_the_keys_of_hub_and_log_are_ended_by_an_administrator_and_replaced_by_nobody(
+    village: Village,
+) -> None:
+    """They stand in trust.toml, which every node keeps a copy of."""
+    manager = village.person("boss", "manager")
+    for name in ("hub", "log"):
+        kid = ed25519(name).public.kid
+        rotate = KeyEntry("rotate", name, name, NEWCOMER, replaces=kid, proof=PROOF)
+        assert ignored(village.put(village.administrator, rotate)).startswith("no holder")
+        revoke = KeyEntry("revoke", name, name, kid)
+        assert "is signed by administrator" in ignored(village.put(manager, revoke))
+        assert village.state.keys[kid].is_current
+        village.put(village.administrator, revoke)
+        assert not village.state.keys[kid].is_current
+
+
+# --- the table in the docs
+
+
+def test_the_docs_show_what_the_fold_does() -> None:
+    """Every cell is tried anew; `make docs` writes the table from RIGHTS."""
+    lines = (ROOT / "docs" / "roles.md").read_text().splitlines()
+    head = next(line for line in lines if line.startswith("| entry |"))
+    roles = [cell.strip() for cell in head.strip("|").split("|")][1:]
+    assert roles == [*DEVICES, *ROLES]
+    for row in RIGHTS:
+        marks = " | ".join("x" if _may(row, role) else " " for role in roles)
+        assert f"| {row} | {marks} |" in lines, row
+
+
+def _may(row: str, role: str) -> bool:
+    village = made_village()
+    return not _is_refused(village, row, _signer(village, role))

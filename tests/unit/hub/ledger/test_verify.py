@@ -283,7 +283,13 @@ def test_a_rotated_key_signs_up_to_its_last_sequence(tmp_path: Path) -> None:
     hub.enrol()
     old, new = hub.meter.public, ed25519("m1 again").public
     rotate = KeyEntry(
-        "rotate", "meter", "m1", new.cose_key, replaces=old.kid, last_sequences={"register": 2}
+        "rotate",
+        "meter",
+        "m1",
+        new.cose_key,
+        replaces=old.kid,
+        last_sequences={"register": 2},
+        proof=b"p" * 64,
     )
     with hub.store:
         entries = [hub.reading(), hub.say(hub.administrator, rotate), hub.reading()]
