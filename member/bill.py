@@ -174,6 +174,8 @@ class _Account:
                 self._book(block, booked, header)
             if block.bill is not None:
                 self._bill(block, block.bill)
+            elif block.sources:
+                raise Refused(Code.MALFORMED, f"slot {block.slot.slot_ms} has sources of nothing")
             previous = block
         if previous is None or not statement.blocks:
             raise Refused(Code.MALFORMED, "the statement has no slots")
@@ -192,7 +194,7 @@ class _Account:
             return None
         header = self._header(block, None)
         self._check_rows(block, header)
-        if block.bill is None or block.booked:
+        if block.bill is None or block.booked or block.sources or block.policy is not None:
             raise Refused(Code.MALFORMED, "the opening block has a bill, and nothing else")
         self._hold(block.bill)
         self.is_opened = True
@@ -231,6 +233,8 @@ class _Account:
         wanted = 1 + (block.bill is not None) + len(block.booked)
         if len(leaves) != wanted or (block.bill is None) != (block.bill_place is None):
             raise Refused(Code.MALFORMED, f"block {header.height} has rows without a place")
+        if block.results_size != block.slot_place + 1 + block.slot.bills:
+            raise Refused(Code.PROOF, f"block {header.height} has more or fewer rows than it says")
         proof = hashes_of(block.results_proof)
         try:
             check_many(leaves, block.results_size, proof, header.results_root)
@@ -267,13 +271,15 @@ class _Account:
         require(same == wanted, f"the bill is of {same}, the slot is {wanted}")
         require(all(line.account == self.name for line in bill.lines), "a line of others")
         sources = {source.meter_id: source for source in block.sources}
+        measured = [each.meter_id for each in bill.energies if each.quality != ESTIMATED]
+        if [source.meter_id for source in block.sources] != measured:
+            raise Refused(Code.MALFORMED, f"slot {bill.slot_ms} has other sources than energies")
+        for energy in bill.energies:
+            self._check_energy(energy, sources.get(energy.meter_id), block)
         if self.name.startswith("@"):
             check_account_lines(bill.lines)
         else:
-            for energy in bill.energies:
-                self._check_energy(energy, sources.get(energy.meter_id), block)
-            net_uwh = check_position(bill)
-            self.nets[bill.slot_ms] = net_uwh
+            net_uwh = self.nets[bill.slot_ms] = check_position(bill)
             check_lines(bill, net_uwh)
             check_prices(block.slot, bill)
         self.estimated += any(energy.quality != METERED for energy in bill.energies)
@@ -335,6 +341,8 @@ class _Account:
         require(is_covered, f"entry {row.index} is not in block {header.height}")
         if booked.correction is not None:
             self._correct(booked, booked.correction, block)
+        elif booked.source is not None or booked.policy is not None:
+            raise Refused(Code.MALFORMED, "a payment has neither registers nor a tariff")
         else:
             require(all(line.kind != CORRECTION for line in row.lines), "a correction unexplained")
         self.balance_utok += sum(line.amount_utok for line in own_lines(row.lines, self.name))

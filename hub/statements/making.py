@@ -88,7 +88,8 @@ def make_statement(
     progress(head.size, head.size)
     drafts, opening = watch.chosen()
     blocks = [draft.proven() for draft in drafts]
-    indices = watch.keys_for(log, {0}.union(*(draft.indices for draft in (*drafts, *opening))))
+    named = {0}.union(*(draft.indices for draft in (*drafts, *opening)))
+    indices = watch.with_keys(log, named, _meters(blocks))
     entries = [log.entry(index) for index in sorted(indices)]
     first = opening[0].proven() if opening and opening[0].block.bill else None
     return Statement(
@@ -162,11 +163,12 @@ class _Watch:
             )
         return self._done, self._before
 
-    def keys_for(self, log: Log, indices: set[int]) -> set[int]:
-        """Return these entries and the key entries that say whose signatures are under them."""
+    def with_keys(self, log: Log, indices: set[int], meters: set[str]) -> set[int]:
+        """Return these entries and the key entries of whoever signed them, and of these meters."""
         wanted, kids = set(indices), {log.entry(index).kid for index in indices}
-        names = self._names(kids)
+        names = {("meter", meter_id) for meter_id in meters}
         while True:
+            names |= self._names(kids)
             more = {
                 (index, kid)
                 for index, kid, entry in self._key_entries
@@ -177,7 +179,6 @@ class _Watch:
                 return wanted
             wanted |= {index for index, _ in more}
             kids |= {kid for _, kid in more}
-            names = self._names(kids)
 
     # --- one entry -------------------------------------------------------------------------
 
@@ -342,6 +343,12 @@ def _indices(block: Block) -> set[int]:
     policies = [block.policy, *(booked.policy for booked in block.booked)]
     found = {block.slot.index, *(index for index in policies if index is not None)}
     return found.union(*(source.entries for source in sources))
+
+
+def _meters(blocks: list[Block]) -> set[str]:
+    """Return the meters whose energy is on the bills of some blocks."""
+    bills = (block.bill for block in blocks if block.bill)
+    return {energy.meter_id for bill in bills for energy in bill.energies}
 
 
 def _lines(blocks: list[Block], account: str) -> Iterator[told.Line]:
