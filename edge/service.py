@@ -48,8 +48,15 @@ def told() -> Iterator[None]:
     try:
         yield
     except FORESEEN as error:
-        print(error, file=sys.stderr)
+        print(_sentence(error), file=sys.stderr)
         raise SystemExit(exit_code(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    """Return what a foreseen error says; of a file, without the number that Python prints."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def log_to_stderr(*, verbose: bool) -> None:
@@ -83,7 +90,7 @@ def main(arguments: list[str]) -> int:
 
             guard.run(config, trust)
     except FORESEEN as error:
-        print(error, file=sys.stderr)
+        print(_sentence(error), file=sys.stderr)
         return exit_code(error)
     return os.EX_OK
 

@@ -139,6 +139,11 @@ def _seated(trace: Trace, model: str, given: dict[str, object]) -> tuple[Player,
     """Return a player of the trace, and the meter on it."""
     if not model.endswith(".toml") and model not in catalog.METERS:
         raise unknown_model(model, tuple(catalog.METERS))
+    kinds = catalog.METERS[model].bus_kinds
+    if trace.kind not in kinds:
+        raise BadUsage(f"{model} sits on {' or '.join(kinds)}; this is a trace of {trace.kind}")
+    if not trace.frames:
+        raise BadUsage("the trace has no frames: nothing was sent or heard while it was made")
     if trace.kind == I2C:
         wires = I2cPlayer(trace)
         return wires, _made(model, wires, given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -39,22 +38,29 @@ def lines_of_bus(
         return
     tell("no agent runs: reading the meters of this bus ourselves")
     yield from head(name, table.kind)
-    yield from _own_lines(config, name, seconds)
+    yield from _own_lines(config, name, seconds, tell)
 
 
-def _own_lines(config: EdgeConfig, name: str, seconds: float) -> Iterator[str]:
+def _own_lines(
+    config: EdgeConfig, name: str, seconds: float, tell: Callable[[str], object]
+) -> Iterator[str]:
     tables = [each for each in config.meter if each.bus == name]
     if not tables:
         raise BadUsage(f"bus {name}: no meter is on it, so nothing would be sent")
     bench = Bench(config)
     ends_s = time.monotonic() + seconds
     try:
-        meters = [bench.meter(each) for each in tables]
+        meters = {each.meter_id: bench.meter(each) for each in tables}
+        told: set[str] = set()
 
         def read() -> None:
-            for meter in meters:
-                with contextlib.suppress(HardwareError):
+            for meter_id, meter in meters.items():
+                try:
                     meter.sample()
+                except HardwareError as error:
+                    if meter_id not in told:
+                        tell(f"{meter_id}: {error}")
+                        told.add(meter_id)
             time.sleep(min(_TURN_S, max(0.0, ends_s - time.monotonic())))
 
         yield from lines_while(bench.buses[name], read, lambda: time.monotonic() >= ends_s)

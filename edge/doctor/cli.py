@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -62,6 +63,8 @@ def doctor(
         from edge.doctor.live import examine_live
         from edge.doctor.machine import Machine
 
+        if root is not None and not root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "no folder with another machine's files", root)
         here = Path("edge.toml")
         path = config or (here if here.is_file() and root is None else None)
         settings = None if path is None else loaded(path)

@@ -252,3 +252,10 @@ def test_a_live_node_is_asked_for_devices_broker_and_hub(tmp_path):
     assert found["broker"]["state"] == "wrong"
     assert found["hub"]["state"] == "unknown"
     assert found["space"]["state"] in ("ok", "wrong")
+
+
+def test_a_root_that_is_no_folder_is_told(tmp_path):
+    ended = CliRunner().invoke(app, ["doctor", "--root", str(tmp_path / "none")])
+    assert ended.exit_code == 69
+    assert ended.stdout == ""
+    assert "none: no folder with another machine's files" in ended.stderr

@@ -131,6 +131,17 @@ def test_another_model_says_what_the_trace_has_instead(sdm120):
         list(play(sdm120[0], "abb_b23", {}))
 
 
+@pytest.mark.parametrize("model", ["ina219", "vedirect", "vedirect_hex"])
+def test_a_model_of_another_kind_of_bus_is_told(sdm120, model):
+    with pytest.raises(BadUsage, match=r"sits on .*; this is a trace of modbus_rtu"):
+        list(play(sdm120[0], model, {}))
+
+
+def test_a_trace_of_a_silent_bus_has_nothing_to_play(sdm120):
+    with pytest.raises(BadUsage, match="the trace has no frames"):
+        list(play(replace(sdm120[0], frames=()), "sdm120", {}))
+
+
 def test_of_several_devices_one_is_named(sdm120):
     trace, samples = sdm120
     other = replace(trace.frames[0], raw=framed(2, b"\x04\0\0\0\x02"))
@@ -235,7 +246,7 @@ def test_the_command_shows_a_table_and_json(sdm120, tmp_path):
     [
         ("nonsense", "sdm120", os.EX_UNAVAILABLE, "want TIME, > or <"),
         ("# bus a modbus_rtu", "sdm12", os.EX_USAGE, "sdm12"),
-        ("# bus a modbus_rtu", "sdm120", os.EX_USAGE, "the trace has the ids of nobody"),
+        ("# bus a modbus_rtu", "sdm120", os.EX_USAGE, "the trace has no frames"),
         (None, "sdm120", os.EX_UNAVAILABLE, "No such file"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 from typer.testing import CliRunner
@@ -192,3 +193,16 @@ def test_a_trace_of_no_bus_is_told(configured):
     ended = run("trace", "i2c9", "--config", configured)
     assert ended.exit_code == os.EX_USAGE
     assert "there are: rs485" in ended.stderr
+
+
+def test_why_a_trace_stays_empty_is_told(configured):
+    text = configured.read_text()
+    configured.write_text(re.sub('device = ".*"', 'device = "/nowhere"', text))
+    ended = run("trace", "rs485", "--config", configured, "--seconds", "0.1")
+    assert ended.exit_code == 0
+    assert "/nowhere: no such port" in ended.stderr
+
+
+def test_a_file_that_is_not_there_is_told_without_numbers(tmp_path):
+    ended = run("replay", tmp_path / "no.trace", "--model", "sdm120")
+    assert ended.stderr == f"{tmp_path}/no.trace: No such file or directory\n"
