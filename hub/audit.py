@@ -398,5 +398,5 @@ def _row_key(row: BookRow) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=64)
-def _key_of(kind: type[BookRow]) -> Callable[[BookRow], Any]:
+def _key_of(kind: Any) -> Callable[[BookRow], Any]:
     return attrgetter(*(column.name for column in kind.TABLE.primary_key))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hub.errors import LedgerCorrupt
+from hub.ledger.crew import Crew, Read
 from hub.ledger.records import Entry, Pack, Skips
 from messages import cose
 from messages.cose import Envelope
@@ -23,11 +24,12 @@ from messages.entries import (
     network_aad,
     parse_entry,
 )
-from messages.errors import MessageError
+from messages.errors import BadSignature, MessageError
 from messages.keyring import KeyRing, Ringed, key_id
 from messages.log.note import parse_vkey
 from messages.log.tree import leaf_hash
 from messages.log.tree import root as root_of
+from messages.publickey import PublicKey
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.senml import CONTENT_TYPE
 from messages.telemetry import parse_pack
@@ -42,10 +44,15 @@ class EntryCheck:
     Args:
         trust: what is believed.
         packs_under: index of a seal entry -> its packs in (kid, sequence) order.
+        crew: checks signatures on other processors.
     """
 
-    def __init__(self, trust: Trust, packs_under: Callable[[int], list[Pack]]) -> None:
+    def __init__(
+        self, trust: Trust, packs_under: Callable[[int], list[Pack]], crew: Crew | None = None
+    ) -> None:
         self._trust = trust
+        self._crew = crew or Crew(0)
+        self._crew.join(trust.network_id)
         self._packs_under = packs_under
         self._ring = KeyRing()
         self._next: dict[Place, int] = {}
@@ -53,10 +60,11 @@ class EntryCheck:
         self._gap_entries: dict[int, Skips] = {}
         self.signatures = 0
 
-    def check(self, entry: Entry) -> None:
+    def check(self, read: Read[Entry]) -> None:
         """Check one entry, whose bytes are those that were hashed."""
+        entry = read.item
         try:
-            envelope = cose.parse(entry.raw)
+            envelope = read.envelope or cose.parse(entry.raw)
             body = _read(envelope, entry.preimage)
             kind, stream, sequence = _place(body)
             _require(
@@ -67,7 +75,10 @@ class EntryCheck:
             )
             if entry.index == 0:
                 self._found(entry, body)
-            signer = self._verify(envelope, kind, stream, sequence or 0)
+            signer = self._ring.signer(envelope.kid, kind, stream, sequence or 0)
+            if read.key is not signer.key:
+                self._verify(envelope, kind, signer)
+            self.signatures += 1
             if sequence is not None:
                 self._follow((entry.kid, stream), signer.first_sequence, sequence)
             self._take(entry.index, signer, body)
@@ -83,16 +94,14 @@ class EntryCheck:
             raise LedgerCorrupt(f"entry {odd[0]}: what is stored beside it is not the gap it says")
         self._gap_entries.clear()
 
-    def _verify(self, envelope: Envelope, kind: str, stream: str, sequence: int) -> Ringed:
-        signer = self._ring.signer(envelope.kid, kind, stream, sequence)
+    def _verify(self, envelope: Envelope, kind: str, signer: Ringed) -> None:
         aad = network_aad(self._trust.network_id)
         if kind == Genesis.KIND:
             aad = LABEL
         elif signer.holder == "meter":
             aad = b""
         cose.verify(envelope, signer.key, aad)
-        self.signatures += 1
-        return signer
+        self._crew.learn(signer.key)
 
     def _found(self, entry: Entry, body: object) -> None:
         trust = self._trust
@@ -140,26 +149,31 @@ class EntryCheck:
     def _check_seal(self, index: int, seal: Seal) -> None:
         packs = self._packs_under(index)
         _require(len(packs) == seal.count, f"it seals {seal.count} packs, {len(packs)} are stored")
-        for pack in packs:
-            self._check_pack(pack)
+        signed = [found for pack in packs if (found := self._check_pack(pack)) is not None]
+        for at, is_good in enumerate(self._crew.good(signed)):
+            _require(is_good, f"the signature of pack {at + 1} under it does not verify")
+        self.signatures += len(signed)
         _require(
             root_of([pack.leaf_hash for pack in packs]) == seal.root,
             "the packs stored under it are not those it sealed",
         )
 
-    def _check_pack(self, pack: Pack) -> None:
+    def _check_pack(self, pack: Pack) -> tuple[PublicKey, bytes, bytes] | None:
+        """Check a pack's place and form; return key, signature and what it covers, if kept."""
         name = f"pack {pack.sequence} of key {pack.kid.hex()}"
         signer = self._ring.signer(pack.kid, "telemetry", "telemetry", pack.sequence)
         self._follow((pack.kid, "telemetry"), signer.first_sequence, pack.sequence)
         if not pack.raw:
-            return  # its body is gone by the retention rule, its leaf is still proven
+            return None  # its body is gone by the retention rule, its leaf is still proven
         _require(leaf_hash(pack.raw) == pack.leaf_hash, f"{name} is not the one that was hashed")
         envelope = cose.parse(pack.raw)
         body = parse_pack(envelope)
         said = (envelope.kid, body.sequence, body.last_ms)
         _require(said == (pack.kid, pack.sequence, pack.at_ms), f"{name} is stored as another")
-        cose.verify(envelope, signer.key)
-        self.signatures += 1
+        if envelope.alg != signer.key.alg:
+            raise BadSignature(f"{name} is signed by another algorithm than its key's")
+        signed = cose.signed_bytes(envelope.protected, envelope.payload, b"")
+        return signer.key, envelope.signature, signed
 
 
 class _Wrong(Exception):

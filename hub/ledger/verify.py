@@ -8,15 +8,18 @@ counted at that place, every sequence, every seal with its packs. What it does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from hub.errors import LedgerBehind, LedgerCorrupt
 from hub.ledger import opening
+from hub.ledger.crew import Crew, Read
 from hub.ledger.engine import damage
 from hub.ledger.entrycheck import EntryCheck
 from hub.ledger.log import Log
+from hub.ledger.records import Entry
 from hub.ledger.store import Store
 from messages.errors import MessageError
 from messages.log.checkpoint import open_checkpoint
@@ -46,11 +49,12 @@ class Verifier:
     A page keeps one and says "verified n s ago"; entries already seen are not read again.
     """
 
-    def __init__(self, log: Log, trust: Trust) -> None:
+    def __init__(self, log: Log, trust: Trust, crew: Crew | None = None) -> None:
         self._log = log
         self._log_key = parse_vkey(trust.log_vkey)
         self._frontier = Frontier()
-        self._entries = EntryCheck(trust, log.packs.under)
+        self._crew = crew or Crew(0)
+        self._entries = EntryCheck(trust, log.packs.under, self._crew)
         self._checkpoint_size = 0
         self._finding = ""
 
@@ -83,8 +87,9 @@ class Verifier:
         try:
             held = self._log.heads().held
             end = held if stop is None else min(stop, held)
+            entries = self._crew.ahead(self._log.entries(self._frontier.size, end), _raw_of)
             while self._frontier.size < end:
-                self._step(min(self._frontier.size + ENTRIES_A_STEP, end))
+                self._step(entries, min(self._frontier.size + ENTRIES_A_STEP, end))
                 progress(self._frontier.size, end)
             if stop is None or stop >= held:
                 self._check_head()
@@ -94,16 +99,17 @@ class Verifier:
             self._finding = f"near entry {self._frontier.size}: a stored value is broken: {error}"
         return (self._finding,) if self._finding else ()
 
-    def _step(self, stop: int) -> None:
+    def _step(self, entries: Iterator[Read[Entry]], stop: int) -> None:
         start = self._frontier.size
         notes = {note.size: note.note for note in self._log.checkpoints(start, stop)}
         finished: list[tuple[int, int, bytes]] = []
         if start == 0 and 0 in notes:
             self._check_note(0, notes[0])
-        for entry in self._log.entries(start, stop):
+        for read in islice(entries, stop - start):
+            entry = read.item
             if leaf_hash(entry.raw) != entry.leaf_hash:
                 raise LedgerCorrupt(opening.changed_entry(entry.index))
-            self._entries.check(entry)
+            self._entries.check(read)
             finished += self._frontier.append(entry.leaf_hash)
             if entry.index + 1 in notes:
                 self._check_note(entry.index + 1, notes[entry.index + 1])
@@ -139,13 +145,13 @@ class Verifier:
 
 
 def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None) -> Report:
-    """Verify a whole ledger file, whether its hub runs or not.
+    """Verify a whole ledger file on all processors, whether its hub runs or not.
 
     Raises:
         LedgerError: there is no ledger, or it cannot be opened at all.
     """
-    with Store.open(url, read_only=True) as store:
-        verifier = Verifier(store, trust)
+    with Store.open(url, read_only=True) as store, Crew() as crew:
+        verifier = Verifier(store, trust, crew)
         verifier.advance(progress=progress)
         report = verifier.report()
         findings = list(report.findings)
@@ -159,6 +165,10 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         report.signatures,
         tuple(findings),
     )
+
+
+def _raw_of(entry: Entry) -> bytes:
+    return entry.raw
 
 
 def _beside_entries(store: Store) -> list[str]:
