@@ -30,6 +30,7 @@ from edge.lease import Rules
 from hardware import catalog
 from keys.places import place_complaint, rooted
 from messages.config import name_complaint, read, rest, setting
+from messages.membership import FUELS, location_complaint
 
 EXAMPLE: Final = """\
 node = "dep1"                # also the name towards the broker
@@ -62,6 +63,8 @@ shunt_mohm = 100
 current_max_ma = 3200
 key = "keys/dep1-pv.pem"     # `gridtally-edge keygen` makes it
 purpose = "generation"
+fuel = "solar"               # what its energy comes from; and roughly where, if you like
+location = "Upper Mill"
 rated_w = 40
 reversed = true              # VIN+ and VIN- are swapped: the sign is flipped here and nowhere else
 
@@ -168,7 +171,12 @@ class BusTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterTable:
-    """One measuring point with a key of its own."""
+    """One measuring point with a key of its own.
+
+    Attributes:
+        fuel: what its energy comes from, where any comes from it.
+        location: roughly where it is, for all who read the ledger.
+    """
 
     meter_id: str = setting(check=name_complaint)
     model: str = setting(check=model_complaint)
@@ -179,6 +187,8 @@ class MeterTable:
     reversed: bool = False
     member: str = setting(default="")
     parent: str = setting(default="")
+    fuel: str = setting(default="", choices=FUELS)
+    location: str = setting(default="", check=location_complaint)
     options: Mapping[str, object] = rest(meter_options)
 
 

@@ -15,6 +15,8 @@ from hardware import catalog
 from hardware.errors import BadOption
 from hardware.register_device import OPTION_NAMES
 from messages.config import Document, Finding
+from messages.entries import PURPOSES
+from messages.membership import FUELS, SOURCES, fuel_complaint
 
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, less its final zero
 RELAY_MODEL: Final = "gpio_relay"
@@ -209,6 +211,9 @@ def _meters(document: Document[Any], folder: Path) -> Iterator[Finding]:
         if table.get("purpose") == "appliance" and not table.get("parent"):
             text = 'missing key "parent": an appliance is a part of a consumption meter; name that'
             yield document.finding((*path, "parent"), text)
+        fuel, purpose = _word(table, "fuel"), _word(table, "purpose")
+        if fuel in FUELS and purpose in PURPOSES and purpose not in SOURCES:
+            yield document.finding((*path, "fuel"), f"fuel: {fuel_complaint(fuel, purpose)}")
 
 
 def _relays(document: Document[Any]) -> Iterator[Finding]:

@@ -11,7 +11,10 @@ from typing import Any, Final
 from edge.config import EdgeConfig
 from edge.errors import Unavailable
 from keys import stores
+from messages.errors import MessageError
+from messages.possession import Claim
 from messages.publickey import ES256, Signer
+from messages.trust import parse_trust
 
 FORMAT: Final = "gridtally-enrol-1"
 MW_PER_W: Final = 1_000
@@ -51,15 +54,22 @@ def make_keys(
     return made
 
 
-def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
-    """Return what `gridtally-hub enrol` reads: public keys, and what they are for."""
+def enrolment(
+    config: EdgeConfig, made: list[MadeKey], network_id: bytes | None = None
+) -> dict[str, Any]:
+    """Return what `gridtally-hub enrol` reads: public keys, and what they are for.
+
+    Where the network is known, each key says that it agrees (`messages.possession`).
+    """
     keys = {each.name: each.signer.public.cose_key.hex() for each in made}
+    proofs = {each.name: _proof(config.node, each, network_id) for each in made}
     return {
         "format": FORMAT,
         "microgrid": config.microgrid,
         "node": config.node,
         "member": config.member,
         "node_key": keys[""],
+        "node_proof": proofs[""],
         "meters": [
             {
                 "meter_id": each.meter_id,
@@ -70,6 +80,9 @@ def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
                 "rated_mw": each.rated_w * MW_PER_W,
                 "key": keys[each.meter_id],
                 "first_sequence": 1,
+                "fuel": each.fuel,
+                "location": each.location,
+                "proof": proofs[each.meter_id],
             }
             for each in config.meter
         ],
@@ -90,6 +103,21 @@ def enrolment(config: EdgeConfig, made: list[MadeKey]) -> dict[str, Any]:
     }
 
 
+def claim_of(node: str, made: MadeKey, network_id: bytes, challenge: bytes = b"") -> Claim:
+    """Return what a key of the node agrees to be."""
+    if made.name:
+        return Claim(network_id, "meter", made.name, challenge)
+    return Claim(network_id, "node", node, challenge)
+
+
+def known_network(config: EdgeConfig) -> bytes | None:
+    """Return the id of the network that the node's trust.toml names, None without a good one."""
+    try:
+        return parse_trust(Path(config.trust).read_text(encoding="utf-8")).network_id
+    except (OSError, MessageError, UnicodeDecodeError):
+        return None
+
+
 def write_enrolment(config: EdgeConfig, made: list[MadeKey], folder: Path) -> Path:
     """Write the enrolment file beside the configuration, and return its path.
 
@@ -97,8 +125,15 @@ def write_enrolment(config: EdgeConfig, made: list[MadeKey], folder: Path) -> Pa
         Unavailable: the folder cannot be written to.
     """
     path = folder / f"enrol-{config.node}.json"
+    said = enrolment(config, made, known_network(config))
     try:
-        path.write_text(json.dumps(enrolment(config, made), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from None
     return path
+
+
+def _proof(node: str, made: MadeKey, network_id: bytes | None) -> str:
+    if network_id is None:
+        return ""
+    return claim_of(node, made, network_id).prove(made.signer).hex()

@@ -7,13 +7,16 @@ A person compares the fingerprints before an administrator's key signs.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hub.errors import BadEnrolment
+from hub.joining.acl import OURS
 from messages.entries import DEENERGISED, PURPOSES, KeyEntry, RelayEntry
 from messages.errors import MessageError
-from messages.publickey import parse_cose_key
+from messages.membership import fuel_complaint, location_complaint
+from messages.publickey import SIGNATURE_BYTES, parse_cose_key
 from messages.topics import check_name
 
 FORMAT = "gridtally-enrol-1"
@@ -39,6 +42,8 @@ _METER: dict[str, type] = {
     "key": str,
     "first_sequence": int,
 }
+_OPTIONAL: dict[str, type] = {"node_proof": str}
+_METER_OPTIONAL: dict[str, type] = {"fuel": str, "location": str, "proof": str}
 _RELAY: dict[str, type] = {
     "relay": str,
     "deenergised": str,
@@ -97,7 +102,7 @@ class _Reader:
         self.findings: list[str] = []
 
     def enrolment(self, body: Any, microgrid: str) -> Enrolment | None:
-        fields = self._fields(body, "the file", _FILE)
+        fields = self._fields(body, "the file", _FILE, optional=_OPTIONAL)
         if fields is None:
             return None
         if fields["format"] != FORMAT:
@@ -108,7 +113,10 @@ class _Reader:
         relays = [self._relay(raw, n) for n, raw in enumerate(fields["relays"], 1)]
         meters = [self._meter(raw, n, node) for n, raw in enumerate(fields["meters"], 1)]
         key = self._key(fields["node_key"], "node_key")
+        proof = self._proof(fields.get("node_proof", ""), "node_proof")
         self._name(node, "node")
+        if node in OURS:
+            self._wrong("node", f"{node!r} is the hub's own name at the broker: choose another")
         self._repeats(fields["meters"], "meter_id", "meters")
         self._repeats(fields["relays"], "relay", "relays")
         entry = KeyEntry(
@@ -119,18 +127,21 @@ class _Reader:
             node=node,
             member=member,
             relays=tuple(relay for relay in relays if relay is not None),
+            proof=proof,
         )
         return Enrolment(entry, tuple(meter for meter in meters if meter is not None))
 
     def _meter(self, raw: Any, number: int, node: str) -> KeyEntry | None:
         where = f"meters {number}"
-        fields = self._fields(raw, where, _METER)
+        fields = self._fields(raw, where, _METER, optional=_METER_OPTIONAL)
         if fields is None:
             return None
         where = f"{where} ({fields['meter_id']})"
         self._name(fields["meter_id"], f"{where}: meter_id")
         if fields["purpose"] not in PURPOSES:
             self._wrong(where, f"purpose {fields['purpose']!r} is none of {', '.join(PURPOSES)}")
+        for complaint in _provenance_complaints(fields):
+            self._wrong(where, complaint)
         if (fields["purpose"] == "appliance") != bool(fields["parent"]):
             self._wrong(where, "an appliance names its parent meter, and only an appliance does")
         return KeyEntry(
@@ -145,6 +156,9 @@ class _Reader:
             model=fields["model"],
             rated_mw=fields["rated_mw"],
             first_sequence=fields["first_sequence"],
+            fuel=fields.get("fuel", ""),
+            location=fields.get("location", ""),
+            proof=self._proof(fields.get("proof", ""), f"{where}: proof"),
         )
 
     def _relay(self, raw: Any, number: int) -> RelayEntry | None:
@@ -187,6 +201,15 @@ class _Reader:
             self._wrong(where, str(error))
             return b""
 
+    def _proof(self, text: str, where: str) -> bytes:
+        try:
+            proof = bytes.fromhex(text)
+        except ValueError:
+            proof = b"?"
+        if len(proof) not in (0, SIGNATURE_BYTES):
+            self._wrong(where, f"{SIGNATURE_BYTES} bytes in hex, or nothing")
+        return proof
+
     def _name(self, name: str, where: str) -> None:
         try:
             check_name(name, "name")
@@ -200,3 +223,10 @@ class _Reader:
 
     def _wrong(self, where: str, what: str) -> None:
         self.findings.append(f"{where}: {what}")
+
+
+def _provenance_complaints(fields: dict[str, Any]) -> Iterator[str]:
+    if complaint := fuel_complaint(fields.get("fuel", ""), fields["purpose"]):
+        yield complaint
+    if complaint := location_complaint(fields.get("location", "")):
+        yield f"location: {complaint}"

@@ -11,6 +11,7 @@ from typing import Final
 
 from messages.entries import DEENERGISED, PURPOSES, KeyEntry
 from messages.errors import BadKey
+from messages.possession import Claim
 from messages.publickey import KID_BYTES, SIGNATURE_BYTES, PublicKey, parse_cose_key
 from messages.topics import NAME
 
@@ -106,6 +107,17 @@ def entry_fault(entry: KeyEntry) -> str | None:
         return _FAULTS[entry.action](entry)
     except BadKey as error:
         return str(error)
+
+
+def check_proof(entry: KeyEntry, network_id: bytes) -> None:
+    """Check that the key which an entry registers agreed; an enrolment may lack its word.
+
+    Raises:
+        BadSignature: it did not.
+        BadKey: there is no such key.
+    """
+    if entry.action == "rotate" or (entry.action == "enrol" and entry.proof):
+        Claim(network_id, entry.holder, entry.name).check(key_of(entry), entry.proof)
 
 
 def key_of(entry: KeyEntry) -> PublicKey:

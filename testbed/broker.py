@@ -21,7 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from testbed.acl import HUB, WEB, mosquitto_acl
+from hub.joining.acl import HUB, WEB, mosquitto_acl
 from testbed.errors import BrokerRefused
 
 CONNECTIONS_MAX = 512

@@ -15,6 +15,7 @@ from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 from edge.service import main
 from keys.file import load
+from messages.possession import Claim
 from messages.publickey import parse_cose_key
 from messages.trust import format_trust
 from tests.support.edge_hub import FakeHub
@@ -125,6 +126,18 @@ def test_keygen_makes_keys_once_and_says_their_fingerprints(folder):
     assert json.loads((folder / "enrol-dep1.json").read_text()) == enrol
 
 
+def test_with_trust_at_hand_each_key_agrees_to_be_the_node_s(enrolled):
+    call("keygen")
+    enrol = json.loads((enrolled / "enrol-dep1.json").read_text())
+    network_id = FakeHub().trust.network_id
+    said = [("node", "dep1", enrol["node_key"], enrol["node_proof"])]
+    said += [("meter", m["meter_id"], m["key"], m["proof"]) for m in enrol["meters"]]
+    assert len(said) == 4
+    for holder, name, key, proof in said:
+        claim = Claim(network_id, holder, name)
+        claim.check(parse_cose_key(bytes.fromhex(key)), bytes.fromhex(proof))
+
+
 def test_the_enrolment_file_says_what_the_ledger_must_know(folder):
     call("keygen")
     enrol = json.loads((folder / "enrol-dep1.json").read_text())
@@ -138,7 +151,12 @@ def test_the_enrolment_file_says_what_the_ledger_must_know(folder):
         "member": "alice",
         "rated_mw": 40_000,
         "first_sequence": 1,
+        "fuel": "",
+        "location": "",
+        "proof": "",
     }
+    solar = enrol["meters"][0]
+    assert (solar["fuel"], solar["location"]) == ("solar", "Upper Mill")
     assert enrol["relays"] == [
         {
             "relay": "dep1-heater-relay",

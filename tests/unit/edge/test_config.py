@@ -35,6 +35,31 @@ def test_the_example_is_a_whole_file():
     assert config.simulation is None
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('fuel = "solar" ', 'fuel = "sun" ', 'fuel: "sun" is none of "solar", "wind"'),
+        ('"Upper Mill"', '"46.53071, 7.4"', "location: at most two decimals (1 km)"),
+        ('"Upper Mill"', f'"{"x" * 49}"', "location: at most 48 characters"),
+        ('"Upper Mill"', '"<b>Mill"', "location: a place in letters"),
+    ],
+)
+def test_what_a_source_cannot_be(old, new, words):
+    text = EXAMPLE.replace(old, new)
+    (finding,) = told(text)
+    assert words in finding
+    assert finding.startswith(f"{HERE}:{line_of(text, new)}: meter 1 (dep1-pv): ")
+
+
+def test_only_what_gives_energy_has_a_fuel():
+    text = EXAMPLE.replace('purpose = "consumption"\n', 'purpose = "consumption"\nfuel = "wind"\n')
+    (finding,) = told(text)
+    assert finding.endswith(
+        "meter 2 (dep1-load): fuel: a meter for consumption has no fuel: generation, storage, "
+        "net have"
+    )
+
+
 def test_simulation_paths_and_pace(tmp_path):
     text = EXAMPLE + '[simulation]\nwire = "unix:wire.sock"\nclock = "unix:clock.sock"\n'
     config = parse_config(text + 'journal = "journal.txt"\n', tmp_path / "edge.toml")

@@ -146,3 +146,47 @@ def test_a_name_stands_once() -> None:
 def test_what_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(BadEnrolment):
         read_enrolment(text, "bench")
+
+
+def test_what_a_source_is_and_where_and_that_its_key_agrees() -> None:
+    said = body()
+    said["node_proof"] = "ab" * 64
+    said["meters"][1] |= {
+        "purpose": "generation",
+        "fuel": "solar",
+        "location": "Upper Mill",
+        "proof": "cd" * 64,
+    }
+    enrolment = read_enrolment(json.dumps(said), "bench")
+    load = enrolment.entries[1]
+    assert (load.fuel, load.location, load.proof) == ("solar", "Upper Mill", b"\xcd" * 64)
+    assert enrolment.node.proof == b"\xab" * 64
+    heater = enrolment.entries[2]
+    assert (heater.fuel, heater.location, heater.proof) == ("", "", b"")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fuel": "sun"}, "no fuel 'sun'"),
+        ({"purpose": "consumption", "fuel": "solar"}, "a meter for consumption has no fuel"),
+        ({"location": "46.53071"}, "location: at most two decimals"),
+        ({"location": "<b>"}, "location: a place in letters"),
+        ({"proof": "ab"}, "proof: 64 bytes in hex"),
+        ({"proof": "no hex"}, "proof: 64 bytes in hex"),
+    ],
+)
+def test_what_a_source_cannot_say(change: dict[str, str], words: str) -> None:
+    said = body()
+    said["meters"][1] |= {"purpose": "generation", **change}
+    (finding,) = findings(said)
+    assert words in finding
+
+
+@pytest.mark.parametrize("name", ["hub", "web"])
+def test_no_node_has_the_hub_s_own_names(name: str) -> None:
+    said = body()
+    said["node"] = name
+    assert findings(said) == (
+        f"node: {name!r} is the hub's own name at the broker: choose another",
+    )

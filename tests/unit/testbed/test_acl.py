@@ -2,7 +2,8 @@
 
 import pytest
 
-from testbed.acl import covers, may_publish, may_read, mosquitto_acl
+from hub.joining.acl import mosquitto_acl
+from testbed.acl import covers, may_publish, may_read
 
 CASES = [
     # user, topic, may publish, may read
