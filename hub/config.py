@@ -141,13 +141,17 @@ class TelemetrySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Where the pages are served, and as whom their process speaks to the broker."""
+    """Where the pages are served, and as whom their process speaks to the broker.
+
+    With `entries_token_file`, entries are read only by who shows the token in that file.
+    """
 
     host: str = setting(default="127.0.0.1", check=_loopback_complaint)
     port: int = setting(default=8088, low=1, high=65_535)
     user: str = setting(default="web", check=name_complaint)
     password_file: str | None = None
 
+    entries_token_file: str | None = None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessTable:
@@ -234,7 +238,11 @@ def _rooted(config: HubConfig, folder: Path) -> HubConfig:
         database=_rooted_database(config.database, folder),
         keys=KeyFiles(log=must(keys.log), hub=must(keys.hub), administrator=at(keys.administrator)),
         broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
-        web=replace(config.web, password_file=at(config.web.password_file)),
+        web=replace(
+            config.web,
+            password_file=at(config.web.password_file),
+            entries_token_file=at(config.web.entries_token_file),
+        ),
         simulation=simulation,
     )
 

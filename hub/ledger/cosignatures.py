@@ -7,6 +7,7 @@ witness cosigned last says all that it cosigned before.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, select
 
@@ -15,10 +16,20 @@ from hub.ledger.engine import insert_rows, reading, writing
 from hub.ledger.records import Checkpoint, Cosigned
 from hub.ledger.schema import checkpoint, cosignature
 from messages.errors import MessageError
-from messages.log.cosignature import open_cosignatures
+from messages.log.cosignature import Cosignature, open_cosignatures
+from messages.log.note import NoteKey
 from messages.log.policy import LogPolicy
 
 SIZES_KEPT = 64  # of each witness; a late one still meets the others at one of them
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a witness cosigned last, verified: a tree size and when [s]; 0 and None: nothing."""
+
+    key: NoteKey
+    size: int
+    time_s: int | None
 
 
 class Cosignatures:
@@ -51,6 +62,21 @@ class Cosignatures:
         """Return what each key cosigned last, by (name, key id)."""
         return {(found.name, found.key_id): found for found in self.all()}
 
+    def standings(self, keys: Iterable[NoteKey]) -> tuple[Standing, ...]:
+        """Return what each key cosigned last, its signature verified.
+
+        Raises:
+            LedgerCorrupt: a stored line does not verify.
+        """
+        newest = self.newest()
+        return tuple(self._standing(key, newest.get((key.name, key.key_id))) for key in keys)
+
+    def _standing(self, key: NoteKey, held: Cosigned | None) -> Standing:
+        if held is None:
+            return Standing(key, 0, None)
+        (found,) = self._open(held.size, [held.line], (key,))[1]
+        return Standing(key, held.size, found.time_s)
+
     def final(self, policy: LogPolicy) -> Checkpoint | None:
         """Return the largest stored checkpoint that meets a quorum, None if there is none.
 
@@ -72,19 +98,24 @@ class Cosignatures:
 
     def cosigned(self, size: int, lines: Iterable[str], policy: LogPolicy) -> Checkpoint | None:
         """Return a checkpoint with those of `lines` that the policy counts, if they are enough."""
+        note, counted = self._open(size, lines, tuple(policy.witnesses.values()))
+        if not policy.is_met(frozenset(each.key for each in counted)):
+            return None
+        return Checkpoint(size, note + "".join(each.line for each in counted))
+
+    def _open(
+        self, size: int, lines: Iterable[str], keys: tuple[NoteKey, ...]
+    ) -> tuple[str, tuple[Cosignature, ...]]:
+        """Return the stored note over `size` entries, and those of the lines that are of `keys`."""
         with reading(self._engine) as connection:
             wanted = select(checkpoint.c.note).where(checkpoint.c.size == size)
             note: str | None = connection.execute(wanted).scalar_one_or_none()
         if note is None:
             raise LedgerCorrupt(f"a checkpoint over {size} entries is cosigned, but not stored")
         try:
-            keys = tuple(policy.witnesses.values())
-            counted = open_cosignatures(note + "".join(lines), keys)
+            return note, open_cosignatures(note + "".join(lines), keys)
         except MessageError as error:
             raise LedgerCorrupt(f"the checkpoint over {size} entries: {error}") from error
-        if not policy.is_met(frozenset(each.key for each in counted)):
-            return None
-        return Checkpoint(size, note + "".join(each.line for each in counted))
 
     def _lines(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}

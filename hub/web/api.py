@@ -12,15 +12,18 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from hub.errors import NoSuchEntry
 from hub.web.metrics import metrics_text
 from hub.web.reader import LedgerReader
+from hub.web.tlog import Authorization, EntryDoor
 from hub.web.view import Picture
 
 
-def build_routes(take_picture: Callable[[], Picture], ledger: LedgerReader) -> APIRouter:
+def build_routes(
+    take_picture: Callable[[], Picture], ledger: LedgerReader, door: EntryDoor
+) -> APIRouter:
     """Return every route of /api/v1, /metrics and /healthz."""
     routes = APIRouter()
     _picture_routes(routes, take_picture)
     _slot_routes(routes, ledger)
-    _proof_routes(routes, ledger)
+    _proof_routes(routes, ledger, door)
     _machine_routes(routes, take_picture)
     return routes
 
@@ -53,7 +56,7 @@ def _slot_routes(routes: APIRouter, ledger: LedgerReader) -> None:
         return [asdict(slot) for slot in ledger.slots(limit)]
 
 
-def _proof_routes(routes: APIRouter, ledger: LedgerReader) -> None:
+def _proof_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -> None:
     @routes.get(
         "/api/v1/ledger/checkpoint",
         tags=["ledger"],
@@ -72,7 +75,8 @@ def _proof_routes(routes: APIRouter, ledger: LedgerReader) -> None:
         summary="The exact bytes of one entry",
         response_class=Response,
     )
-    def entry(index: Annotated[int, Path(ge=0)]) -> Response:
+    def entry(index: Annotated[int, Path(ge=0)], authorization: Authorization = "") -> Response:
+        door.require(authorization)
         try:
             return Response(ledger.entry(index), media_type="application/cose")
         except NoSuchEntry as missing:

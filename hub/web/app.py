@@ -12,13 +12,16 @@ from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
 from hub.config import HubConfig
+from hub.errors import ConfigError
 from hub.serving import bind_port, serve
 from hub.web.api import build_routes
 from hub.web.guarded import StrictHeaders, check_loopback
 from hub.web.page import build_page
+from hub.web.tlog import EntryDoor, build_log_routes
 from hub.web.watch import Watch
 
 STATIC = Path(__file__).parent / "static"
+TOKEN_CHARS_MIN = 20
 
 
 def run_web(config: HubConfig) -> None:
@@ -26,6 +29,7 @@ def run_web(config: HubConfig) -> None:
 
     Raises:
         ListenRefused: the address is not loopback, or its port is taken.
+        ConfigError: the file with the token for entries cannot be read, or others can read it.
     """
     check_loopback(config.web.host)
     listener = bind_port(
@@ -38,7 +42,9 @@ def run_web(config: HubConfig) -> None:
         docs_url="/docs",
         redoc_url=None,
     )
-    app.include_router(build_routes(watch.picture, watch.ledger))
+    door = EntryDoor(_token(config.web.entries_token_file))
+    app.include_router(build_routes(watch.picture, watch.ledger, door))
+    app.include_router(build_log_routes(watch.ledger, door))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     ui.run_with(
         app,
@@ -52,3 +58,21 @@ def run_web(config: HubConfig) -> None:
         serve(StrictHeaders(app), listener, "hub.web")
     finally:
         watch.stop()
+
+
+def _token(path: str | None) -> str | None:
+    """Return the token that readers of entries must show, None if nobody needs one."""
+    if path is None:
+        return None
+    try:
+        mode, token = Path(path).stat().st_mode, Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError((f"[web] entries_token_file: {path}: {error}",)) from None
+    if mode & 0o077 or len(token) < TOKEN_CHARS_MIN:
+        raise ConfigError(
+            (
+                f"[web] entries_token_file: {path}: want {TOKEN_CHARS_MIN} characters or more that "
+                f"nobody can guess, and mode 0600: chmod 600 {path}",
+            )
+        )
+    return token

@@ -62,6 +62,19 @@ class PictureCollector(Collector):
         yield GaugeMetricFamily(
             "gridtally_ledger_verified_entries", "Entries verified.", value=ledger.verified_size
         )
+        if ledger.witnessed:
+            yield GaugeMetricFamily(
+                "gridtally_ledger_final_entries",
+                "Entries under a quorum of witnesses.",
+                value=ledger.final_size,
+            )
+        age = GaugeMetricFamily(
+            "gridtally_witness_age_seconds", "Age of the newest cosignature.", labels=["witness"]
+        )
+        for witness in ledger.witnesses:
+            if witness.age_s is not None:
+                age.add_metric([witness.name], witness.age_s)
+        yield age
         if self._picture.unaccounted_mw is not None:
             yield GaugeMetricFamily(
                 "gridtally_unaccounted_watts",

@@ -19,6 +19,7 @@ from hub.web.view import (
     MemberView,
     Picture,
     SlotView,
+    WitnessView,
     energy_text,
     money_text,
     power_text,
@@ -118,12 +119,33 @@ def ledger_html(ledger: LedgerView) -> str:
         )
     else:
         state, words = "pending", f"not verified yet, {ledger.verified_size} of {ledger.size}"
-    witness = "witnessed" if ledger.witnessed else "unwitnessed: one machine vouches for itself"
     return (
         f'<div class="ledger {state}"><b>Ledger</b><span>{ledger.size} entries</span>'
-        f'<span>{words}</span><span class="soft">{witness}</span>'
+        f'<span>{words}</span><span class="soft">{escape(witness_text(ledger))}</span>'
         f"<code>root {escape(ledger.root[:32])}…</code></div>"
     )
+
+
+def witness_text(ledger: LedgerView) -> str:
+    """Return who else signed the ledger's head, how old that is, and whether it is enough.
+
+    >>> witness_text(LedgerView(9, "", True, 9, 0, "", False))
+    'unwitnessed: one machine vouches for itself'
+    """
+    said = ", ".join(_witness_words(witness) for witness in ledger.witnesses)
+    if not ledger.witnessed:
+        beside = f"; asked besides: {said}" if said else ""
+        return f"unwitnessed: one machine vouches for itself{beside}"
+    if not ledger.final_size:
+        return f"QUORUM NOT MET, nothing is final: {said}"
+    return f"final by quorum: {ledger.final_size} of {ledger.size} entries: {said}"
+
+
+def _witness_words(witness: WitnessView) -> str:
+    counts = "" if witness.counts else " (does not count)"
+    if witness.age_s is None:
+        return f"{witness.name} never cosigned{counts}"
+    return f"{witness.name} cosigned {witness.size} entries {witness.age_s} s ago{counts}"
 
 
 def strip_html(picture: Picture) -> str:

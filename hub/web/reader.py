@@ -16,15 +16,17 @@ from hub.core.events import read_event
 from hub.core.state import State
 from hub.core.step import step
 from hub.errors import LedgerError, NoSuchEntry
+from hub.ledger.cosignatures import Standing
+from hub.ledger.export import prove
 from hub.ledger.store import Store
+from hub.ledger.tiling import read_tile, require_tile
 from hub.ledger.verify import Verifier
 from hub.market.catalog import CONTRACTS
-from hub.web.view import LedgerView, MatchView, PositionView, SlotView
+from hub.web.view import LedgerView, MatchView, PositionView, SlotView, WitnessView
 from messages.errors import MessageError
-from messages.log.checkpoint import open_checkpoint
-from messages.log.note import parse_vkey
-from messages.log.policy import parse_policy
-from messages.log.proof import LogProof, format_proof
+from messages.log.note import NoteKey, parse_vkey
+from messages.log.policy import LogPolicy, parse_policy
+from messages.log.tiles import Tile
 from messages.trust import Trust
 
 SLOTS_KEPT = 1_000
@@ -40,8 +42,8 @@ class LedgerReader:
     def __init__(self, config: HubConfig, trust: Trust) -> None:
         self._url = config.database
         self._trust = trust
-        self._log_key = parse_vkey(trust.log_vkey)
-        self._witnessed = parse_policy(trust.policy).witnessed
+        self._policy = parse_policy(trust.policy)
+        self._keys = _witness_keys(self._policy, config)
         self._store: Store | None = None
         self._verifier: Verifier | None = None
         self._lock = Lock()
@@ -52,6 +54,8 @@ class LedgerReader:
         self._finding = ""
         self._size = 0
         self._root = b""
+        self._final_size = 0
+        self._witnesses: tuple[Standing, ...] = ()
 
     def refresh(self) -> bool:
         """Take in and verify what is new; True when nothing is left to do for now."""
@@ -63,8 +67,12 @@ class LedgerReader:
                 self._finding = "; ".join(verifier.advance(stop))
             if not self._finding:
                 self._fold(store, stop)
+            final = store.cosignatures.final(self._policy)
+            witnesses = store.cosignatures.standings(self._keys)
             with self._lock:
                 self._size, self._root = size, store.root(size)
+                self._final_size = 0 if final is None else final.size
+                self._witnesses = witnesses
                 if not self._finding and self._folded == size:
                     self._verified_s = time.monotonic()
             return stop == size or bool(self._finding)
@@ -115,8 +123,31 @@ class LedgerReader:
                 verified_size=self._folded,
                 verified_age_ms=None if age is None else int(age * 1000),
                 finding=self._finding,
-                witnessed=self._witnessed,
+                witnessed=self._policy.witnessed,
+                final_size=self._final_size,
+                witnesses=tuple(self._witness(each) for each in self._witnesses),
             )
+
+    def _witness(self, standing: Standing) -> WitnessView:
+        age_s = None if standing.time_s is None else max(0, int(time.time()) - standing.time_s)
+        counts = standing.key in self._policy.witnesses.values()
+        return WitnessView(standing.key.name, standing.size, age_s, counts)
+
+    @property
+    def policy(self) -> str:
+        """Whose cosignatures make a checkpoint final, as `trust.toml` has it."""
+        return self._trust.policy
+
+    def published(self) -> str:
+        """Return the newest checkpoint that is final, with its cosignatures; or NoSuchEntry."""
+        return self._for_reading().published(self._policy).note
+
+    def tile(self, tile: Tile) -> bytes:
+        """Return a tile of the newest signed tree; NoSuchEntry if it reaches beyond that."""
+        store = self._for_reading()
+        newest = store.newest_checkpoint()
+        require_tile(tile, 0 if newest is None else newest.size)
+        return read_tile(store, tile)
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint; NoSuchEntry while there is none."""
@@ -130,15 +161,19 @@ class LedgerReader:
         return self._for_reading().entry(index).raw
 
     def proof(self, index: int) -> str:
-        """Return the `.tlog-proof` text of one entry under the newest checkpoint."""
-        note = self.checkpoint()
-        size = open_checkpoint(note, self._log_key).size
-        return format_proof(LogProof(index, self._for_reading().prove(index, size), note))
+        """Return the `.tlog-proof` text of one entry, under a final checkpoint if one covers it."""
+        return prove(self._for_reading(), index, self._policy)
 
     def _for_reading(self) -> Store:
         if self._store is None:
             raise NoSuchEntry("the ledger has not been opened yet")
         return self._store
+
+
+def _witness_keys(policy: LogPolicy, config: HubConfig) -> tuple[NoteKey, ...]:
+    """Return the keys of the policy's witnesses, then those that are only asked."""
+    keys = [*policy.witnesses.values(), *(parse_vkey(each.vkey) for each in config.witness)]
+    return tuple(dict.fromkeys(keys))
 
 
 def slot_view(slot: SlotSettled) -> SlotView:

@@ -118,6 +118,16 @@ class SlotView:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessView:
+    """What one witness cosigned last, how old that is [s, None: never], whether it counts."""
+
+    name: str
+    size: int
+    age_s: int | None
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerView:
     """The ledger head as the verifier of this process found it, not as the hub says it is."""
 
@@ -128,6 +138,8 @@ class LedgerView:
     verified_age_ms: int | None
     finding: str
     witnessed: bool
+    final_size: int = 0
+    witnesses: tuple[WitnessView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

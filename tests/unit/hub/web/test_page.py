@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hub.web.page import chart_options, head_html, ledger_html, slots_html, strip_html
+from hub.web.view import WitnessView
 from tests.support.pictures import LEDGER, member, meter, picture, slot
 
 HOSTILE = "<b>&'\""
@@ -34,6 +35,22 @@ def test_ledger_head_says_verified_only_when_the_verifier_did() -> None:
 def test_one_machine_says_unwitnessed() -> None:
     assert "unwitnessed" in ledger_html(LEDGER)
     assert "unwitnessed" not in ledger_html(replace(LEDGER, witnessed=True))
+
+
+def test_witnesses_are_named_with_what_they_cosigned_and_how_old_that_is() -> None:
+    witnesses = (
+        WitnessView("w.example/1", 11, 3, counts=True),
+        WitnessView("<w2>", 0, None, counts=True),
+        WitnessView("w.example/3", 12, 1, counts=False),
+    )
+    ledger = replace(LEDGER, witnessed=True, final_size=11, witnesses=witnesses)
+    html = ledger_html(ledger)
+    assert "final by quorum: 11 of 12 entries" in html
+    assert "w.example/1 cosigned 11 entries 3 s ago," in html
+    assert "&lt;w2&gt; never cosigned" in html
+    assert "w.example/3 cosigned 12 entries 1 s ago (does not count)" in html
+    assert "QUORUM NOT MET" in ledger_html(replace(ledger, final_size=0))
+    assert "unwitnessed" in ledger_html(replace(ledger, witnessed=False))
 
 
 def test_strip_names_the_residual_and_counts_the_silent() -> None:
