@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 
 from hub.core.clearing import Contracts
+from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.dispatch import Policies
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
 from hub.policyfile import policy_fault
 from hub.spine import Spine
 from messages import cose
-from messages.entries import KeyEntry, LedgerEntry, PolicyEntry, network_aad, parse_entry
+from messages.entries import Call, KeyEntry, LedgerEntry, PolicyEntry, network_aad, parse_entry
 from messages.errors import MessageError
 from messages.log.tree import leaf_hash
 from messages.publickey import parse_cose_key
@@ -74,6 +75,8 @@ class Desk:
 
     def _unusable(self, body: LedgerEntry) -> str:
         if isinstance(body, KeyEntry):
+            return ""
+        if isinstance(body, Call) and body.contract == RECORDS:
             return ""
         if not isinstance(body, PolicyEntry):
             return f"a {body.KIND} entry does not come through the inbox"

@@ -11,6 +11,8 @@ from hub.core.events import Event
 from hub.core.money import transfer
 from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import policy_at
+from hub.core.recordkeeping import CONTRACT as RECORDS
+from hub.core.recordkeeping import keep_records
 from hub.core.results import book_results
 from hub.core.state import State
 from hub.market.contract import CallRequest, CallResult, StepBudget
@@ -34,8 +36,12 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
     effect: CallServed | CallFailed
     try:
         _check_time(call, next_slot_ms)
-        result = _run(state, member, call, next_slot_ms, contracts)
-        effect = _serve(draft, event.index, member, call, result)
+        if call.contract == RECORDS:
+            answer = keep_records(draft, event, call, next_slot_ms)
+            effect = CallServed(event.index, call.call_id, member, RECORDS, call.method, answer, ())
+        else:
+            result = _run(state, member, call, next_slot_ms, contracts)
+            effect = _serve(draft, event.index, member, call, result)
     except MemoryError:
         raise  # this machine's fault, not the contract's
     except MarketError as error:

@@ -115,6 +115,20 @@ class Relay(NamedTuple):
         return energised != (self.deenergised == "cut")
 
 
+class Kept(NamedTuple):
+    """A record that is kept off the ledger; keyed by the id of the entry that put it.
+
+    `digest` is what it commits to, `locators` say in which stores its ciphertext lies.
+    """
+
+    owner: str
+    purpose: str
+    digest: bytes
+    locators: str
+    by: str
+    is_erased: bool = False
+
+
 class Policy(NamedTuple):
     """What binds every slot from its start on; keyed by it. Schedules: (minute of day, price)."""
 

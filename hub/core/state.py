@@ -20,6 +20,7 @@ from hub.core.records import (
     Contact,
     Cursor,
     Due,
+    Kept,
     Key,
     Meter,
     Network,
@@ -81,6 +82,8 @@ TABLES: Final[Mapping[str, Table]] = {
     "account": Table((str,), _plain),
     "memory": Table((str,), _plain),
     "call": Table((bytes,), _plain),
+    "record": Table((bytes,), _row(Kept)),
+    "grant": Table((str, str, str), _plain),
 }
 """Every table by name. A single row has the empty key ()."""
 
@@ -107,6 +110,9 @@ class State:
         self.accounts: dict[str, int] = {}
         self.memory: dict[str, Mapping[str, Value]] = {}
         self.calls: dict[bytes, int] = {}
+        # records off the ledger, and until when (owner, what, grantee) may read
+        self.records: dict[bytes, Kept] = {}
+        self.grants: dict[tuple[str, str, str], int] = {}
         # the log's own clock
         self.progress_rows: dict[tuple[()], Progress] = {}
         self.dues: dict[int, Due] = {}
@@ -127,6 +133,8 @@ class State:
             "account": self.accounts,
             "memory": self.memory,
             "call": self.calls,
+            "record": self.records,
+            "grant": self.grants,
         }
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}

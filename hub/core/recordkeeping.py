@@ -1,0 +1,207 @@
+"""Records off the ledger: who owns which, who may read it until when, and who did.
+
+A built-in contract that every policy has, called by members like any other (`Call.contract` is
+"records"); so each request is signed, counts once and is timed, and each one, served or refused,
+is an entry that stays. Ids only: what a record says is never here.
+
+    put     commitment (RFC 9995), purpose, locators, owner     answer {record}
+    grant   what, grantee, until_slot_ms                        answer {}
+    revoke  what, grantee                                       answer {}
+    read    record, reply_key                                   answer {record, owner, why}
+    erase   record                                              answer {record}
+
+`what` is a record's id in hex, or a purpose: then all of that purpose, those to come included. A
+record's id is the entry id of its put. Source: paper 000 section 3, owner grants and revokes, and
+the regulator reads under its role.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hub.core.draft import Draft
+from hub.core.events import Event
+from hub.core.records import Kept, Key
+from hub.market.contract import Value
+from hub.market.errors import CallRefused
+from messages import cose
+from messages.entries import Call, network_aad
+from messages.errors import MessageError
+from messages.publickey import parse_cose_key
+
+CONTRACT: Final = "records"
+PURPOSES: Final = ("bill", "profile", "consent", "identity", "other")
+KEEPERS: Final = ("administrator", "manager", "service")
+"""Roles that may put a record that is somebody else's, such as a bill."""
+REGULATOR: Final = "regulator"
+REPLY_KEY_BYTES: Final = 32
+LOCATORS_MAX: Final = 1_000
+COMMITMENT_BYTES_MAX: Final = 400
+
+_RECORD_ID: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    draft: Draft
+    event: Event
+    key: Key
+    next_slot_ms: int
+    arguments: Mapping[str, Any]
+
+    @property
+    def member(self) -> str:
+        """Who signed."""
+        return self.key.name
+
+    def text(self, name: str) -> str:
+        return self._typed(name, str, "")
+
+    def number(self, name: str) -> int:
+        return self._typed(name, int, 0)
+
+    def octets(self, name: str) -> bytes:
+        return self._typed(name, bytes, b"")
+
+    def _typed(self, name: str, kind: type[Any], default: Any) -> Any:
+        value = self.arguments.get(name, default)
+        if type(value) is not kind:
+            raise CallRefused(f"{name} is to be {kind.__name__}")
+        return value
+
+
+def keep_records(draft: Draft, event: Event, call: Call, next_slot_ms: int) -> Mapping[str, Value]:
+    """Serve one call, and return its answer.
+
+    Raises:
+        CallRefused: the text says why; nothing has changed.
+    """
+    key = draft.state.keys[event.kid]
+    known, serve = _METHODS.get(call.method, ((), None))
+    if serve is None:
+        raise CallRefused(f"records have no method {call.method!r}: {', '.join(_METHODS)}")
+    if not set(call.arguments) <= set(known):
+        raise CallRefused(f"{call.method} takes {', '.join(known)}")
+    return serve(_Request(draft, event, key, next_slot_ms, call.arguments))
+
+
+def _put(asked: _Request) -> Mapping[str, Value]:
+    owner, purpose = asked.text("owner") or asked.member, asked.text("purpose")
+    if owner != asked.member and not set(KEEPERS) & set(asked.key.roles):
+        raise CallRefused(
+            f"a record of {owner} is put by {owner}, or by a {' or a '.join(KEEPERS)}"
+        )
+    if purpose not in PURPOSES:
+        raise CallRefused(f"no purpose {purpose!r}: {', '.join(PURPOSES)}")
+    if not _is_member(asked.draft, owner):
+        raise CallRefused(f"no member {owner}")
+    locators = asked.text("locators")
+    if not 1 <= len(locators) <= LOCATORS_MAX:
+        raise CallRefused(f"locators have 1 to {LOCATORS_MAX} characters")
+    digest = _committed(asked)
+    asked.draft.put(
+        "record", asked.event.leaf_hash, Kept(owner, purpose, digest, locators, asked.member)
+    )
+    return {"record": asked.event.leaf_hash, "owner": owner}
+
+
+def _committed(asked: _Request) -> bytes:
+    """Return the hash that the caller's own RFC 9995 message commits to."""
+    raw, network = asked.octets("commitment"), asked.draft.state.network
+    try:
+        envelope = cose.parse(raw, limit=COMMITMENT_BYTES_MAX)
+        aad = network_aad(network.network_id if network else b"")
+        cose.verify(envelope, parse_cose_key(asked.key.cose_key), aad)
+    except MessageError as error:
+        raise CallRefused(f"the commitment: {error}") from None
+    if not envelope.sealed:
+        raise CallRefused("the commitment is no sealed message (RFC 9995)")
+    return envelope.payload
+
+
+def _grant(asked: _Request) -> Mapping[str, Value]:
+    place, until_ms = _place(asked), asked.number("until_slot_ms")
+    if not _is_member(asked.draft, place[2]):
+        raise CallRefused(f"no member {place[2]}")
+    if until_ms < asked.next_slot_ms:
+        raise CallRefused(f"the grant would have ended at {until_ms}, now is {asked.next_slot_ms}")
+    asked.draft.put("grant", place, until_ms)
+    return {}
+
+
+def _revoke(asked: _Request) -> Mapping[str, Value]:
+    place = _place(asked)
+    if asked.draft.row("grant", place) is None:
+        raise CallRefused(f"{place[2]} has no grant to {place[1]} of {place[0]}")
+    asked.draft.put("grant", place, None)
+    return {}
+
+
+def _read(asked: _Request) -> Mapping[str, Value]:
+    record_id, record = _record(asked)
+    if len(asked.octets("reply_key")) != REPLY_KEY_BYTES:
+        raise CallRefused(f"a reply key has {REPLY_KEY_BYTES} bytes (X25519)")
+    why = _allowed(asked, record_id, record)
+    if not why:
+        raise CallRefused(f"{asked.member} has no grant to this record of {record.owner}")
+    return {"record": record_id, "owner": record.owner, "why": why}
+
+
+def _allowed(asked: _Request, record_id: bytes, record: Kept) -> str:
+    """Return the word for why the caller may read a record, empty if he may not."""
+    if asked.member == record.owner:
+        return "owner"
+    for what in (record_id.hex(), record.purpose):
+        until_ms = asked.draft.row("grant", (record.owner, what, asked.member))
+        if until_ms is not None and until_ms >= asked.next_slot_ms:
+            return "grant"
+    return REGULATOR if REGULATOR in asked.key.roles else ""
+
+
+def _erase(asked: _Request) -> Mapping[str, Value]:
+    record_id, record = _record(asked)
+    if asked.member != record.owner:
+        raise CallRefused(f"only {record.owner} erases this record")
+    asked.draft.put("record", record_id, record._replace(is_erased=True, locators=""))
+    return {"record": record_id}
+
+
+_METHODS: Final[
+    Mapping[str, tuple[tuple[str, ...], Callable[[_Request], Mapping[str, Value]] | None]]
+] = {
+    "put": (("commitment", "purpose", "locators", "owner"), _put),
+    "grant": (("what", "grantee", "until_slot_ms"), _grant),
+    "revoke": (("what", "grantee"), _revoke),
+    "read": (("record", "reply_key"), _read),
+    "erase": (("record",), _erase),
+}
+
+
+def _record(asked: _Request) -> tuple[bytes, Kept]:
+    record_id = asked.octets("record")
+    found: Kept | None = asked.draft.row("record", record_id)
+    if found is None or found.is_erased:
+        raise CallRefused("no such record" if found is None else "that record was erased")
+    return record_id, found
+
+
+def _place(asked: _Request) -> tuple[str, str, str]:
+    """Return whose, what and to whom; what is the caller's own, or a purpose."""
+    what, grantee = asked.text("what"), asked.text("grantee")
+    if _RECORD_ID.fullmatch(what):
+        record: Kept | None = asked.draft.row("record", bytes.fromhex(what))
+        if record is None or record.owner != asked.member:
+            raise CallRefused(f"{asked.member} has no record {what}")
+    elif what not in PURPOSES:
+        raise CallRefused(f"{what!r} is neither a record nor a purpose: {', '.join(PURPOSES)}")
+    return asked.member, what, grantee
+
+
+def _is_member(draft: Draft, name: str) -> bool:
+    return any(
+        key.holder == "member" and key.name == name and key.is_current
+        for key in draft.state.keys.values()
+    )
