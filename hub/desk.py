@@ -19,6 +19,7 @@ from messages import cose
 from messages.entries import Call, KeyEntry, LedgerEntry, PolicyEntry, network_aad, parse_entry
 from messages.errors import MessageError
 from messages.log.tree import leaf_hash
+from messages.membership import check_proof
 from messages.publickey import parse_cose_key
 
 log = logging.getLogger("hub.desk")
@@ -65,6 +66,8 @@ class Desk:
             aad = network_aad(self._spine.rules.network_id)
             cose.verify(envelope, parse_cose_key(key.cose_key), aad)
             body = parse_entry(envelope)
+            if isinstance(body, KeyEntry):
+                check_proof(body, self._spine.rules.network_id)
         except MessageError as error:
             return str(error)
         reason = self._unusable(body) or recorder.objection(raw)

@@ -20,6 +20,7 @@ from messages.entries import (
     Calibration,
     Call,
     Epoch,
+    KeyEntry,
     NodeEvent,
     content_type,
     network_aad,
@@ -28,6 +29,7 @@ from messages.entries import (
 from messages.errors import BadSignature, MalformedMessage, MessageError
 from messages.live import Live, parse_live
 from messages.log.tree import leaf_hash
+from messages.membership import check_proof, entry_fault, key_id
 from messages.publickey import PublicKey
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading, decode_reading, parse_reading
@@ -57,6 +59,7 @@ class Reason(StrEnum):
     OFF_SLOT_EDGE = "off-slot-edge"
     CROSSES_SLOT_EDGE = "crosses-slot-edge"
     FROM_THE_FUTURE = "from-the-future"
+    BAD_ROTATION = "bad-rotation"
     NOT_SEALED = "not-sealed"
 
 
@@ -89,7 +92,7 @@ class Rules:
     readings: str = "open"
 
 
-Body = Reading | Pack | Live | NodeEvent | Hello | Status | Call
+Body = Reading | Pack | Live | NodeEvent | Hello | Status | Call | KeyEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How one content type is read on one channel, and who may sign it there."""
+    """How one content type is read on one channel, and who may sign it there; "": anybody."""
 
     word: str
     holder: str
@@ -148,7 +151,9 @@ class _Kind:
     is_bound: bool  # to the network, by external_aad
 
 
-def _said(kind: type[NodeEvent | Hello | Status | Call], holder: str, stream: str) -> _Kind:
+def _said(
+    kind: type[NodeEvent | Hello | Status | Call | KeyEntry], holder: str, stream: str
+) -> _Kind:
     return _Kind(kind.KIND, holder, stream, lambda envelope: parse_as(kind, envelope), True)
 
 
@@ -168,6 +173,7 @@ KINDS: Final[Mapping[tuple[str, int | str], _Kind]] = MappingProxyType(
         ("hello", content_type(Hello.KIND)): _said(Hello, "node", "hello"),
         ("status", content_type(Status.KIND)): _said(Status, "node", "status"),
         ("call", content_type(Call.KIND)): _said(Call, "member", "call"),
+        ("call", content_type(KeyEntry.KIND)): _said(KeyEntry, "", "call"),
     }
 )
 
@@ -256,7 +262,7 @@ def _place(body: Body) -> tuple[int, int]:
 
 
 def _refuse_signer(message: Verified, known: KnownKey, kind: _Kind) -> Refused | None:
-    if known.holder != kind.holder:
+    if kind.holder and known.holder != kind.holder:
         sentence = f"{kind.word} is for a {kind.holder}'s key to sign, this is a {known.holder}'s"
         return Refused(Reason.WRONG_SIGNER, sentence, message.node)
     if known.node and known.node != message.node:
@@ -285,6 +291,8 @@ def _refuse_body(message: Verified, rules: Rules, now_ms: int) -> Refused | None
         if body.meter_id != message.name:
             sentence = f"the key is of meter {message.name}, the message of {body.meter_id}"
             return _final(message, Reason.WRONG_METER, sentence)
+    elif isinstance(body, KeyEntry):
+        return _refuse_rotation(message, body, rules)
     elif not isinstance(body, Call) and body.node != message.node:
         sentence = f"the message says node {body.node}, its topic {message.node}"
         return _final(message, Reason.WRONG_NODE, sentence)
@@ -296,6 +304,19 @@ def _refuse_body(message: Verified, rules: Rules, now_ms: int) -> Refused | None
         sentence = f"its time is {ahead_s} s ahead of the hub's clock: check both clocks"
         return Refused(Reason.FROM_THE_FUTURE, sentence, message.node)
     return _refuse_slot(message, rules.slot_ms)
+
+
+def _refuse_rotation(message: Verified, entry: KeyEntry, rules: Rules) -> Refused | None:
+    """A key may name its own successor from afar; all else about keys comes through the inbox."""
+    sentence = entry_fault(entry) or ""
+    if not sentence and (entry.action != "rotate" or key_id(entry.replaces) != message.kid):
+        sentence = "a key names its own successor this way, and changes no other"
+    if not sentence:
+        try:
+            check_proof(entry, rules.network_id)
+        except MessageError as error:
+            sentence = f"the new key did not agree: {error}"
+    return Refused(Reason.BAD_ROTATION, sentence, message.node) if sentence else None
 
 
 def _refuse_slot(message: Verified, slot_ms: int) -> Refused | None:

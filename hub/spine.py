@@ -34,7 +34,7 @@ from hub.sequencer import (
     as_pack,
 )
 from messages.correction import gain_text
-from messages.entries import Gap
+from messages.entries import Gap, KeyEntry
 from messages.live import STREAM as LIVE
 from messages.receipt import Refusal
 from messages.status import Hello
@@ -256,15 +256,26 @@ class Spine:
             self.refused.clear()
 
     def _admit_call(self, message: Verified, batch: _Batch) -> None:
-        """Take a member's call that would change something. Its random id makes it count once."""
+        """Take a member's call that would change something. Its random id makes it count once.
+
+        Of keys that name their successors one is taken a batch: the next is judged by what that
+        one changed, and its node sends it again.
+        """
         known = {entry.leaf_hash for entry in batch.entries}
         if message.leaf_hash in known or self.recorder.holds(message.leaf_hash):
+            return
+        is_rotation = isinstance(message.body, KeyEntry)
+        if is_rotation and any(entry.kind == KeyEntry.KIND for entry in batch.entries):
             return
         objection = self.recorder.objection(message.raw)
         if objection is None:
             batch.add(message)
-        else:
-            log.info("a call of %s was not taken: %s", message.name, objection)
+            return
+        log.info("a %s of %s was not taken: %s", message.kind, message.name, objection)
+        if is_rotation:
+            batch.refusals.append(
+                Refusal(message.node, message.kid, KeyEntry.KIND, 0, None, objection)
+            )
 
     def note_dropped(self, hello: Hello) -> None:
         """Note what a node's full outbox dropped; the next batch puts a gap in its place."""

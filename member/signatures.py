@@ -24,6 +24,7 @@ from messages.entries import (
 from messages.errors import BadSignature, MalformedMessage, MessageError, UnsupportedVersion
 from messages.keyring import KeyRing, Ringed
 from messages.log.tree import leaf_hash
+from messages.membership import check_proof
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.senml import CONTENT_TYPE
@@ -51,6 +52,7 @@ class Signatures:
         self._anchor = anchor
         self._ring = KeyRing()
         self._aad = b""
+        self._network_id = b""
 
     def take(self, index: int, raw: bytes, preimage: bytes | None = None) -> Taken | None:
         """Check one entry and return what it is; None where its kind is not known here.
@@ -94,6 +96,7 @@ class Signatures:
         cose.verify(envelope, signer.key, aad)
         self.checked += 1
         if isinstance(body, KeyEntry):
+            check_proof(body, self._network_id)
             self._ring.change(index, signer, body)
         return signer
 
@@ -111,4 +114,5 @@ class Signatures:
         if body.log != anchor.log_key.public.cose_key or body.origin != anchor.log_key.name:
             raise Refused(Code.FOREIGN, "entry 0 names another log key than the one trusted")
         self.genesis, self._aad = body, network_aad(network_id)
+        self._network_id = network_id
         self._ring.found(body)

@@ -112,11 +112,13 @@ def entry_fault(entry: KeyEntry) -> str | None:
 def check_proof(entry: KeyEntry, network_id: bytes) -> None:
     """Check that the key which an entry registers agreed; an enrolment may lack its word.
 
+    An entry that can mean nothing registers no key, and is passed over.
+
     Raises:
-        BadSignature: it did not.
-        BadKey: there is no such key.
+        BadSignature: it did not agree.
     """
-    if entry.action == "rotate" or (entry.action == "enrol" and entry.proof):
+    registers = entry.action == "rotate" or (entry.action == "enrol" and entry.proof)
+    if registers and entry_fault(entry) is None:
         Claim(network_id, entry.holder, entry.name).check(key_of(entry), entry.proof)
 
 

@@ -25,10 +25,11 @@ from messages.entries import (
     parse_entry,
 )
 from messages.errors import BadSignature, MessageError
-from messages.keyring import KeyRing, Ringed, key_id
+from messages.keyring import KeyRing, Ringed
 from messages.log.note import parse_vkey
 from messages.log.tree import leaf_hash
 from messages.log.tree import root as root_of
+from messages.membership import check_proof, key_id
 from messages.publickey import PublicKey
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.senml import CONTENT_TYPE
@@ -59,6 +60,11 @@ class EntryCheck:
         self._gaps: dict[Place, dict[int, int]] = defaultdict(dict)  # first -> last
         self._gap_entries: dict[int, Skips] = {}
         self.signatures = 0
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys as the entries so far have them."""
+        return self._ring
 
     def check(self, read: Read[Entry]) -> None:
         """Check one entry, whose bytes are those that were hashed."""
@@ -98,7 +104,7 @@ class EntryCheck:
         aad = network_aad(self._trust.network_id)
         if kind == Genesis.KIND:
             aad = LABEL
-        elif signer.holder == "meter":
+        elif kind == "reading":
             aad = b""
         cose.verify(envelope, signer.key, aad)
         self._crew.learn(signer.key)
@@ -135,6 +141,7 @@ class EntryCheck:
 
     def _take(self, index: int, signer: Ringed, body: object) -> None:
         if isinstance(body, KeyEntry):
+            check_proof(body, self._trust.network_id)
             self._ring.change(index, signer, body)
         elif isinstance(body, Gap):
             kid = key_id(body.key)

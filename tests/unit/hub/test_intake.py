@@ -19,9 +19,10 @@ from hub.intake import (
     verify,
 )
 from messages import cose
-from messages.entries import Ack, Calibration, Call, Close, Epoch, sign_entry
+from messages.entries import Ack, Calibration, Call, Close, Epoch, KeyEntry, sign_entry
 from messages.live import Live, sign_live
 from messages.log.tree import leaf_hash
+from messages.possession import Claim
 from messages.publickey import P256_ORDER, Signer
 from messages.reading import Reading, sign_reading
 from messages.status import Hello, Status
@@ -51,6 +52,21 @@ CALIBRATION = Calibration(
 HELLO = Hello("n1", bytes(16), "", (), 0, "test")
 STATUS = Status("n1", bytes(16), (), (), 0, 0, NOW_MS)
 CALL = Call(bytes(16), NOW_MS, "market", "order", {})
+HEIR = ed25519("m1 again")
+
+
+def successor(**changes: Any) -> KeyEntry:
+    """The meter's key names its successor."""
+    entry = KeyEntry(
+        "rotate",
+        "meter",
+        "m1",
+        HEIR.public.cose_key,
+        replaces=METER.public.kid,
+        last_sequences={"register": 5},
+        proof=Claim(NETWORK, "meter", "m1").prove(HEIR),
+    )
+    return replace(entry, **changes)
 
 
 def said(signer: Signer, body: Any) -> bytes:
@@ -84,6 +100,7 @@ def judge(raw: bytes, channel: str = "register", **changes: Any) -> Verified | R
         ("hello", said(NODE, HELLO), ("hello", "hello", 0, 0, "n1")),
         ("status", said(NODE, STATUS), ("status", "status", 0, NOW_MS, "n1")),
         ("call", said(MEMBER, CALL), ("call", "call", 0, 0, "alice")),
+        ("call", said(METER, successor()), ("key", "call", 0, 0, "m1")),
     ],
 )
 def test_what_is_right_is_verified(channel: str, raw: bytes, expected: tuple[object, ...]) -> None:
@@ -217,6 +234,46 @@ REASONS: list[tuple[Reason, str, str, bytes, dict[str, Any], bool]] = [
         sign_reading(METER, READING),
         {"rules": replace(RULES, readings="sealed")},
         True,
+    ),
+    (
+        Reason.BAD_ROTATION,
+        "the new key did not agree",
+        "call",
+        said(METER, successor(proof=Claim(bytes(32), "meter", "m1").prove(HEIR))),
+        {},
+        False,
+    ),
+    (
+        Reason.BAD_ROTATION,
+        "is countersigned by the new key",
+        "call",
+        said(METER, successor(proof=b"")),
+        {},
+        False,
+    ),
+    (
+        Reason.BAD_ROTATION,
+        "a key names its own successor this way, and changes no other",
+        "call",
+        said(NODE, successor()),
+        {},
+        False,
+    ),
+    (
+        Reason.BAD_ROTATION,
+        "a key names its own successor this way, and changes no other",
+        "call",
+        said(MEMBER, KeyEntry("revoke", "meter", "m1", b"")),
+        {},
+        False,
+    ),
+    (
+        Reason.BAD_ROTATION,
+        "a small-order point",
+        "call",
+        said(METER, successor(key=bytes.fromhex("a30101200621582001" + "00" * 31))),
+        {},
+        False,
     ),
     (
         Reason.BAD_SIGNATURE,
