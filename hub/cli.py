@@ -112,7 +112,7 @@ def init(
     with told():
         from hub import enrolling, policyfile
         from hub.balancing.catalog import installed as policies
-        from hub.founding import Plan
+        from hub.founding import KeyPlaces, Plan
         from hub.market.catalog import installed as contracts
 
         text, name = policyfile.EXAMPLE, "the example"
@@ -448,3 +448,4 @@ add_witness_commands(app)
 
 if __name__ == "__main__":
     app()
+add_cosigning_commands(app)

@@ -45,7 +45,7 @@ port = 8088
 password_file = "web.password"
 
 # [[witness]]                   # one table each; the quorum stands in trust.toml
-# vkey = "witness.example/w1+7e72f6d4+BBv3o7nhxOs5dEa01kMG9fifprIpN1QH9I+xQ/M2GsFM"
+# vkey = "gridtally.example/w1+7e72f6d4+BBv3o7nhxOs5dEa01kMG9fifprIpN1QH9I+xQ/M2GsFM"
 # url = "https://witness.example/w1"
 """
 
@@ -150,10 +150,10 @@ class WebSettings:
     port: int = setting(default=8088, low=1, high=65_535)
     user: str = setting(default="web", check=name_complaint)
     password_file: str | None = None
-
     entries_token_file: str | None = None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+
 class WitnessTable:
     """Where a witness is asked: its key (C2SP vkey) and its submission prefix."""
 
