@@ -81,6 +81,8 @@ def close_slot(state: State, event: Event, close: Close, contracts: Contracts) -
     for call_id, not_after_ms in sorted(state.calls.items()):
         if not_after_ms <= slot.start_ms:
             draft.put("call", call_id, None)
+            if call_id in state.accesses:
+                draft.put("access", call_id, None)
     _finish(draft, event, slot, close, early, settled)
     return Outcome(draft.changes(), (*early, settled))
 

@@ -20,17 +20,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hub.core.draft import Draft
 from hub.core.events import Event
-from hub.core.records import Kept, Key
+from hub.core.records import Access, Kept, Key
 from hub.market.contract import Value
 from hub.market.errors import CallRefused
 from messages import cose
 from messages.entries import Call, network_aad
 from messages.errors import MessageError
 from messages.publickey import parse_cose_key
+
+Plain = TypeVar("Plain", str, int, bytes)
 
 CONTRACT: Final = "records"
 PURPOSES: Final = ("bill", "profile", "consent", "identity", "other")
@@ -50,6 +52,7 @@ class _Request:
     event: Event
     key: Key
     next_slot_ms: int
+    call_id: bytes
     arguments: Mapping[str, Any]
 
     @property
@@ -66,7 +69,7 @@ class _Request:
     def octets(self, name: str) -> bytes:
         return self._typed(name, bytes, b"")
 
-    def _typed(self, name: str, kind: type[Any], default: Any) -> Any:
+    def _typed(self, name: str, kind: type[Plain], default: Plain) -> Plain:
         value = self.arguments.get(name, default)
         if type(value) is not kind:
             raise CallRefused(f"{name} is to be {kind.__name__}")
@@ -85,7 +88,7 @@ def keep_records(draft: Draft, event: Event, call: Call, next_slot_ms: int) -> M
         raise CallRefused(f"records have no method {call.method!r}: {', '.join(_METHODS)}")
     if not set(call.arguments) <= set(known):
         raise CallRefused(f"{call.method} takes {', '.join(known)}")
-    return serve(_Request(draft, event, key, next_slot_ms, call.arguments))
+    return serve(_Request(draft, event, key, next_slot_ms, call.call_id, call.arguments))
 
 
 def _put(asked: _Request) -> Mapping[str, Value]:
@@ -147,6 +150,8 @@ def _read(asked: _Request) -> Mapping[str, Value]:
     why = _allowed(asked, record_id, record)
     if not why:
         raise CallRefused(f"{asked.member} has no grant to this record of {record.owner}")
+    access = Access(record_id, asked.member, why, asked.octets("reply_key"), asked.event.index)
+    asked.draft.put("access", asked.call_id, access)
     return {"record": record_id, "owner": record.owner, "why": why}
 
 
@@ -165,7 +170,7 @@ def _erase(asked: _Request) -> Mapping[str, Value]:
     record_id, record = _record(asked)
     if asked.member != record.owner:
         raise CallRefused(f"only {record.owner} erases this record")
-    asked.draft.put("record", record_id, record._replace(is_erased=True, locators=""))
+    asked.draft.put("record", record_id, record._replace(erased_index=asked.event.index))
     return {"record": record_id}
 
 
@@ -183,7 +188,7 @@ _METHODS: Final[
 def _record(asked: _Request) -> tuple[bytes, Kept]:
     record_id = asked.octets("record")
     found: Kept | None = asked.draft.row("record", record_id)
-    if found is None or found.is_erased:
+    if found is None or found.erased_index is not None:
         raise CallRefused("no such record" if found is None else "that record was erased")
     return record_id, found
 

@@ -126,7 +126,20 @@ class Kept(NamedTuple):
     digest: bytes
     locators: str
     by: str
-    is_erased: bool = False
+    erased_index: int | None = None
+
+
+class Access(NamedTuple):
+    """A request to read a record that was served; keyed by its call id, for as long as that counts.
+
+    `why` is owner, grant or regulator. `reply_key`: the X25519 key that the answer is for.
+    """
+
+    record: bytes
+    member: str
+    why: str
+    reply_key: bytes
+    index: int
 
 
 class Policy(NamedTuple):

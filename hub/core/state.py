@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from hub.core.errors import SnapshotUnreadable
 from hub.core.records import (
+    Access,
     Calibrated,
     Contact,
     Cursor,
@@ -84,6 +85,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "call": Table((bytes,), _plain),
     "record": Table((bytes,), _row(Kept)),
     "grant": Table((str, str, str), _plain),
+    "access": Table((bytes,), _row(Access)),
 }
 """Every table by name. A single row has the empty key ()."""
 
@@ -113,6 +115,7 @@ class State:
         # records off the ledger, and until when (owner, what, grantee) may read
         self.records: dict[bytes, Kept] = {}
         self.grants: dict[tuple[str, str, str], int] = {}
+        self.accesses: dict[bytes, Access] = {}
         # the log's own clock
         self.progress_rows: dict[tuple[()], Progress] = {}
         self.dues: dict[int, Due] = {}
@@ -135,6 +138,7 @@ class State:
             "call": self.calls,
             "record": self.records,
             "grant": self.grants,
+            "access": self.accesses,
         }
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}

@@ -133,13 +133,24 @@ def test_a_service_puts_a_bill_for_its_owner_and_cannot_read_it(here: Community)
     assert "is put by ann" in refused(here.put(here.regulator, owner="ann"))
 
 
+def test_an_access_is_known_by_its_call_until_that_can_not_come_back(here: Community) -> None:
+    record = here.stored(here.ann)
+    here.read(here.regulator, record)
+    (access,) = here.village.state.accesses.values()
+    assert access[:4] == (record, "rita", "regulator", REPLY)
+    for slot in range(1, 11):
+        here.village.close(slot)
+    assert here.village.state.accesses == {}
+    assert here.village.state.records.keys() == {record}
+
+
 def test_what_was_erased_is_gone_for_everybody(here: Community) -> None:
     record = here.stored(here.ann)
     served(here.ask(here.ann, "erase", record=record))
     for signer in (here.ann, here.regulator):
         assert here.read(signer, record) == "that record was erased"
     kept = here.village.state.records[record]
-    assert (kept.locators, kept.is_erased) == ("", True)
+    assert kept.erased_index == len(here.village.entries) - 3
 
 
 @pytest.mark.parametrize(
