@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from member import bill, convict, fiscal, heads, mirror
+from member import bill, convict, fiscal, heads, mirror, samples
 from member.errors import MEANINGS, Code, Refused
 from member.heads import Anchor, Verdict
 from messages.errors import BadProof, BadSignature, MessageError, UnknownKey
@@ -135,6 +135,15 @@ def _files(verbs: Any) -> None:
     _believe(verb)
     verb = _verb(
         verbs,
+        "sample",
+        _sample,
+        "Check one telemetry sample: what a meter said at an instant, under a seal of the ledger.",
+        "gridtally-verify sample dep1-pv.json --trust trust.toml",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="A file of `prove --sample`.")
+    _believe(verb)
+    verb = _verb(
+        verbs,
         "evidence",
         _evidence,
         "Check evidence: did somebody sign two things that cannot both be true? Valid: yes.",
@@ -219,6 +228,10 @@ def _bill(options: Any) -> Verdict:
 
 def _entries(options: Any) -> Verdict:
     return mirror.check_mirror(options.folder, _anchor(options))
+
+
+def _sample(options: Any) -> Verdict:
+    return samples.check_sample_file(_text(options.file), _anchor(options))
 
 
 def _evidence(options: Any) -> Verdict:

@@ -1,4 +1,4 @@
-"""`gridtally-hub statement`: what was booked on a member's account, with the proofs of it."""
+"""What others take home and check without the hub: a member's statement, evidence."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import typer
 from hub.config import load_config
 from hub.terminal import fail, instant, log_to_stderr, progress, told
 
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
+]
 HERE: Final = Path("hub.toml")
 FOREVER_MS: Final = 2**62
 SUFFIXES: Final = (".json", ".csv", ".pdf")
@@ -20,6 +23,7 @@ SUFFIXES: Final = (".json", ".csv", ".pdf")
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of this file to the hub's program."""
     app.command(short_help="Write a member's statement, with its proofs.")(statement)
+    app.command(short_help="Write what convicts a key that signed twice.")(double_signed)
 
 
 def statement(
@@ -30,9 +34,7 @@ def statement(
         list[Path],
         typer.Option(help="A file ending in .json, .csv or .pdf; may be repeated.", metavar="FILE"),
     ],
-    config: Annotated[
-        Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
-    ] = HERE,
+    config: Config = HERE,
     start: Annotated[
         str, typer.Option("--from", help="Slots that begin at or after this time, with its zone.")
     ] = "0",
@@ -74,3 +76,24 @@ def statement(
         for path in out:
             write_statement(made, path)
             print(path)
+
+
+def double_signed(
+    out: Annotated[Path, typer.Option(help="Where the files go.", metavar="DIR")],
+    config: Config = HERE,
+) -> None:
+    """Write a file for each place of a stream for which a key signed two contents.
+
+    The hub keeps both when it meets them. Anybody checks a file with gridtally-verify, without this
+    ledger. Prints the files; none: nothing of the kind was met. Works while the hub runs.
+
+      gridtally-hub double-signed --out evidence
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.ledger.store import Store
+        from hub.statements.contents import write_contents
+
+        with Store.open(load_config(config).database, read_only=True) as store:
+            for path in write_contents(store, out):
+                print(path)
