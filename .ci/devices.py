@@ -12,6 +12,7 @@ from typing import Any
 
 from hardware import catalog, modelfile
 from hardware.mock.catalog import SIMULATORS
+from testbed.in_python import ON_PINS
 
 ROOT = Path(__file__).parent.parent
 VECTORS = ROOT / "tests" / "vectors"
@@ -202,19 +203,19 @@ def registers(name: str) -> Iterator[str]:
 
 def trying(name: str) -> Iterator[str]:
     """Yield how to run its twin."""
-    if name not in SIMULATORS:
+    if name not in SIMULATORS and name not in ON_PINS:
         return
-    entry = SIMULATORS[name]
+    entry = SIMULATORS.get(name)
     lines = ["## Try it without the device", "", "```sh"]
-    if "i2c" in entry.wires:
+    if entry is None or "i2c" in entry.wires:
         lines.append(
             f"gridtally-testbed simulate {name}      # shows the lines of Python that reach it"
         )
     elif "tcp" in entry.wires:
-        lines.append(
-            f"gridtally-testbed simulate {name} --tcp 127.0.0.1:5020 --load-w 500 --pv-w 200"
-        )
-        lines.append(f"gridtally-testbed simulate {name} --pty /tmp/{name} --fault silent")
+        powers = "" if entry.point == "relays" else " --load-w 500 --pv-w 200"
+        lines.append(f"gridtally-testbed simulate {name} --tcp 127.0.0.1:5020{powers}")
+        if "rtu" in entry.wires:
+            lines.append(f"gridtally-testbed simulate {name} --pty /tmp/{name} --fault silent")
     else:
         lines.append(f"gridtally-testbed simulate {name} --pty /tmp/{name} --pv-w 200")
     lines += ["```"]

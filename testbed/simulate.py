@@ -184,13 +184,15 @@ class Running:
         return VeDirectTcp(self.device, host=host, port=port, loop=self._loop)
 
 
-def obey_lines(running: Running, lines: TextIO) -> None:
+def obey_lines(running: Running, lines: TextIO | None) -> None:
     """Obey lines from the terminal while there are any, and go on serving when there are no more.
+
+    None is a standard input that was closed before the program began.
 
     It returns only by KeyboardInterrupt, or when a signal ends it.
     """
     stop_on_signals()
-    for line in lines:
+    for line in lines or ():
         try:
             print(running.obey(line), flush=True)
         except BadDevice as error:

@@ -223,3 +223,16 @@ def test_lines_from_a_pipe_are_obeyed_and_wrong_ones_told(capsys, monkeypatch):
     assert said.out == "ok\n"
     assert "want load W" in said.err
     assert running.point.power_mw == 5_000
+
+
+def test_a_standard_input_that_is_closed_does_not_end_it(monkeypatch):
+    from testbed import simulate
+
+    monkeypatch.setattr(simulate, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(simulate.signal, "pause", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    running = Running(Wanted("sdm120", ANY_PORT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulate.obey_lines(running, None)
+    finally:
+        running.close()
