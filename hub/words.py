@@ -48,7 +48,11 @@ def verify_lines(report: VerifyReport) -> Iterator[str]:
         yield f"ledger verified, {report.size} entries, root {report.root.hex()}"
     yield f"signatures checked: {report.signatures}"
     covered = report.checkpoint_size
-    yield f"newest checkpoint covers {covered} entries; unwitnessed: nobody but this hub signed it"
+    if report.witnessed:
+        final = f"a quorum of witnesses cosigned {report.final_size}"
+    else:
+        final = "unwitnessed: nobody but this hub signed it"
+    yield f"newest checkpoint covers {covered} entries; {final}"
 
 
 def audit_lines(report: AuditReport) -> Iterator[str]:
@@ -104,6 +108,7 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"broker: {broker}"
     for reason, count in sorted(hub["refused"].items()):
         yield f"refused: {reason} {count}"
+    yield from _witness_lines(hub)
     for node in hub["nodes"]:
         heard = "never heard" if node["age_ms"] is None else f"heard {node['age_ms']} ms ago"
         yield f"node {node['node']}: {heard}, backlog {node['backlog']}"
@@ -129,6 +134,21 @@ def _telemetry_lines(telemetry: dict[str, Any]) -> Iterator[str]:
             f"telemetry: {telemetry['packs'] - telemetry['gone']} packs held; of "
             f"{telemetry['gone']} up to {until} only the hash is left ([telemetry] keep_days)"
         )
+
+
+def _witness_lines(hub: dict[str, Any]) -> Iterator[str]:
+    """Yield what is final by a quorum, and how each witness stands."""
+    final_size = hub.get("final_size")
+    if final_size is None:
+        yield "unwitnessed: nobody but this hub signs its checkpoints"
+    else:
+        yield f"final by quorum: {final_size} of {hub['tree_size']} entries"
+    for witness in hub.get("witnesses", ()):
+        said = "never cosigned"
+        if witness["age_s"] is not None:
+            said = f"cosigned {witness['size']} entries {witness['age_s']} s ago"
+        reason = f"; {witness['reason']}" if witness["reason"] else ""
+        yield f"witness {witness['name']}: {said}{reason}"
 
 
 def money_text(amount_utok: int) -> str:

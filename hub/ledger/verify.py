@@ -26,6 +26,7 @@ from messages.log.checkpoint import open_checkpoint
 from messages.log.note import parse_vkey
 from messages.log.tree import Frontier, leaf_hash
 from messages.trust import Trust
+from messages.log.policy import parse_policy
 
 ENTRIES_A_STEP: Final = 500
 
@@ -34,7 +35,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verification found. `findings` is empty if all is well, else the first wrong place."""
+    """What a verification found. `findings` is empty if all is well, else the first wrong place.
+
+    `final_size` is how many entries a quorum of witnesses cosigned, where they have to agree.
+    """
 
     size: int
     root: bytes
@@ -43,6 +47,8 @@ class Report:
     findings: tuple[str, ...]
 
 
+    witnessed: bool = False
+    final_size: int = 0
 class Verifier:
     """Verifies step by step: what it has seen is in memory, `advance` goes on from there.
 
@@ -157,6 +163,7 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         findings = list(report.findings)
         if not findings:
             findings += _beside_entries(store)
+    policy = parse_policy(trust.policy)
             findings += _handed_out(store)
     return Report(
         report.size,
@@ -166,12 +173,15 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         tuple(findings),
     )
 
+        final = None if findings else store.cosignatures.final(policy)
 
 def _raw_of(entry: Entry) -> bytes:
     return entry.raw
 
 
 def _beside_entries(store: Store) -> list[str]:
+        policy.witnessed,
+        0 if final is None else final.size,
     found = damage(store.engine)
     if found:
         return [f"the database file is damaged: {found}"]

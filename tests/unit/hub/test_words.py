@@ -49,6 +49,7 @@ def test_status_of_a_hub_in_trouble() -> None:
         "ALARM: the disk is full",
         "broker: away (Connection refused)",
         "refused: bad-signature 2",
+        "unwitnessed: nobody but this hub signs its checkpoints",
         "node dep1: heard 120 ms ago, backlog 3",
         "node dep2: never heard, backlog 0",
         "relay dep1/heat: unknown, lease 4000 ms",
@@ -90,6 +91,9 @@ def test_an_audit_tells_the_verdict_first_and_every_account() -> None:
 
 def test_a_verification_that_failed_never_says_verified() -> None:
     good = VerifyReport(3, b"r" * 32, 2, 3, ())
+    witnessed = VerifyReport(3, b"r" * 32, 2, 3, (), witnessed=True, final_size=1)
+    assert "unwitnessed" in list(verify_lines(good))[-1]
+    assert list(verify_lines(witnessed))[-1].endswith("a quorum of witnesses cosigned 1")
     bad = VerifyReport(3, b"r" * 32, 2, 3, ("entry 1: wrong",))
     assert next(verify_lines(good)) == f"ledger verified, 3 entries, root {(b'r' * 32).hex()}"
     assert next(iter(verify_lines(bad))) == "NOT verified: entry 1: wrong"
@@ -97,3 +101,28 @@ def test_a_verification_that_failed_never_says_verified() -> None:
 
 def test_money_has_all_its_decimals() -> None:
     assert money_text(5) == "0.000005"
+
+
+def test_status_names_each_witness_and_what_is_final() -> None:
+    hub: dict[str, object] = {
+        "alarms": [],
+        "broker_connected": True,
+        "broker_reason": "",
+        "refused": {},
+        "nodes": [],
+        "relays": [],
+        "corrected": [],
+        "tree_size": 9,
+    }
+    ledger = {"entries": 9, "checkpoint": 9, "evidence": 0}
+    found = {"ledger": ledger, "hub": hub, "running": "running"}
+    assert "unwitnessed: nobody but this hub signs its checkpoints" in list(status_lines(found))
+    hub["final_size"] = 7
+    hub["witnesses"] = [
+        {"name": "w1", "size": 7, "age_s": 3, "reason": ""},
+        {"name": "w2", "size": 0, "age_s": None, "reason": "connection refused"},
+    ]
+    lines = list(status_lines(found))
+    assert "final by quorum: 7 of 9 entries" in lines
+    assert "witness w1: cosigned 7 entries 3 s ago" in lines
+    assert "witness w2: never cosigned; connection refused" in lines
