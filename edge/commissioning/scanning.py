@@ -153,8 +153,11 @@ def _configured(where: Where, effort: Effort, progress: Progress) -> Iterator[Fo
 def _spot(kind: str, given: Mapping[str, object]) -> Place:
     """Return the place of a configured bus, with the settings that were left to their defaults."""
     unset = {each.name: each.default for each in dataclasses.fields(catalog.BUSES[kind].options)}
-    shown = {name: unset[name] for name in ("port", "parity", "stopbits") if name in unset}
-    return place(kind, **{**shown, **given})
+    whole: dict[str, object] = {
+        name: unset[name] for name in ("port", "parity", "stopbits") if name in unset
+    }
+    whole.update(given)
+    return place(kind, **whole)
 
 
 def _asked(where: Place, ask: Callable[[], Iterator[Found]]) -> Iterator[Found]:
