@@ -24,6 +24,7 @@ from hub.ledger.store import Store
 from messages.errors import MessageError
 from messages.log.checkpoint import open_checkpoint
 from messages.log.note import parse_vkey
+from messages.log.policy import parse_policy
 from messages.log.tree import Frontier, leaf_hash
 from messages.trust import Trust
 from messages.log.policy import parse_policy
@@ -156,6 +157,7 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
     Raises:
         LedgerError: there is no ledger, or it cannot be opened at all.
     """
+    policy = parse_policy(trust.policy)
     with Store.open(url, read_only=True) as store, Crew() as crew:
         verifier = Verifier(store, trust, crew)
         verifier.advance(progress=progress)
@@ -165,12 +167,15 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
             findings += _beside_entries(store)
     policy = parse_policy(trust.policy)
             findings += _handed_out(store)
+        final = None if findings else store.cosignatures.final(policy)
     return Report(
         report.size,
         report.root,
         report.checkpoint_size,
         report.signatures,
         tuple(findings),
+        policy.witnessed,
+        0 if final is None else final.size,
     )
 
         final = None if findings else store.cosignatures.final(policy)
