@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from hub.config import HubConfig, load_config
+from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.terminal import fail, instant, log_to_stderr, progress, told
 from hub.witness.cli import add_commands as add_witness_commands
@@ -112,7 +113,7 @@ def init(
     with told():
         from hub import enrolling, policyfile
         from hub.balancing.catalog import installed as policies
-        from hub.founding import KeyPlaces, Plan
+        from hub.founding import Plan
         from hub.market.catalog import installed as contracts
 
         text, name = policyfile.EXAMPLE, "the example"
@@ -444,8 +445,8 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
 
 
 add_statement_commands(app)
+add_cosigning_commands(app)
 add_witness_commands(app)
 
 if __name__ == "__main__":
     app()
-add_cosigning_commands(app)

@@ -152,8 +152,8 @@ class WebSettings:
     password_file: str | None = None
     entries_token_file: str | None = None
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessTable:
     """Where a witness is asked: its key (C2SP vkey) and its submission prefix."""
 

@@ -27,7 +27,6 @@ from messages.log.note import parse_vkey
 from messages.log.policy import parse_policy
 from messages.log.tree import Frontier, leaf_hash
 from messages.trust import Trust
-from messages.log.policy import parse_policy
 
 ENTRIES_A_STEP: Final = 500
 
@@ -46,10 +45,10 @@ class Report:
     checkpoint_size: int
     signatures: int
     findings: tuple[str, ...]
-
-
     witnessed: bool = False
     final_size: int = 0
+
+
 class Verifier:
     """Verifies step by step: what it has seen is in memory, `advance` goes on from there.
 
@@ -165,7 +164,6 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         findings = list(report.findings)
         if not findings:
             findings += _beside_entries(store)
-    policy = parse_policy(trust.policy)
             findings += _handed_out(store)
         final = None if findings else store.cosignatures.final(policy)
     return Report(
@@ -178,15 +176,12 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         0 if final is None else final.size,
     )
 
-        final = None if findings else store.cosignatures.final(policy)
 
 def _raw_of(entry: Entry) -> bytes:
     return entry.raw
 
 
 def _beside_entries(store: Store) -> list[str]:
-        policy.witnessed,
-        0 if final is None else final.size,
     found = damage(store.engine)
     if found:
         return [f"the database file is damaged: {found}"]
