@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hub.config import BrokerSettings, HubConfig
-from hub.errors import ConfigError
+from hub.errors import ConfigError, KeysUnavailable
 from hub.ledger.store import Store
-from hub.starting import check_keys, read_trust
-from keys import file as key_files
-from keys.errors import KeyFault
+from hub.starting import check_keys, load_key, read_trust
 
 CONNECT_S = 3.0
 
@@ -21,16 +19,19 @@ def check_installation(config: HubConfig) -> Iterator[str]:
 
     Raises:
         ConfigError: everything that is not, at once.
+        KeysUnavailable: only that tokens or TPMs do not answer now.
         LedgerError: the ledger cannot be opened.
     """
-    findings = [*_key_findings(config), *_password_findings(config)]
+    wrong = [*_key_errors(config), *_password_errors(config)]
     trust = None
     try:
         trust = read_trust(Path(config.trust))
     except ConfigError as error:
-        findings += error.findings
-    if findings or trust is None:
-        raise ConfigError(tuple(findings))
+        wrong.append(error)
+    if wrong or trust is None:
+        kinds = {type(error) for error in wrong}
+        kind = KeysUnavailable if kinds == {KeysUnavailable} else ConfigError
+        raise kind(tuple(finding for error in wrong for finding in error.findings))
     check_keys(config, trust)
     yield f"keys and {config.trust}: belong together"
     with Store.open(config.database, read_only=True) as store:
@@ -46,12 +47,17 @@ def broker_fault(broker: BrokerSettings) -> str:
         return error.strerror or str(error)
 
 
-def _key_findings(config: HubConfig) -> Iterator[str]:
-    for path in (config.keys.log, config.keys.hub):
+def _key_errors(config: HubConfig) -> Iterator[ConfigError]:
+    for name, place in (("log", config.keys.log), ("hub", config.keys.hub)):
         try:
-            key_files.load(Path(path))
-        except KeyFault as error:
-            yield str(error)
+            load_key(name, place)
+        except ConfigError as error:
+            yield error
+
+
+def _password_errors(config: HubConfig) -> Iterator[ConfigError]:
+    for finding in _password_findings(config):
+        yield ConfigError((finding,))
 
 
 def _password_findings(config: HubConfig) -> Iterator[str]:

@@ -15,6 +15,7 @@ import typer
 
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
+from hub.keyinfo import add_commands as add_key_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.terminal import fail, instant, log_to_stderr, progress, told
 from hub.witness.cli import add_commands as add_witness_commands
@@ -95,6 +96,15 @@ def init(
     domain: Annotated[
         str, typer.Option(help="Before the microgrid in the ledger's name.")
     ] = "gridtally.local",
+    log_key: Annotated[
+        str, typer.Option(help="Where the log's key is made, or lies.", metavar="KEY")
+    ] = "keys/log.pem",
+    hub_key: Annotated[
+        str, typer.Option(help="The same of the hub's key.", metavar="KEY")
+    ] = "keys/hub.pem",
+    administrator_key: Annotated[
+        str, typer.Option(help="The same of the administrator's key.", metavar="KEY")
+    ] = "keys/administrator.pem",
     simulation: Annotated[
         bool, typer.Option("--simulation", help="For the testbed: marked in the ledger's name.")
     ] = False,
@@ -103,17 +113,20 @@ def init(
     """Make the keys of log, hub and administrator, the ledger, hub.toml and trust.toml.
 
     The ledger begins with the genesis entry and the first policy, both signed by the administrator.
-    Nothing is ever overwritten. Copy trust.toml to every node: it says whom to believe.
+    Nothing is ever overwritten. Copy trust.toml to every node: it says whom to believe. Keys are
+    files, or lie on a token or in a TPM: see docs/keys.md. The log's is Ed25519, so no TPM has it.
 
       gridtally-hub init --microgrid bench --dir . --slot-ms 60000
 
       gridtally-hub init --microgrid north --dir north --policy policy.toml
+
+      gridtally-hub init --microgrid west --dir west --hub-key tpm:0x81000101
     """
     log_to_stderr(verbose=False)
     with told():
         from hub import enrolling, policyfile
         from hub.balancing.catalog import installed as policies
-        from hub.founding import Plan
+        from hub.founding import KeyPlaces, Plan
         from hub.market.catalog import installed as contracts
 
         text, name = policyfile.EXAMPLE, "the example"
@@ -128,6 +141,7 @@ def init(
             simulation=simulation,
             policy=entry,
             domain=domain,
+            keys=KeyPlaces(log_key, hub_key, administrator_key),
         )
         founded = enrolling.found_installation(directory, plan, time.time_ns() // 1_000_000)
         found = {
@@ -444,6 +458,7 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
     return at_ms
 
 
+add_key_commands(app)
 add_statement_commands(app)
 add_cosigning_commands(app)
 add_witness_commands(app)

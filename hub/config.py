@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hub.errors import ConfigError
+from keys.places import place_complaint, rooted
 from messages.config import Document, Finding, name_complaint, read, setting
 from messages.errors import MalformedMessage
 from messages.log.note import COSIGNATURE, parse_vkey
@@ -109,11 +110,11 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFiles:
-    """Private keys of one installation, each a PEM file of mode 0600."""
+    """Private keys of one installation; each is a place of `keys.places`, and need be no file."""
 
-    log: str
-    hub: str
-    administrator: str | None = None
+    log: str = setting(check=place_complaint)
+    hub: str = setting(check=place_complaint)
+    administrator: str | None = setting(default=None, check=place_complaint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,12 +232,15 @@ def _rooted(config: HubConfig, folder: Path) -> HubConfig:
     if simulation is not None:
         simulation = SimulationSettings(clock=must(simulation.clock.removeprefix("unix:")))
     keys = config.keys
+    administrator = None if keys.administrator is None else rooted(keys.administrator, folder)
     return replace(
         config,
         trust=must(config.trust),
         state=must(config.state),
         database=_rooted_database(config.database, folder),
-        keys=KeyFiles(log=must(keys.log), hub=must(keys.hub), administrator=at(keys.administrator)),
+        keys=KeyFiles(
+            log=rooted(keys.log, folder), hub=rooted(keys.hub, folder), administrator=administrator
+        ),
         broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
         web=replace(
             config.web,

@@ -24,9 +24,7 @@ from hub.pen import Pen
 from hub.post import Post
 from hub.recorder import Recorder
 from hub.spine import Spine
-from hub.starting import Opened, open_hub, read_trust
-from keys import file as key_files
-from keys.errors import KeyFault
+from hub.starting import Opened, load_key, open_hub, read_trust
 from messages import cose
 from messages.entries import parse_entry, sign_entry
 from messages.log.tree import leaf_hash
@@ -39,13 +37,13 @@ def found_installation(directory: Path, plan: Plan, now_ms: int) -> Founded:
     """Make keys, configuration and a ledger with its first entries and first checkpoint.
 
     Raises:
-        FoundingRefused: something is already there.
+        FoundingRefused, KeyFault: as `found`.
     """
     founded = found(directory, plan, now_ms)
     with Store.open(f"sqlite:///{directory / 'ledger.db'}", create=True) as store:
         recorder = Recorder(store, installed_contracts())
         recorder.record([_as_entry(raw) for raw in founded.entries])
-        recorder.checkpoint(plan.origin, key_files.load(directory / "keys" / "log.pem"))
+        recorder.checkpoint(plan.origin, founded.log)
     write_config(directory, plan)
     return founded
 
@@ -63,10 +61,7 @@ def sign_as_administrator(config: HubConfig, bodies: Iterable[Any]) -> list[byte
                 "the command where it lies.",
             )
         )
-    try:
-        signer = key_files.load(Path(config.keys.administrator))
-    except KeyFault as error:
-        raise ConfigError((str(error),)) from None
+    signer = load_key("administrator", config.keys.administrator)
     network_id = read_trust(Path(config.trust)).network_id
     return [sign_entry(signer, body, network_id) for body in bodies]
 

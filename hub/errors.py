@@ -58,6 +58,10 @@ class ConfigError(HubError):
         self.findings = findings
 
 
+class KeysUnavailable(ConfigError):
+    """Tokens or TPMs that hold keys do not answer now; nothing else was found wrong."""
+
+
 class FoundingRefused(HubError):
     """A microgrid cannot be founded here; nothing was written."""
 

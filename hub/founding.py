@@ -6,23 +6,33 @@ entries is the caller's business.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.errors import FoundingRefused
-from keys.file import FileSigner, generate
+from keys.stores import open_or_generate
 from messages.entries import Genesis, PolicyEntry, sign_entry
 from messages.log.note import ED25519, NoteKey, format_vkey
 from messages.log.policy import unwitnessed
 from messages.log.tree import leaf_hash
-from messages.publickey import PublicKey
+from messages.publickey import EDDSA, PublicKey, Signer
 from messages.topics import check_name
 from messages.trust import Trust, format_trust
 
 SIMULATION_PREFIX = "simulation."
 BROKER_USERS = ("hub", "web")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlaces:
+    """Where the three keys are made, or lie already: places of `keys.places`."""
+
+    log: str = "keys/log.pem"
+    hub: str = "keys/hub.pem"
+    administrator: str = "keys/administrator.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,7 @@ class Plan:
     simulation: bool
     policy: PolicyEntry
     domain: str = "gridtally.local"
+    keys: KeyPlaces = KeyPlaces()
 
     @property
     def origin(self) -> str:
@@ -50,20 +61,20 @@ class Founded:
     entries: tuple[bytes, ...]
     trust: Trust
     administrator: PublicKey
+    log: Signer
 
 
 def found(directory: Path, plan: Plan, now_ms: int) -> Founded:
     """Make keys, sign genesis and the first policy, write `trust.toml` and `hub.toml`.
 
     Raises:
-        FoundingRefused: one of the files is already there; nothing was written.
+        FoundingRefused: one of the files is already there and nothing was written, or a key may
+            not be what it is to be.
+        KeyFault: a key cannot be made where it is to be; a token keeps those made before.
     """
     check_name(plan.microgrid, "microgrid")
     _require_empty(directory)
-    keys = directory / "keys"
-    log = generate(keys / "log.pem")
-    hub = generate(keys / "hub.pem")
-    administrator = generate(keys / "administrator.pem")
+    log, hub, administrator = _signers(directory, plan.keys)
     vkey = format_vkey(NoteKey(plan.origin, ED25519, log.public))
     policy_text = unwitnessed(vkey)
     genesis = _sign_genesis(plan, log, hub, administrator, policy_text, now_ms)
@@ -71,7 +82,7 @@ def found(directory: Path, plan: Plan, now_ms: int) -> Founded:
     trust = Trust(network_id, plan.origin, vkey, hub.public, policy_text, plan.simulation)
     policy = sign_entry(administrator, plan.policy, network_id)
     _write(directory / "trust.toml", format_trust(trust))
-    return Founded((genesis, policy), trust, administrator.public)
+    return Founded((genesis, policy), trust, administrator.public, log)
 
 
 def write_config(directory: Path, plan: Plan) -> Path:
@@ -100,9 +111,9 @@ def hub_toml(plan: Plan) -> str:
         'state = "."\n'
         'database = "sqlite:///ledger.db"\n'
         "\n[keys]\n"
-        'log = "keys/log.pem"\n'
-        'hub = "keys/hub.pem"\n'
-        'administrator = "keys/administrator.pem"  # for commands: better kept elsewhere\n'
+        f"log = {json.dumps(plan.keys.log)}\n"
+        f"hub = {json.dumps(plan.keys.hub)}\n"
+        f"administrator = {json.dumps(plan.keys.administrator)}  # for commands, not for `run`\n"
         "\n[broker]\n"
         'host = "127.0.0.1"\n'
         "port = 1883\n"
@@ -128,11 +139,22 @@ def _require_empty(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
 
 
+def _signers(directory: Path, places: KeyPlaces) -> tuple[Signer, Signer, Signer]:
+    log, _ = open_or_generate(places.log, EDDSA, directory)
+    if log.public.alg != EDDSA:
+        raise FoundingRefused(f"{places.log}: a log signs with Ed25519, and this key is P-256")
+    hub, _ = open_or_generate(places.hub, None, directory)
+    administrator, _ = open_or_generate(places.administrator, None, directory)
+    if len({log.public, hub.public, administrator.public}) != 3:
+        raise FoundingRefused("log, hub and administrator must each have a key of their own")
+    return log, hub, administrator
+
+
 def _sign_genesis(
     plan: Plan,
-    log: FileSigner,
-    hub: FileSigner,
-    administrator: FileSigner,
+    log: Signer,
+    hub: Signer,
+    administrator: Signer,
     policy_text: str,
     now_ms: int,
 ) -> bytes:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from hub.config import HubConfig
 from hub.core.records import Network
-from hub.errors import ConfigError
+from hub.errors import ConfigError, KeysUnavailable
 from hub.intake import FUTURE_MS_MAX, Rules
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
 from hub.pen import Pen
 from hub.recorder import Recorder
-from keys import file as key_files
-from keys.errors import KeyFault
+from keys.errors import KeyFault, StoreUnavailable
+from keys.stores import open_signer
 from messages.errors import MalformedMessage
 from messages.log.note import format_vkey, parse_vkey
 from messages.log.policy import LogPolicy, parse_policy
@@ -89,16 +89,18 @@ def read_trust(path: Path) -> Trust:
         raise ConfigError((f"{path}: {error}",)) from None
 
 
-def _load_key(path: str) -> Signer:
+def load_key(name: str, place: str) -> Signer:
+    """Return the signer of a key in [keys]; ConfigError if it cannot be opened."""
     try:
-        return key_files.load(Path(path))
+        return open_signer(place)
     except KeyFault as error:
-        raise ConfigError((str(error),)) from None
+        kind = KeysUnavailable if isinstance(error, StoreUnavailable) else ConfigError
+        raise kind((f"[keys] {name}: {error}",)) from None
 
 
 def check_keys(config: HubConfig, trust: Trust) -> tuple[Signer, Signer]:
     """Return the signers of hub and log; ConfigError unless they are those that trust names."""
-    hub, log_signer = _load_key(config.keys.hub), _load_key(config.keys.log)
+    hub, log_signer = load_key("hub", config.keys.hub), load_key("log", config.keys.log)
     findings = []
     if hub.public != trust.hub_key:
         findings.append(f"{config.keys.hub}: not the hub key that {config.trust} names")

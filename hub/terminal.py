@@ -14,13 +14,14 @@ from typing import Final, NoReturn
 import typer
 
 from hub import errors
-from keys.errors import KeyFault
+from keys.errors import KeyFault, StoreUnavailable
 from messages.errors import MessageError
 
 LOG_FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 BUSY: Final = os.EX_TEMPFAIL  # the same command may work in a moment
 
 EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (errors.KeysUnavailable, os.EX_UNAVAILABLE),
     (errors.ConfigError, os.EX_CONFIG),
     (errors.BadEnrolment, os.EX_DATAERR),
     (errors.FoundingRefused, os.EX_CANTCREAT),
@@ -35,6 +36,7 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.LedgerBehind, os.EX_DATAERR),
     (errors.SchemaMismatch, os.EX_DATAERR),
     (errors.LedgerError, os.EX_IOERR),
+    (StoreUnavailable, os.EX_UNAVAILABLE),
     (KeyFault, os.EX_CONFIG),
     (MessageError, os.EX_DATAERR),
 )
