@@ -20,10 +20,11 @@ from hub.bookkeeping import rows_of
 from hub.core.clearing import Contracts
 from hub.core.effects import Corrected, HeaderFollows, Ignored, Line, SlotSettled
 from hub.core.events import Event, read_body
-from hub.core.state import State
+from hub.core.state import Change, State
 from hub.core.step import step
 from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew, Read
+from hub.ledger.records import Snapshot
 from hub.market.catalog import CONTRACTS
 from messages import cose
 from messages.cose import Envelope
@@ -59,13 +60,15 @@ class Inputs:
     """What an audit uses besides the entries.
 
     `preimages` gives a sealed reading's preimage by index; `views` the body of a decision's view by
-    its root, where it is kept: then the decision is made again.
+    its root, where it is kept: then the decision is made again. `snapshots`, by size, are compared
+    with the state as it is there.
     """
 
     contracts: Contracts = field(default_factory=lambda: CONTRACTS)
     policies: Policies = field(default_factory=lambda: POLICIES)
     preimages: Preimages = _nothing
     views: Bodies = _nothing
+    snapshots: Mapping[int, Snapshot] = field(default_factory=dict)
     code_id: bytes = b""
 
 
@@ -221,12 +224,18 @@ class _Audit:
         self._book(event, outcome.effects)
         if isinstance(body, Close) and index + 1 in self._state.dues:
             self._roots[index + 1] = (self._log.root(), self._state.root())
-        if isinstance(body, Genesis) and self._state.network is not None:
-            self.crew.join(self._state.network.network_id)
+        if self._log.size in self._inputs.snapshots:
+            self._check_snapshot(self._inputs.snapshots[self._log.size])
         if isinstance(body, Genesis | KeyEntry):
-            for change in outcome.changes:
-                if change.table == "key":
-                    self._key(change.key)
+            self._learn(outcome.changes)
+
+    def _learn(self, changes: Iterable[Change]) -> None:
+        """Tell the crew which keys count from now on, and in which network."""
+        if self._state.network is not None:
+            self.crew.join(self._state.network.network_id)
+        for change in changes:
+            if change.table == "key":
+                self._key(change.key)
 
     def finish(self) -> None:
         """Check what only the whole log shows: money that came from nowhere."""
@@ -295,6 +304,10 @@ class _Audit:
             )
         if self._inputs.code_id and header.code_id not in (b"", self._inputs.code_id):
             self._note(f"block {header.height} was settled by other rules than this program's")
+
+    def _check_snapshot(self, kept: Snapshot) -> None:
+        if (kept.root, kept.body) != (self._state.root(), self._state.dumps()):
+            raise _Wrong(f"the snapshot after entry {kept.size - 1} is not the state there")
 
     def _decide_again(self, index: int, decision: Decision) -> None:
         body = self._inputs.views(decision.view_root)
@@ -381,6 +394,18 @@ class _Audit:
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_MAX:
             self._notes.append(text)
+
+
+def views_fault(views: Iterable[tuple[bytes, int, bytes]]) -> str:
+    """Say which kept view (root, time, body) is not the one that its root stands for; "": none."""
+    for root, at_ms, body in views:
+        try:
+            view = View.loads(body)
+        except MessageError as error:
+            return f"the view {root.hex()} is unreadable: {error}"
+        if (view_root(view), view.at_ms) != (root, at_ms):
+            return f"the view {root.hex()} is not the one decided on at {at_ms}"
+    return ""
 
 
 def _gap_kid(raw: bytes) -> bytes:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hub.audit import Inputs, Report, audit
+from hub.audit import Inputs, Report, audit, views_fault
 from hub.auditplace import KEEP_EVERY_S, Keeper, Standing, check_still_there
 from hub.balancing.catalog import installed as installed_policies
 from hub.code_id import code_id
@@ -120,6 +121,7 @@ def audit_ledger(
             policies=policies,
             preimages=Preimages(store.engine).of,
             views=store.views.body,
+            snapshots={kept.size: kept for kept in store.snapshots()},
             code_id=rules,
         )
         keeper = Keeper(Path(config.state) / AUDIT_FILE, trust.network_id + rules, every_s)
@@ -129,7 +131,15 @@ def audit_ledger(
         crew = Crew(workers)
         found = audit(entries, inputs, rows, crew=crew, keeper=keeper, standing=standing)
         keeper.forget()
-        return found
+        return found if found.difference else replace(found, difference=_beside(store, size))
+
+
+def _beside(store: Store, size: int) -> str:
+    """Say what is wrong with what an audit reads beside the entries; "": nothing."""
+    beyond = [kept.size for kept in store.snapshots() if kept.size > store.size]
+    if beyond:
+        return f"a snapshot is of {beyond[0]} entries, the ledger has {size}"
+    return views_fault(store.views.all())
 
 
 def _standing(store: Store, keeper: Keeper) -> Standing | None:

@@ -97,6 +97,12 @@ class KeyRing:
             raise BadSignature(f"{found.holder} {found.name} had a new key by then")
         return found
 
+    def key(self, kid: bytes) -> PublicKey:
+        """Return a key that is or was registered; raises BadSignature if none ever was."""
+        if kid not in self._keys:
+            raise BadSignature(f"no key {kid.hex()} is registered")
+        return self._keys[kid].key
+
     def change(self, index: int, signer: Ringed, entry: KeyEntry) -> None:
         """Take in a key entry, if its signer may change that key; else it changes nothing."""
         if not signer.is_newest or entry_fault(entry) or not self._may(signer, entry):

@@ -2,8 +2,8 @@
 
 It trusts `trust.toml` and nothing that stands in the database: it hashes every entry again, builds
 every node and root, checks every checkpoint under the log's key, every signature under the key that
-counted at that place, every sequence, every seal with its packs. What it does not do is settle:
-`gridtally-hub audit` folds the entries again.
+counted at that place, every sequence, every seal with its packs, every cosignature and piece of
+evidence. What it does not do is settle: `gridtally-hub audit` folds the entries again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 
 from hub.errors import LedgerBehind, LedgerCorrupt
 from hub.ledger import opening
+from hub.ledger.beside import faults_beside
 from hub.ledger.crew import Crew, Read
 from hub.ledger.engine import damage
 from hub.ledger.entrycheck import EntryCheck
@@ -22,6 +23,7 @@ from hub.ledger.log import Log
 from hub.ledger.records import Entry
 from hub.ledger.store import Store
 from messages.errors import MessageError
+from messages.keyring import KeyRing
 from messages.log.checkpoint import open_checkpoint
 from messages.log.note import parse_vkey
 from messages.log.policy import parse_policy
@@ -63,6 +65,11 @@ class Verifier:
         self._entries = EntryCheck(trust, log.packs.under, self._crew)
         self._checkpoint_size = 0
         self._finding = ""
+
+    @property
+    def ring(self) -> KeyRing:
+        """The keys as the entries found right have them."""
+        return self._entries.ring
 
     @property
     def size(self) -> int:
@@ -164,6 +171,7 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         findings = list(report.findings)
         if not findings:
             findings += _beside_entries(store)
+            findings += faults_beside(store, trust, verifier.ring)
             findings += _handed_out(store)
         final = None if findings else store.cosignatures.final(policy)
     return Report(

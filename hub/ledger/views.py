@@ -6,6 +6,8 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlalchemy import Engine, delete, select
 
 from hub.ledger.engine import insert_rows, reading, writing
@@ -31,6 +33,12 @@ class Views:
                 select(view.c.body).where(view.c.root == root)
             ).scalar_one_or_none()
         return body
+
+    def all(self) -> Iterator[tuple[bytes, int, bytes]]:
+        """Yield (root, time, body) of every view that is kept."""
+        with reading(self._engine) as connection:
+            rows = connection.execution_options(yield_per=100).execute(select(view))
+            yield from ((row.root, row.at_ms, row.body) for row in rows)
 
     def forget_before(self, at_ms: int) -> int:
         """Drop the bodies of older views; return how many. Their roots stay on the log."""

@@ -178,6 +178,10 @@ class SmallHub:
     def fill(self, slots: int = 4) -> None:
         """Append a little of everything, with a checkpoint after each slot."""
         self.enrol()
+        self.fill_slots(slots)
+
+    def fill_slots(self, slots: int) -> None:
+        """Append slots, then gaps and what comes after them."""
         for number in range(slots):
             packs = [self.pack(), self.pack()]
             self.store.append([self.reading(), self.ack()], packs)
