@@ -6,6 +6,7 @@ which somebody stands in front of the device.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from edge.app import Bench
+from edge.commissioning.errors import BadUsage
 from edge.config import EdgeConfig, MeterTable
 from edge.errors import Unavailable
 from edge.service import loaded, log_to_stderr, told
@@ -45,6 +47,7 @@ def limit(
     hold: Annotated[
         int, typer.Option(help="Repeat it for so many seconds, then end it.", min=0, metavar="S")
     ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
     """Limit what a charge controller or inverter lets through, and read back that it stands.
 
@@ -66,10 +69,10 @@ def limit(
             device = _device(settings, bench, name)
             if watts is None:
                 device_meter(device).sample()  # a limit is read back with a sample
-                print(describe(device))
-                return
-            set_limit(device, _power_mw(watts), hold_s=hold, pause=time.sleep)
-            print(describe(device))
+            else:
+                set_limit(device, _power_mw(watts), hold_s=hold, pause=time.sleep)
+            facts = {"limited_mw": device.limited_mw, "revert_ms": device.revert_ms}
+            print(json.dumps({"meter_id": name, **facts}) if as_json else describe(device))
         finally:
             bench.close()
 
@@ -129,12 +132,12 @@ def _table(config: EdgeConfig, name: str) -> MeterTable:
         if each.meter_id == name:
             return each
     known = ", ".join(each.meter_id for each in config.meter)
-    raise Unavailable(f"no meter is named {name}; there are: {known}")
+    raise BadUsage(f"no meter is named {name}; there are: {known}")
 
 
 def _power_mw(text: str) -> int | None:
     if text == OFF:
         return None
     if not text.isdigit():
-        raise Unavailable(f'"{text}": want whole watts, or off')
+        raise BadUsage(f'"{text}": want whole watts, or off')
     return int(text) * MW_PER_W

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from typer.testing import CliRunner
 
@@ -95,21 +97,23 @@ def test_the_command_limits_a_simulated_inverter(tmp_path):
         assert "W; the device forgets it 60 s after it was set" in done.stdout, done.stderr
         assert 990_000 < running.device.limit_mw <= 1_000_000  # in steps of its percentage
         assert run(tmp_path, port, "sunspec", "roof", "off").stdout == "no limit stands\n"
+        facts = json.loads(run(tmp_path, port, "sunspec", "roof", "--json").stdout)
+        assert facts["limited_mw"] is None
         assert running.device.limit_mw is None
     finally:
         running.close()
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "says", "code"),
     [
-        (("attic",), "no meter is named attic; there are: roof"),
-        (("roof", "much"), "want whole watts, or off"),
-        (("roof", "5"), "takes no limit; a relay on the panel side does"),
+        (("attic",), "no meter is named attic; there are: roof", 64),
+        (("roof", "much"), "want whole watts, or off", 64),
+        (("roof", "5"), "takes no limit; a relay on the panel side does", 69),
     ],
 )
-def test_what_cannot_be_is_told(tmp_path, words, says):
+def test_what_cannot_be_is_told(tmp_path, words, says, code):
     model = "sdm120" if words[-1] == "5" else "sunspec"
     done = run(tmp_path, 1, model, *words)
-    assert done.exit_code == 69
+    assert done.exit_code == code
     assert says in done.stderr
