@@ -48,6 +48,7 @@ from hub.room import Room
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
 from hub.switchboard import Switchboard
+from hub.vault.keeper import Keeper
 from messages.entries import Ack
 from messages.log.note import parse_vkey
 
@@ -140,6 +141,7 @@ class Hub:
         self._spine = Spine(opened.recorder, pen, self._post, opened.rules, finality)
         self._room = Room(opened.recorder.store)
         self._retention = Retention(opened.recorder.store.packs, config.telemetry.keep_days)
+        self._keeper = Keeper(Path(config.state))
         self._beacons = Beacons(lambda: secrets.token_bytes(16))
         news, leases = Newsroom(), Leases(config.dispatch.lease_ttl_ms)
         log_key = parse_vkey(opened.trust.log_vkey)
@@ -248,6 +250,7 @@ class Hub:
         if now_ms - self._desk_ms >= self._desk_every_ms and self._is_open(now_ms):
             self._desk_ms = now_ms
             self._guarded(lambda: self._serve_desk(now_ms))
+            self._guarded(self._serve_records)
             self._guarded(lambda: self._retention.turn(now_ms, self._pace.utc_ms()))
         if now_ms - self._reported_ms >= REPORT_EVERY_MS:
             self._reported_ms = now_ms
@@ -256,6 +259,15 @@ class Hub:
     def _serve_desk(self, now_ms: int) -> None:
         if self._desk.take():
             self._switchboard.note_enrolment(now_ms)
+
+    def _serve_records(self) -> None:
+        """Answer what is final: by a quorum, or stored where nobody has to agree."""
+        finality, recorder = self._spine.finality, self._opened.recorder
+        final_size = finality.size if finality.is_witnessed else recorder.store.size
+        try:
+            self._keeper.serve(recorder.state, final_size)
+        except OSError as error:
+            log.error("requests for records wait: %s", error)
 
     def _report(self, now_ms: int) -> None:
         if self._is_open(now_ms):

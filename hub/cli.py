@@ -18,6 +18,7 @@ from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.keyinfo import add_commands as add_key_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.terminal import fail, instant, log_to_stderr, progress, told
+from hub.vault.cli import add_commands as add_record_commands
 from hub.witness.cli import add_commands as add_witness_commands
 from messages.slots import is_edge, next_slot
 
@@ -462,6 +463,7 @@ add_key_commands(app)
 add_statement_commands(app)
 add_cosigning_commands(app)
 add_witness_commands(app)
+add_record_commands(app)
 
 if __name__ == "__main__":
     app()

@@ -141,6 +141,13 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSettings:
+    """Where ciphertext of records lies: in all of them; `file:FOLDER`, or what fsspec reaches."""
+
+    stores: tuple[str, ...] = ("file:records/blobs",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
     """Where the pages are served, and as whom their process speaks to the broker.
 
@@ -182,6 +189,7 @@ class HubConfig:
     slots: SlotSettings
     dispatch: DispatchSettings = DispatchSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    records: RecordSettings = RecordSettings()
     web: WebSettings = WebSettings()
     witness: tuple[WitnessTable, ...] = ()
     simulation: SimulationSettings | None = None

@@ -25,6 +25,7 @@ from hub.post import Post
 from hub.recorder import Recorder
 from hub.spine import Spine
 from hub.starting import Opened, load_key, open_hub, read_trust
+from hub.vault.keeper import Keeper
 from messages import cose
 from messages.entries import parse_entry, sign_entry
 from messages.log.tree import leaf_hash
@@ -88,6 +89,8 @@ def _directly(opened: Opened, entries: Sequence[bytes]) -> list[str]:
     desk = Desk(inbox, spine, installed_contracts(), installed_policies())
     reasons = [desk.append(raw) for raw in entries]
     spine.sign_checkpoint()
+    if not opened.policy.witnessed:
+        Keeper(Path(opened.config.state)).serve(opened.recorder.state, opened.recorder.store.size)
     return reasons
 
 

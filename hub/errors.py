@@ -62,6 +62,14 @@ class KeysUnavailable(ConfigError):
     """Tokens or TPMs that hold keys do not answer now; nothing else was found wrong."""
 
 
+class RecordRefused(HubError):
+    """A request for a record was not served; the text says why."""
+
+
+class RecordUnavailable(HubError):
+    """No store has a record, or takes one; the text says which."""
+
+
 class FoundingRefused(HubError):
     """A microgrid cannot be founded here; nothing was written."""
 

@@ -31,6 +31,8 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.ListenRefused, os.EX_UNAVAILABLE),
     (errors.WitnessRefused, os.EX_CONFIG),
     (errors.NoAnswer, BUSY),
+    (errors.RecordRefused, os.EX_NOPERM),
+    (errors.RecordUnavailable, os.EX_UNAVAILABLE),
     (errors.NoSuchEntry, os.EX_DATAERR),
     (errors.LedgerCorrupt, os.EX_DATAERR),
     (errors.LedgerBehind, os.EX_DATAERR),

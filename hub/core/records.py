@@ -139,7 +139,7 @@ class Access(NamedTuple):
     member: str
     why: str
     reply_key: bytes
-    index: int
+    entry_index: int
 
 
 class Policy(NamedTuple):

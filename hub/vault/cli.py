@@ -1,0 +1,150 @@
+"""`gridtally-hub record`: records off the ledger, each request signed by a member's key."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from hub.terminal import fail, log_to_stderr, told
+
+if TYPE_CHECKING:
+    from hub.vault.desk import RecordDesk
+
+record = typer.Typer(
+    name="record",
+    no_args_is_help=True,
+    help="Records that are encrypted off the ledger: bills, profiles, consent forms.",
+)
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
+]
+Key = Annotated[str, typer.Option("--key", help="The member's key, which signs.", metavar="KEY")]
+RecordId = Annotated[str, typer.Argument(help="The record's id: 64 hex digits.", metavar="RECORD")]
+What = Annotated[
+    str, typer.Argument(help="A record's id, or a purpose: all of it.", metavar="WHAT")
+]
+HERE: Final = Path("hub.toml")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the verbs on records to the hub's program."""
+    app.add_typer(record)
+
+
+@record.command(short_help="Encrypt a file, store it, commit to it on the ledger.")
+def put(
+    *,
+    file: Annotated[Path, typer.Argument(help="What to keep.", metavar="FILE")],
+    key: Key,
+    purpose: Annotated[str, typer.Option(help="bill, profile, consent, identity or other.")],
+    owner: Annotated[
+        str, typer.Option(help="Whose it is; default: the member's own.", metavar="MEMBER")
+    ] = "",
+    config: Config = HERE,
+) -> None:
+    """Print the record's id. The ledger gets a salted hash, the owner's name and the purpose.
+
+    gridtally-hub record put bill.pdf --purpose bill --key ann.pem
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        print(_desk(config, key).put(file.read_bytes(), purpose, owner).hex())
+
+
+@record.command(short_help="Read a record.")
+def get(record_id: RecordId, key: Key, config: Config = HERE) -> None:
+    """Write the record to standard output. That it was read, and by whom, stays on the ledger.
+
+    gridtally-hub record get RECORD --key bob.pem > bill.pdf
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        sys.stdout.buffer.write(_desk(config, key).get(_id(record_id)))
+        sys.stdout.buffer.flush()
+
+
+@record.command(short_help="Let a member read a record, or all of a purpose.")
+def grant(
+    what: What,
+    key: Key,
+    to: Annotated[str, typer.Option(help="Who may read.", metavar="MEMBER")],
+    until_ms: Annotated[int, typer.Option(help="The last slot it holds in. [ms UTC]")],
+    config: Config = HERE,
+) -> None:
+    """Grant by a signed entry. It ends by itself.
+
+    gridtally-hub record grant bill --to bob --until-ms 1795258800000 --key ann.pem
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        _desk(config, key).grant(what, to, until_ms)
+
+
+@record.command(short_help="Take a grant back.")
+def revoke(
+    what: What,
+    key: Key,
+    to: Annotated[str, typer.Option(help="Who may no longer read.", metavar="MEMBER")],
+    config: Config = HERE,
+) -> None:
+    """Revoke by a signed entry. What was read before stays read, and that is on the ledger.
+
+    gridtally-hub record revoke bill --to bob --key ann.pem
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        _desk(config, key).ask("revoke", {"what": what, "grantee": to})
+
+
+@record.command(short_help="Erase a record for good: its key goes, and its ciphertext.")
+def erase(record_id: RecordId, key: Key, config: Config = HERE) -> None:
+    """Erase it. On the ledger a hash is left, of salted bytes that nobody can guess.
+
+    gridtally-hub record erase RECORD --key ann.pem
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        for place in _desk(config, key).erase(_id(record_id)):
+            print(f"store {place} still has the ciphertext; its key is gone", file=sys.stderr)
+
+
+@record.command("list", short_help="Records, grants, and who read what.")
+def show(config: Config = HERE) -> None:
+    """List what the ledger says: ids and names only.
+
+    gridtally-hub record list
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.config import load_config
+        from hub.vault.desk import read_state
+
+        state = read_state(load_config(config))
+        for record_id, row in sorted(state.records.items(), key=lambda each: each[1][:2]):
+            gone = "" if row.erased_index is None else f", erased at entry {row.erased_index}"
+            print(f"record {record_id.hex()}: {row.purpose} of {row.owner}, by {row.by}{gone}")
+        for (owner, what, grantee), until_ms in sorted(state.grants.items()):
+            print(f"grant: {grantee} reads {what} of {owner} until slot {until_ms}")
+        for access in sorted(state.accesses.values(), key=lambda each: each.entry_index):
+            what = f"read {access.record.hex()} as {access.why}"
+            print(f"entry {access.entry_index}: {access.member} {what}")
+
+
+def _desk(config: Path, key: str) -> RecordDesk:
+    from hub.config import load_config
+    from hub.vault.desk import RecordDesk
+    from keys.file import load
+
+    return RecordDesk(load_config(config), load(Path(key)))
+
+
+def _id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        fail(f"{text!r} is no record: want 64 hex digits", os.EX_USAGE)
