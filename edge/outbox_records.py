@@ -45,7 +45,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A signed message on its way, a sealed one with its preimage. The lowest `id` is the oldest."""
+    """A signed message on its way, a sealed one with its preimage; the lowest `id` is oldest."""
 
     id: int
     kid: bytes
