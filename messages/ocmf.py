@@ -16,8 +16,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -201,7 +201,7 @@ def format_xml(records: Iterable[str], key: PublicKey) -> str:
     spki = spki_of(key).hex()
     values = "".join(
         f'<value transactionId="{number}" context="Meter.Fiscal"><signedData format="OCMF" '
-        f'encoding="plain" transactionId="{number}">{escape(record)}</signedData>'
+        f'encoding="plain" transactionId="{number}">{escape(record, quote=False)}</signedData>'
         f'<publicKey encoding="hex">{spki}</publicKey></value>\n'
         for number, record in enumerate(records, 1)
     )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from messages.log.note import COSIGNATURE, NoteKey, format_vkey
 from tests.support.demo_log import DEMO, Told, ask, policy, trust
 from tests.support.signers import ed25519
 
+PATHS = [str(Path(__file__).parents[3]), sysconfig.get_path("purelib")]
 KEY = DEMO["log_vkey"]
 ENTRY = bytes.fromhex(DEMO["entries"][DEMO["index"]])
 
@@ -325,3 +329,20 @@ def test_help_teaches_every_exit_code(capsys: Any) -> None:
     text = capsys.readouterr().out
     for code in Code:
         assert f"{int(code):2}  {code.name.lower()}" in text
+
+
+def test_the_program_loads_nothing_that_could_open_a_connection() -> None:
+    """In a process of its own: the tests' own imports would hide what it brings along."""
+    said = "import sys; before = set(sys.modules); import member.verify; "
+    said += "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {PATHS!r}; {said}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(ended.stdout.split())
+    assert {"cbor2", "cryptography", "messages"} <= loaded
+    assert (
+        loaded & {"socket", "ssl", "http", "urllib3", "asyncio", "sqlite3", "typer", "hub"} == set()
+    )
