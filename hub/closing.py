@@ -13,12 +13,12 @@ from hub.config import SlotSettings
 from hub.core.closing import missing_registers
 from hub.core.effects import SlotSettled
 from hub.core.state import State
-from hub.ledger.records import NewEntry, PendingPack
+from hub.ledger.records import NewEntry
 from hub.nodes import Newsroom
 from hub.pen import Pen
+from hub.sealing import seal_of
 from hub.spine import Spine
-from messages.entries import Close, Seal
-from messages.log import tree
+from messages.entries import Close
 
 COMPLETE = "complete"
 TIMEOUT = "timeout"
@@ -121,11 +121,6 @@ def next_slot(state: State) -> int | None:
     if state.progress.next_slot_ms is not None:
         return state.progress.next_slot_ms
     return min((cursor.at_ms for cursor in state.cursors.values()), default=None)
-
-
-def seal_of(start_ms: int, packs: list[PendingPack]) -> Seal:
-    """Return the seal over packs, which are in (kid, sequence) order already."""
-    return Seal(start_ms, len(packs), tree.root([pack.leaf_hash for pack in packs]))
 
 
 def _say(settled: SlotSettled, missing: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ could use. The same code serves a running hub and a command that finds none runn
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from hub.core.clearing import Contracts
 from hub.core.recordkeeping import CONTRACT as RECORDS
@@ -21,6 +22,8 @@ from messages.errors import MessageError
 from messages.log.tree import leaf_hash
 from messages.membership import check_proof
 from messages.publickey import parse_cose_key
+
+ENDING: Final = ("rotate", "revoke")  # what ends a key
 
 log = logging.getLogger("hub.desk")
 
@@ -73,7 +76,11 @@ class Desk:
         reason = self._unusable(body) or recorder.objection(raw)
         if reason:
             return reason
-        self._spine.record([NewEntry(raw, leaf_hash(raw), envelope.kid, body.KIND)])
+        entry = NewEntry(raw, leaf_hash(raw), envelope.kid, body.KIND)
+        if isinstance(body, KeyEntry) and body.action in ENDING:
+            self._spine.record_key(entry)
+        else:
+            self._spine.record([entry])
         return ""
 
     def _unusable(self, body: LedgerEntry) -> str:

@@ -24,6 +24,7 @@ from hub.post import Post
 from hub.receipts import Receipts
 from hub.recorder import Recorded, Recorder
 from hub.roster import Roster, call_roll
+from hub.sealing import open_slot_ms, seal_of
 from hub.sequencer import (
     Admitted,
     Duplicate,
@@ -67,6 +68,7 @@ class _Batch:
     packs: list[Verified] = field(default_factory=list)
     gaps: dict[int, Refused] = field(default_factory=dict)  # by place among the entries
     dropped: list[Dropped] = field(default_factory=list)
+    rotations: list[Verified] = field(default_factory=list)
     again: list[Verified | Refused] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
@@ -126,6 +128,8 @@ class Spine:
         for arrival in arrivals:
             self.admit(self.verify(arrival, utc_ms), batch, now_ms)
         self.append_and_step(batch)
+        for rotation in batch.rotations:
+            self._rotate(rotation, batch.refusals)
         self.publish(batch.refusals)
         return tuple(batch.messages.values())
 
@@ -256,26 +260,37 @@ class Spine:
             self.refused.clear()
 
     def _admit_call(self, message: Verified, batch: _Batch) -> None:
-        """Take a member's call that would change something. Its random id makes it count once.
-
-        Of keys that name their successors one is taken a batch: the next is judged by what that
-        one changed, and its node sends it again.
-        """
+        """Take a member's call that would change something. Its random id makes it count once."""
+        if isinstance(message.body, KeyEntry):
+            batch.rotations.append(message)
+            return
         known = {entry.leaf_hash for entry in batch.entries}
         if message.leaf_hash in known or self.recorder.holds(message.leaf_hash):
-            return
-        is_rotation = isinstance(message.body, KeyEntry)
-        if is_rotation and any(entry.kind == KeyEntry.KIND for entry in batch.entries):
             return
         objection = self.recorder.objection(message.raw)
         if objection is None:
             batch.add(message)
+        else:
+            log.info("a call of %s was not taken: %s", message.name, objection)
+
+    def _rotate(self, message: Verified, refusals: list[Refusal]) -> None:
+        """Let a key name its successor, behind all that it signed and that came with it."""
+        if self.recorder.holds(message.leaf_hash):
             return
-        log.info("a %s of %s was not taken: %s", message.kind, message.name, objection)
-        if is_rotation:
-            batch.refusals.append(
-                Refusal(message.node, message.kid, KeyEntry.KIND, 0, None, objection)
-            )
+        objection = self.recorder.objection(message.raw)
+        if objection is None:
+            self.record_key(as_entry(message))
+            return
+        log.warning("a new key of %s was not taken: %s", message.name, objection)
+        refusals.append(Refusal(message.node, message.kid, KeyEntry.KIND, 0, None, objection))
+
+    def record_key(self, entry: NewEntry) -> None:
+        """Append an entry about keys; packs of a key that it ends are sealed before."""
+        while packs := self.recorder.store.packs.pending():
+            seal = self._pen.entry(seal_of(open_slot_ms(self.recorder.state), packs))
+            sealed = [(pack.kid, pack.sequence) for pack in packs]
+            self.receipts.note_sealed(packs, self.record([seal], sealed=sealed).indices[0])
+        self.record([entry])
 
     def note_dropped(self, hello: Hello) -> None:
         """Note what a node's full outbox dropped; the next batch puts a gap in its place."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hub.arrivals import Arrival
+from hub.closing import Closer, CloseRule
 from hub.ledger.verify import verify
 from hub.spine import Spine
 from hub.starting import Opened
@@ -21,6 +22,7 @@ from messages.entries import KeyEntry, sign_entry
 from messages.possession import Claim
 from messages.reading import Reading, sign_reading
 from messages.receipt import Receipt, Refusal
+from messages.telemetry import Pack, sign_pack
 from tests.support.hub_bench import MICROGRID, NODE, SLOT_MS, START_MS, Bench
 from tests.support.signers import ed25519, p256
 
@@ -210,3 +212,50 @@ def test_a_ledger_with_a_forged_word_of_a_key_does_not_verify(
     spine.record([NewEntry(raw, leaf_hash(raw), signer.public.kid, "key")])
     (finding,) = is_sound(opened, spine)
     assert "does not verify" in finding
+
+
+# --- telemetry that no seal covers yet
+
+
+def pack(bench: Bench, signer: FileSigner, sequence: int) -> Arrival:
+    body = Pack(
+        MICROGRID, "pv", sequence, START_MS - SLOT_MS + sequence, 1_000, ("power_mw",), ((5,),)
+    )
+    return Arrival(NODE, "telemetry", sign_pack(signer, body))
+
+
+def close(opened: Opened, spine: Spine, slot: int) -> None:
+    rule = CloseRule(SLOT_MS, 0, 0)
+    Closer(spine, opened.pen, rule).close(START_MS - (50 - slot) * SLOT_MS, "complete", START_MS)
+
+
+@pytest.mark.parametrize("action", ["revoke", "rotate"])
+def test_packs_that_were_stored_before_their_key_ended_stay_proven(
+    bench: Bench, opened: Opened, spine: Spine, action: str
+) -> None:
+    old = bench.meters["pv"]
+    take(spine, reading(old, 1, 1), pack(bench, old, 1), pack(bench, old, 2))
+    entry = KeyEntry("revoke", "meter", "pv", b"")
+    if action == "rotate":
+        proof = Claim(opened.trust.network_id, "meter", "pv").prove(HEIR)
+        entry = replace(by_administrator(opened, proof), last_sequences={"register": 1})
+    assert bench.enrol(spine, [entry]) == [""]
+    assert [p.sequence for p in spine.recorder.store.packs.sealed()] == [1, 2]
+    close(opened, spine, 1)
+    assert is_sound(opened, spine) == ()
+
+
+def test_a_node_cannot_spoil_the_ledger_by_denying_packs_in_the_same_breath(
+    bench: Bench, opened: Opened, spine: Spine
+) -> None:
+    old = bench.meters["pv"]
+    take(
+        spine,
+        reading(old, 1, 1),
+        pack(bench, old, 1),
+        successor(opened, old, HEIR, {"register": 1, "telemetry": 0}),
+        pack(bench, old, 2),
+    )
+    assert spine.recorder.state.meters["pv"].kid == HEIR.public.kid
+    close(opened, spine, 1)
+    assert is_sound(opened, spine) == ()
