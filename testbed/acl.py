@@ -1,4 +1,4 @@
-"""The rule of `hub/joining/acl.py` for a broker that asks about each topic: amqtt's plugin. Pure."""
+"""The rule of `hub/joining/acl.py`, for a broker that asks about each topic: amqtt. Pure."""
 
 from hub.joining.acl import reads, writes
 

@@ -130,7 +130,7 @@ def write_mosquitto_config(folder: Path, host: str, port: int, users: Users) -> 
         program = find_program("mosquitto_passwd") or "mosquitto_passwd"
         subprocess.run([program, "-b", str(passwords), user, secret], check=True, timeout=20)
     acl = folder / "mosquitto.acl"
-    write_private(acl, mosquitto_acl(users.nodes, users.microgrid))
+    write_private(acl, mosquitto_acl(users.microgrid))
     config = folder / "mosquitto.conf"
     owner = getpass.getuser()  # started by root it would change to a user who cannot read these
     config.write_text(

@@ -16,15 +16,23 @@ OURS: Final = (HUB, WEB)
 """Names at the broker that no node can have."""
 
 
-def mosquitto_acl(nodes: Iterable[str], microgrid: str) -> str:
-    """Return the rule as Mosquitto's ACL file, user by user: who is not in it may nothing."""
+def mosquitto_acl(microgrid: str, ended: Iterable[str] = ()) -> str:
+    """Return the rule as Mosquitto's ACL file.
+
+    A node needs no line of its own (%u is its name), so that one that joins can speak at once. Who
+    has `ended`, and names that no node can have, are denied what the pattern would let them do.
+    """
     lines = []
-    for user in (*OURS, *(node for node in nodes if node not in OURS)):
+    for user in OURS:
         lines.append(f"user {user}")
         lines += [f"topic write {pattern}" for pattern in writes(user, microgrid)]
         lines += [f"topic read {pattern}" for pattern in reads(user, microgrid)]
-        lines.append("")
-    return "\n".join(lines)
+        lines += [f"topic deny gridtally/{microgrid}/{user}/#", ""]
+    for user in sorted({*ended} - {*OURS}):
+        lines += [f"user {user}", f"topic deny gridtally/{microgrid}/{user}/#", ""]
+    lines += [f"pattern write {pattern}" for pattern in writes("%u", microgrid)]
+    lines += [f"pattern read {pattern}" for pattern in reads("%u", microgrid)]
+    return "\n".join([*lines, ""])
 
 
 def writes(user: str, microgrid: str) -> tuple[str, ...]:

@@ -50,17 +50,20 @@ def test_a_filter_is_covered_only_if_all_it_matches_is() -> None:
 
 
 def test_mosquitto_gets_the_same_rule() -> None:
-    text = mosquitto_acl(("dep1",), "m")
-    assert text.splitlines() == [
+    assert mosquitto_acl("m", ["dep9", "hub"]).splitlines() == [
         "user hub",
         "topic write gridtally/m/+/down/#",
         "topic read gridtally/m/+/up/#",
+        "topic deny gridtally/m/hub/#",
         "",
         "user web",
         "topic read gridtally/m/+/up/#",
         "topic read gridtally/m/+/down/#",
+        "topic deny gridtally/m/web/#",
         "",
-        "user dep1",
-        "topic write gridtally/m/dep1/up/#",
-        "topic read gridtally/m/dep1/down/#",
+        "user dep9",
+        "topic deny gridtally/m/dep9/#",
+        "",
+        "pattern write gridtally/m/%u/up/#",
+        "pattern read gridtally/m/%u/down/#",
     ]
