@@ -29,7 +29,7 @@ EXTRAS = {
     "keys": ["pkcs11", "tpm"],
     "hardware": ["edge"],
     "edge": ["edge"],
-    "hub": ["hub"],
+    "hub": ["hub", "stores"],
     "member": ["member"],
     "testbed": ["testbed", "edge", "hub"],
 }
