@@ -33,7 +33,7 @@ from keys.errors import (
 from keys.es256 import low_s
 from keys.pin import read_pin
 from keys.places import TokenPlace
-from messages.errors import BadKey
+from messages.errors import BadKey, BadSignature
 from messages.publickey import EDDSA, ES256, PublicKey
 
 P256: Final = bytes.fromhex("06082a8648ce3d030107")
@@ -110,6 +110,8 @@ class Module:
             KeyMissing, KeyUnreadable, PinRefused, StoreUnavailable: as they say.
         """
         with self._lock, _told(place):
+            for login in self._logins.values():
+                login.keys.pop(place, None)  # it may be of a session that died unnoticed
             return TokenSigner(self._find(place).public, self, place)
 
     def generate(self, place: TokenPlace, alg: int) -> TokenSigner:
@@ -140,13 +142,21 @@ class Module:
         return self.open(place)
 
     def sign(self, place: TokenPlace, public: PublicKey, message: bytes) -> bytes:
-        """Sign with a key that was opened before; open it again if its session died."""
+        """Sign with a key that was opened before; open it again if its session died.
+
+        What comes is verified: after a restart the same handle can be that of another key.
+        """
         with self._lock, _told(place):
             try:
-                return _signature(self._known(place, public), public.alg, message)
-            except (pkcs11.PKCS11Error, KeyMissing, StoreUnavailable):
+                return _signature(self._known(place, public), public, message)
+            except (pkcs11.PKCS11Error, BadSignature, KeyMissing, KeyUnreadable, StoreUnavailable):
                 self._begin_anew()
-            return _signature(self._known(place, public), public.alg, message)
+            try:
+                return _signature(self._known(place, public), public, message)
+            except BadSignature as error:
+                raise KeyUnreadable(
+                    f"{place}: signs what its public key refuses: {error}"
+                ) from None
 
     def _begin_anew(self) -> None:
         """Drop all sessions: a library may see a token's return only when it is initialised."""
@@ -329,10 +339,14 @@ def _generate(session: Any, place: TokenPlace, kind: KeyType, params: bytes) -> 
     )
 
 
-def _signature(key: Any, alg: int, message: bytes) -> bytes:
-    if alg == EDDSA:
-        return bytes(key.sign(message, mechanism=Mechanism.EDDSA))
-    digest = hashlib.sha256(message).digest()
-    raw = bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
-    half = len(raw) // 2
-    return low_s(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+def _signature(key: Any, public: PublicKey, message: bytes) -> bytes:
+    """Return a signature that `public` verifies; else BadSignature."""
+    if public.alg == EDDSA:
+        signature = bytes(key.sign(message, mechanism=Mechanism.EDDSA))
+    else:
+        digest = hashlib.sha256(message).digest()
+        raw = bytes(key.sign(digest, mechanism=Mechanism.ECDSA))
+        half = len(raw) // 2
+        signature = low_s(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
+    public.verify(signature, message)
+    return signature
