@@ -20,6 +20,7 @@ from messages.entries import Close, Genesis, KeyEntry
 from messages.log.checkpoint import Checkpoint, sign_checkpoint
 from messages.log.note import ED25519, NoteKey, format_vkey
 from messages.log.tree import Frontier, leaf_hash
+from messages.possession import Claim
 from messages.reading import Reading, sign_reading
 from tests.support.signers import ed25519
 from tests.support.small_ledger import ORIGIN, START_MS, SmallHub
@@ -281,15 +282,15 @@ def test_a_revoked_key_signs_nothing_after(tmp_path: Path) -> None:
 def test_a_rotated_key_signs_up_to_its_last_sequence(tmp_path: Path) -> None:
     hub = SmallHub(tmp_path)
     hub.enrol()
-    old, new = hub.meter.public, ed25519("m1 again").public
+    old, new = hub.meter.public, ed25519("m1 again")
     rotate = KeyEntry(
         "rotate",
         "meter",
         "m1",
-        new.cose_key,
+        new.public.cose_key,
         replaces=old.kid,
         last_sequences={"register": 2},
-        proof=b"p" * 64,
+        proof=Claim(hub.trust.network_id, "meter", "m1").prove(new),
     )
     with hub.store:
         entries = [hub.reading(), hub.say(hub.administrator, rotate), hub.reading()]
