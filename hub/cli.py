@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from hub.backupcli import add_commands as add_backup_commands
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.keyinfo import add_commands as add_key_commands
@@ -460,6 +461,7 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
 
 
 add_key_commands(app)
+add_backup_commands(app)
 add_statement_commands(app)
 add_cosigning_commands(app)
 add_witness_commands(app)

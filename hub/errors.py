@@ -46,6 +46,10 @@ class ListenRefused(HubError):
     """A server may not, or cannot, listen where it was asked to; the text says what to do."""
 
 
+class BackupRefused(HubError):
+    """A ledger was not copied or put back; the text says why."""
+
+
 class WitnessRefused(HubError):
     """A witness may not cosign with what its folder holds; the text says what to do."""
 

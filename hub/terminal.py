@@ -29,6 +29,7 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.StorageFull, os.EX_IOERR),
     (errors.LedgerLocked, os.EX_UNAVAILABLE),
     (errors.ListenRefused, os.EX_UNAVAILABLE),
+    (errors.BackupRefused, os.EX_DATAERR),
     (errors.WitnessRefused, os.EX_CONFIG),
     (errors.NoAnswer, BUSY),
     (errors.RecordRefused, os.EX_NOPERM),

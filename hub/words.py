@@ -77,6 +77,26 @@ def audit_lines(report: AuditReport) -> Iterator[str]:
         yield f"note: {note}"
 
 
+def restored_lines(*, witnessed: bool) -> Iterator[str]:
+    """Yield what to know after a ledger was put back, and what to do next."""
+    yield "What was signed after this copy is not in it: a hub that signs on would fork the log."
+    if witnessed:
+        yield (
+            "Next: gridtally-hub run. It signs nothing before enough witnesses have said what they "
+            "cosigned last, and stops if one has more than is here."
+        )
+    else:
+        yield (
+            "No witness can tell whether there was more: only the nodes know, by their receipts. "
+            "If the hub ran after this copy was made, do not run it with this ledger: found a log "
+            "of another origin with gridtally-hub init, and keep this one for reading."
+        )
+        yield (
+            "If it did not: gridtally-hub run. The first node that shows a newer receipt stops it "
+            "with an alarm (gridtally-hub status)."
+        )
+
+
 def entry_line(entry: Entry) -> str:
     """Return one entry in a line."""
     place = f" {entry.stream} {entry.sequence}" if entry.sequence is not None else ""

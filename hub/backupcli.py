@@ -1,0 +1,76 @@
+"""The commands that copy a ledger and put it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.config import load_config
+from hub.terminal import log_to_stderr, progress, told
+
+File = Annotated[Path, typer.Argument(help="The copy.", metavar="FILE")]
+Config = Annotated[
+    Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add `backup` and `restore`."""
+    app.command("backup", short_help="Copy the ledger while the hub runs.")(backup)
+    app.command("restore", short_help="Put a copy of the ledger back, or check one.")(restore)
+
+
+def backup(file: File, config: Config = Path("hub.toml")) -> None:
+    """Copy the ledger to a new file, and verify the copy: every hash, signature and checkpoint.
+
+    Works while the hub runs. Never copy the database file itself. Keys, hub.toml and trust.toml are
+    not in it: keep them elsewhere, once. Ends with 65 if the copy has a fault.
+
+      gridtally-hub backup /mnt/usb/ledger-2026-11-21.db
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.backup import back_up  # noqa: PLC0415
+        from hub.starting import read_trust  # noqa: PLC0415
+
+        settings = load_config(config)
+        with progress("backing up") as tell:
+            made = back_up(settings.database, read_trust(Path(settings.trust)), file, tell)
+        print(f"{made.path}: {made.report.size} entries, verified, root {made.report.root.hex()}")
+
+
+def restore(
+    file: File,
+    config: Config = Path("hub.toml"),
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the copy, and put nothing back.")
+    ] = False,
+) -> None:
+    """Verify a copy and put it where the hub expects its ledger. Nothing is written over.
+
+    Stop the hub and move the broken ledger away first; keep it as evidence. A copy is refused that
+    is behind what this hub handed out. Ends with 65 if the copy has a fault or is behind.
+
+      gridtally-hub restore --verify /mnt/usb/ledger-2026-11-21.db
+
+      gridtally-hub restore /mnt/usb/ledger-2026-11-21.db
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub import backup as backups  # noqa: PLC0415
+        from hub.starting import read_trust  # noqa: PLC0415
+        from hub.words import restored_lines  # noqa: PLC0415
+        from messages.log.policy import parse_policy  # noqa: PLC0415
+
+        settings = load_config(config)
+        trust = read_trust(Path(settings.trust))
+        with progress("verifying") as tell:
+            if verify:
+                found = backups.check_copy(file, trust, tell)
+            else:
+                found = backups.restore(settings.database, trust, file, tell)
+        print(f"{found.path}: {found.report.size} entries, verified")
+        if not verify:
+            print("\n".join(restored_lines(witnessed=parse_policy(trust.policy).witnessed)))
