@@ -138,9 +138,9 @@ def show(config: Config = HERE) -> None:
 def _desk(config: Path, key: str) -> RecordDesk:
     from hub.config import load_config
     from hub.vault.desk import RecordDesk
-    from keys.file import load
+    from keys.stores import open_signer
 
-    return RecordDesk(load_config(config), load(Path(key)))
+    return RecordDesk(load_config(config), open_signer(key))
 
 
 def _id(text: str) -> bytes:
