@@ -68,6 +68,13 @@ def proofs(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def witness(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Heads a second that a witness cosigns, each stored before it is answered."""
+    from bench import witness as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def homes(asked: argparse.Namespace) -> Iterator[Figure]:
     """A month of measured homes at full speed; needs --homes FILE."""
     from bench import homes as measured  # noqa: PLC0415
@@ -87,6 +94,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "audit": audit,
     "rs485": rs485,
     "proofs": proofs,
+    "witness": witness,
     "homes": homes,
 }
 

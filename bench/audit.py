@@ -44,7 +44,7 @@ JOB = 256
 
 def run(*, quick: bool) -> Iterator[Figure]:
     """Build a ledger, then audit and verify it in turns with bare verification."""
-    slots = 40 if quick else 400
+    slots = 40 if quick else 120
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = build(folder, slots)

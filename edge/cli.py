@@ -18,6 +18,7 @@ from edge.commissioning import cli as commissioning
 from edge.config import EdgeConfig
 from edge.doctor import cli as doctor
 from edge.errors import ConfigError
+from edge.joining import cli as joining
 from edge.relaytest import cli as relaytest
 from edge.service import command, loaded, log_to_stderr, told
 from messages.correction import gain_text
@@ -324,6 +325,7 @@ keyinfo.add_to(app)
 commissioning.add_to(app)
 doctor.add_to(app)
 limiting.add_to(app)
+joining.add_to(app)
 calibration.add_to(app)
 relaytest.add_to(app)
 

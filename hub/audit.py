@@ -419,7 +419,8 @@ def _gap_kid(raw: bytes) -> bytes:
 def _row_key(row: BookRow) -> tuple[Any, ...]:
     """Return a row's kind and primary key."""
     kind = type(row)
-    return kind, _key_of(kind)(row)
+    named: Any = kind
+    return kind, _key_of(named)(row)
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ import typer
 from hub.backupcli import add_commands as add_backup_commands
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
+from hub.joining import cli as joining
 from hub.keyinfo import add_commands as add_key_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.terminal import fail, instant, log_to_stderr, progress, told
@@ -460,6 +461,7 @@ def _slot_of(start: str | None, slot_ms: int) -> int:
     return at_ms
 
 
+joining.add_to(app)
 add_key_commands(app)
 add_backup_commands(app)
 add_statement_commands(app)

@@ -99,13 +99,17 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """Where the broker is and as whom to speak to it; the client id is the user name."""
+    """Where the broker is and as whom to speak to it; the client id is the user name.
+
+    With `mosquitto`, commands write the files that Mosquitto reads into that folder.
+    """
 
     host: str = "127.0.0.1"
     port: int = setting(default=1883, low=1, high=65_535)
     user: str = setting(default="hub", check=name_complaint)
     password_file: str | None = None
     tls: TlsFiles | None = None
+    mosquitto: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,7 @@ class WebSettings:
     """Where the pages are served, and as whom their process speaks to the broker.
 
     With `entries_token_file`, entries are read only by who shows the token in that file.
+    `broker_tls` is the web process's own certificate, since a broker keeps one client a name.
     """
 
     host: str = setting(default="127.0.0.1", check=_loopback_complaint)
@@ -159,6 +164,7 @@ class WebSettings:
     user: str = setting(default="web", check=name_complaint)
     password_file: str | None = None
     entries_token_file: str | None = None
+    broker_tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,9 +239,10 @@ def _rooted(config: HubConfig, folder: Path) -> HubConfig:
     def must(text: str) -> str:
         return str(folder / text)
 
-    tls = config.broker.tls
-    if tls is not None:
-        tls = TlsFiles(ca=must(tls.ca), cert=at(tls.cert), key=at(tls.key))
+    def files(tls: TlsFiles | None) -> TlsFiles | None:
+        return tls and TlsFiles(ca=must(tls.ca), cert=at(tls.cert), key=at(tls.key))
+
+    broker = config.broker
     simulation = config.simulation
     if simulation is not None:
         simulation = SimulationSettings(clock=must(simulation.clock.removeprefix("unix:")))
@@ -249,11 +256,17 @@ def _rooted(config: HubConfig, folder: Path) -> HubConfig:
         keys=KeyFiles(
             log=rooted(keys.log, folder), hub=rooted(keys.hub, folder), administrator=administrator
         ),
-        broker=replace(config.broker, password_file=at(config.broker.password_file), tls=tls),
+        broker=replace(
+            broker,
+            password_file=at(broker.password_file),
+            tls=files(broker.tls),
+            mosquitto=at(broker.mosquitto),
+        ),
         web=replace(
             config.web,
             password_file=at(config.web.password_file),
             entries_token_file=at(config.web.entries_token_file),
+            broker_tls=files(config.web.broker_tls),
         ),
         simulation=simulation,
     )

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import typer
 
 from hub import errors
+from hub.joining.errors import JoiningRefused
 from keys.errors import KeyFault, StoreUnavailable
 from messages.errors import MessageError
 
@@ -24,6 +25,7 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.KeysUnavailable, os.EX_UNAVAILABLE),
     (errors.ConfigError, os.EX_CONFIG),
     (errors.BadEnrolment, os.EX_DATAERR),
+    (JoiningRefused, os.EX_DATAERR),
     (errors.FoundingRefused, os.EX_CANTCREAT),
     (errors.ExportRefused, os.EX_CANTCREAT),
     (errors.StorageFull, os.EX_IOERR),

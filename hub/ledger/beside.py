@@ -83,7 +83,9 @@ def _evidence_fault(log: Log, found: Evidence, aad: bytes, ring: KeyRing) -> str
 def _stored(log: Log, found: Evidence) -> bytes | None:
     if found.stream == "telemetry":
         pack = log.packs.pack(found.kid, found.sequence)
-        return found.stored if pack is not None and not pack.raw else pack and pack.raw
+        if pack is None:
+            return None
+        return pack.raw or found.stored  # its body may be gone by retention
     entry = log.stored(found.kid, found.stream, found.sequence)
     return None if entry is None else entry.raw
 

@@ -45,7 +45,10 @@ class Watch:
         self._stopping = threading.Event()
         self._arrivals = Arrivals(linger_s=0.0, clock_s=time.monotonic)
         settings = replace(
-            config.broker, user=config.web.user, password_file=config.web.password_file
+            config.broker,
+            user=config.web.user,
+            password_file=config.web.password_file,
+            tls=config.web.broker_tls or config.broker.tls,
         )
         self._link = BrokerLink(
             settings,

@@ -22,6 +22,9 @@ _APT_PACKAGE = {
     "mosquitto_pub": "mosquitto-clients",
     "openssl": "openssl",
     "socat": "socat",
+    "softhsm2-util": "softhsm2",
+    "swtpm": "swtpm",
+    "tpm2": "tpm2-tools",  # the first word of all its programs
 }
 
 
@@ -44,7 +47,8 @@ def needs(program: str) -> str:
     path = os.pathsep.join([os.environ.get("PATH", ""), *_ALSO])
     found = shutil.which(program, path=path)
     if found is None:
-        package = _APT_PACKAGE.get(program, program)
+        first = program.partition("_")[0]
+        package = _APT_PACKAGE.get(program) or _APT_PACKAGE.get(first, program)
         absent(f"{program} is not installed: apt install {package}")
         raise AssertionError("absent() returned")
     return found

@@ -1,0 +1,1 @@
+"""How a node joins a microgrid, and how it gives itself new keys."""
