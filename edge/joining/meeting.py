@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, TypeVar
@@ -110,16 +111,15 @@ def meet(text: PairingText) -> Meeting:
     except OSError as error:
         plain.close()
         raise JoinRefused(f"{where}: no pairing is offered there: {error}") from None
-    try:
+    with ExitStack() as closing:
+        closing.callback(link.close)
         offer = _receive(link, Offer)
         if pin_of(_key_of(link), offer.trust, offer.authority) != text.pin:
             raise JoinRefused(
                 f"{where} is not the hub that made this pairing text, or somebody is in between: "
                 "nothing was sent to it. Let the hub make a new text, and copy that"
             )
-    except BaseException:
-        link.close()
-        raise
+        closing.pop_all()
     return Meeting(text, offer, link)
 
 

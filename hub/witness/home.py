@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def open_home(folder: Path) -> Home:
     if signer.public.alg != EDDSA:
         raise WitnessRefused(f"{folder / 'witness.pem'}: a witness signs with Ed25519")
     memory = Memory(folder / "witness.db")
-    try:
+    with ExitStack() as closing:
+        closing.callback(memory.close)
         key = parse_vkey(memory.vkey)
         logs = _read_logs(folder / "logs")
         if key.public != signer.public:
@@ -102,9 +104,7 @@ def open_home(folder: Path) -> Home:
             )
         if any(log.public == key.public for log in logs):
             raise WitnessRefused(f"{folder / 'logs'}: a witness cannot watch with a log's own key")
-    except BaseException:
-        memory.close()
-        raise
+        closing.pop_all()
     return Home(key, signer, memory, logs, EvidenceFolder(folder / "evidence"))
 
 
