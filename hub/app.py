@@ -42,6 +42,7 @@ from hub.market.catalog import installed as installed_contracts
 from hub.nodes import Newsroom
 from hub.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
 from hub.post import Post
+from hub.proposals import Proposals
 from hub.reporting import Reporter
 from hub.retention import Retention
 from hub.room import Room
@@ -155,7 +156,8 @@ class Hub:
         self._pace = self._make_pace(config, news)
         inbox = Inbox(Path(config.state))
         inbox.open()
-        self._desk = Desk(inbox, self._spine, installed_contracts(), policies)
+        self._proposals = Proposals(opened.recorder, monotonic_ms)
+        self._desk = Desk(inbox, self._spine, installed_contracts(), policies, self._proposals)
         file = HealthFile(Path(config.state))
         self._reporter = Reporter(file, self._spine, news, leases, dispatcher, self._cosigning)
         self._tell_systemd = _systemd()
@@ -257,8 +259,10 @@ class Hub:
             self._report(now_ms)
 
     def _serve_desk(self, now_ms: int) -> None:
+        self._proposals.tend()
         if self._desk.take():
             self._switchboard.note_enrolment(now_ms)
+            self._closer.add_headers()
 
     def _serve_records(self) -> None:
         """Answer what is final: by a quorum, or stored where nobody has to agree."""

@@ -18,37 +18,23 @@ from hub.balancing.catalog import POLICIES
 from hub.balancing.policy import DispatchPolicy, View, view_root
 from hub.bookkeeping import rows_of
 from hub.core.clearing import Contracts
-from hub.core.effects import Corrected, HeaderFollows, Ignored, Line, SlotSettled
-from hub.core.events import Event, read_body
-from hub.core.state import Change, State
-from hub.core.step import step
+from hub.core.effects import Corrected, Effect, HeaderFollows, Ignored, Line, SlotSettled, WrongRoot
+from hub.core.events import Event
+from hub.core.state import State
 from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew, Read
 from hub.ledger.records import Snapshot
 from hub.market.catalog import CONTRACTS
-from messages import cose
-from messages.cose import Envelope
-from messages.entries import (
-    LABEL,
-    BlockHeader,
-    Close,
-    Decision,
-    Gap,
-    Genesis,
-    KeyEntry,
-    NodeEvent,
-    network_aad,
-)
-from messages.errors import BadKey, BadSignature, MessageError
-from messages.log.tree import Frontier, leaf_hash
-from messages.publickey import KID_BYTES, PublicKey, parse_cose_key
-from messages.reading import Reading
+from hub.proposals import told
+from hub.refold import LogWrong, Preimages, Refold
+from messages.entries import BlockHeader, Decision
+from messages.errors import MessageError
+from messages.log.tree import Frontier
 
 NOTES_MAX: Final = 50
 
 Policies = Mapping[str, Callable[[], DispatchPolicy]]
 Bodies = Callable[[bytes], bytes | None]
-Preimages = Callable[[int], bytes | None]
 
 
 def _nothing(_key: object) -> bytes | None:
@@ -100,10 +86,6 @@ class Report:
         return not self.difference
 
 
-class _Wrong(Exception):
-    """The first difference; its text says where and what."""
-
-
 def audit(
     entries: Iterable[tuple[int, bytes]],
     inputs: Inputs | None = None,
@@ -127,24 +109,25 @@ def audit(
         found = _Audit(inputs or Inputs(), hands, keeps_rows=books is not None)
         if standing is not None:
             found.go_on(standing)
-        return found.report(_difference(found, entries, books, keeper))
+        reads = hands.ahead(entries, _raw_of)
+        return found.report(_difference(found, reads, books, keeper))
 
 
 def _difference(
     found: _Audit,
-    entries: Iterable[tuple[int, bytes]],
+    reads: Iterable[Read[tuple[int, bytes]]],
     books: Iterable[BookRow] | None,
     keeper: Keeper | None,
 ) -> str:
     try:
-        for read in found.crew.ahead(entries, _raw_of):
+        for read in reads:
             found.take(read)
             if keeper is not None and keeper.is_due:
                 keeper.keep(found.standing())
         found.finish()
         if books is not None:
             found.compare(books)
-    except _Wrong as wrong:
+    except LogWrong as wrong:
         return str(wrong)
     return ""
 
@@ -157,13 +140,8 @@ class _Audit:
     """One audit under way."""
 
     def __init__(self, inputs: Inputs, crew: Crew, *, keeps_rows: bool) -> None:
-        self.crew = crew
         self._inputs = inputs
-        self._state = State()
-        self._log = Frontier()
-        self._heads: dict[tuple[bytes, str], int] = {}
-        self._keys: dict[bytes, PublicKey] = {}
-        self._roots: dict[int, tuple[bytes, bytes]] = {}  # end index -> (log root, state root)
+        self._fold = Refold(inputs.contracts, inputs.preimages, crew)
         self._rows: dict[tuple[Any, ...], BookRow] | None = {} if keeps_rows else None
         self._new_rows: list[BookRow] = []
         self._counts: dict[str, int] = {}
@@ -173,28 +151,24 @@ class _Audit:
     def go_on(self, standing: Standing) -> None:
         """Begin where an earlier audit stood."""
         place, rows = standing
-        self._state = State.loads(place.state)
-        self._log = Frontier(place.size, list(place.hashes))
-        self._heads = {(kid, stream): last for kid, stream, last in place.heads}
-        self._roots = {end: (log, state) for end, log, state in place.roots}
+        self._fold.begin(State.loads(place.state), Frontier(place.size, list(place.hashes)))
+        self._fold.heads = {(kid, stream): last for kid, stream, last in place.heads}
+        self._fold.log_roots = dict(place.log_roots)
         self._counts, self._notes = dict(place.counts), list(place.notes)
         self._sum_utok = place.sum_utok
         if self._rows is not None:
             self._rows.update((_row_key(row), row) for row in rows)
-        if self._state.network is not None:
-            self.crew.join(self._state.network.network_id)
-        for kid in self._state.keys:
-            self._key(kid)
 
     def standing(self) -> Standing:
         """Return how far this audit is, with the rows of the books since it was asked last."""
         rows, self._new_rows = self._new_rows, []
+        fold = self._fold
         place = Place(
-            size=self._log.size,
-            hashes=tuple(self._log.hashes),
-            state=self._state.dumps(),
-            heads=tuple((kid, stream, last) for (kid, stream), last in self._heads.items()),
-            roots=tuple((end, log, state) for end, (log, state) in self._roots.items()),
+            size=fold.log.size,
+            hashes=tuple(fold.log.hashes),
+            state=fold.state.dumps(),
+            heads=tuple((kid, stream, last) for (kid, stream), last in fold.heads.items()),
+            log_roots=tuple(fold.log_roots.items()),
             counts=dict(self._counts),
             notes=tuple(self._notes),
             sum_utok=self._sum_utok,
@@ -203,111 +177,31 @@ class _Audit:
 
     def take(self, read: Read[tuple[int, bytes]]) -> None:
         """Check one entry and fold it."""
-        index, raw = read.item
-        if index != self._log.size:
-            raise _Wrong(f"entry {self._log.size} is missing: the next one there is {index}")
-        try:
-            envelope = read.envelope or cose.parse(raw)
-            body = read_body(envelope, self._inputs.preimages(index))
-            event = Event(index, leaf_hash(raw), envelope.kid, body)
-            self._check_signature(envelope, event, read.key)
-        except MessageError as error:
-            raise _Wrong(f"entry {index}: {error}") from None
-        self._check_order(event)
-        if isinstance(body, BlockHeader):
-            self._check_header(index, body)
-        if isinstance(body, Decision):
-            self._decide_again(index, body)
-        outcome = step(self._state, event, self._inputs.contracts)
-        self._state.apply(outcome.changes)
-        self._log.append(event.leaf_hash)
-        self._book(event, outcome.effects)
-        if isinstance(body, Close) and index + 1 in self._state.dues:
-            self._roots[index + 1] = (self._log.root(), self._state.root())
-        if self._log.size in self._inputs.snapshots:
-            self._check_snapshot(self._inputs.snapshots[self._log.size])
-        if isinstance(body, Genesis | KeyEntry):
-            self._learn(outcome.changes)
-
-    def _learn(self, changes: Iterable[Change]) -> None:
-        """Tell the crew which keys count from now on, and in which network."""
-        if self._state.network is not None:
-            self.crew.join(self._state.network.network_id)
-        for change in changes:
-            if change.table == "key":
-                self._key(change.key)
+        folded = self._fold.take(read)
+        event = folded.event
+        if isinstance(event.body, Decision):
+            self._decide_again(event.index, event.body)
+        if isinstance(event.body, BlockHeader):
+            self._note_rules(event.body)
+        self._book(event, folded.effects)
+        if self._fold.log.size in self._inputs.snapshots:
+            self._check_snapshot(self._inputs.snapshots[self._fold.log.size])
 
     def finish(self) -> None:
         """Check what only the whole log shows: money that came from nowhere."""
-        total_utok = sum(self._state.accounts.values())
+        total_utok = sum(self._fold.state.accounts.values())
         if self._sum_utok or total_utok:
-            raise _Wrong(f"accounts sum to {total_utok} utok, settlements to {self._sum_utok}")
+            raise LogWrong(f"accounts sum to {total_utok} utok, settlements to {self._sum_utok}")
 
     # --- one entry -------------------------------------------------------------------------
 
-    def _check_signature(self, envelope: Envelope, event: Event, checked: PublicKey | None) -> None:
-        body = event.body
-        if isinstance(body, Genesis):
-            cose.verify(envelope, parse_cose_key(body.administrator), LABEL)
-            return
-        key = self._key(event.kid)
-        network = self._state.network
-        if key is None or network is None:
-            raise BadSignature(f"nobody has registered the key {event.kid.hex()}")
-        if checked is key:
-            return
-        aad = b"" if isinstance(body, Reading) else network_aad(network.network_id)
-        cose.verify(envelope, key, aad)
-
-    def _key(self, kid: bytes) -> PublicKey | None:
-        if kid not in self._keys:
-            row = self._state.keys.get(kid)
-            if row is None:
-                return None
-            self._keys[kid] = key = parse_cose_key(row.cose_key)
-            self.crew.learn(key)
-        return self._keys[kid]
-
-    def _check_order(self, event: Event) -> None:
-        """Each stream's sequences stand in the log once and without holes, but for gap entries."""
-        body = event.body
-        if isinstance(body, Gap):
-            self._follow(event.index, (_gap_kid(body.key), body.stream), body.first, body.last)
-        elif isinstance(body, Reading):
-            self._follow(event.index, (event.kid, "register"), body.sequence, body.sequence)
-        elif isinstance(body, NodeEvent):
-            self._follow(event.index, (event.kid, "event"), body.event, body.event)
-
-    def _follow(self, index: int, stream: tuple[bytes, str], first: int, last: int) -> None:
-        if stream[1] == "telemetry":
-            return  # packs are off the log; seals commit to them
-        row = self._state.keys.get(stream[0])
-        start = row.first_sequence if row else 1
-        expected = self._heads.get(stream, start - 1) + 1
-        if first != expected or last < first:
-            who = f"{row.holder} {row.name}" if row else stream[0].hex()
-            raise _Wrong(
-                f"entry {index}: {stream[1]} {first} of {who}, where {expected} had to come"
-            )
-        self._heads[stream] = last
-
-    def _check_header(self, index: int, header: BlockHeader) -> None:
-        roots = self._roots.pop(header.end_index, None)
-        if roots is None:
-            return  # no close there: the fold ignores it and says so
-        if header.log_root != roots[0]:
-            raise _Wrong(f"entry {index}: block header {header.height} has another log root")
-        if header.state_root != roots[1]:
-            raise _Wrong(
-                f"entry {index}: block header {header.height} says the state root after entry "
-                f"{header.end_index - 1} is {header.state_root.hex()}, it is {roots[1].hex()}"
-            )
+    def _note_rules(self, header: BlockHeader) -> None:
         if self._inputs.code_id and header.code_id not in (b"", self._inputs.code_id):
             self._note(f"block {header.height} was settled by other rules than this program's")
 
     def _check_snapshot(self, kept: Snapshot) -> None:
-        if (kept.root, kept.body) != (self._state.root(), self._state.dumps()):
-            raise _Wrong(f"the snapshot after entry {kept.size - 1} is not the state there")
+        if (kept.root, kept.body) != (self._fold.state.root(), self._fold.state.dumps()):
+            raise LogWrong(f"the snapshot after entry {kept.size - 1} is not the state there")
 
     def _decide_again(self, index: int, decision: Decision) -> None:
         body = self._inputs.views(decision.view_root)
@@ -317,14 +211,14 @@ class _Audit:
         try:
             view = View.loads(body)
         except MessageError as error:
-            raise _Wrong(f"entry {index}: the decision's view is unreadable: {error}") from None
+            raise LogWrong(f"entry {index}: the decision's view is unreadable: {error}") from None
         if view_root(view) != decision.view_root:
-            raise _Wrong(f"entry {index}: the view that is kept is not the one decided on")
+            raise LogWrong(f"entry {index}: the view that is kept is not the one decided on")
         orders = {(row.node, row.relay): row for row in maker().decide(view).orders}
         for output in decision.outputs:
             order = orders.get((output.node, output.relay))
             if order is None or (order.cut, order.power_mw) != (output.cut, output.power_mw):
-                raise _Wrong(
+                raise LogWrong(
                     f"entry {index}: {decision.policy} orders otherwise for {output.node}/"
                     f"{output.relay} on the view that is kept"
                 )
@@ -332,7 +226,7 @@ class _Audit:
 
     # --- books -----------------------------------------------------------------------------
 
-    def _book(self, event: Event, effects: tuple[Any, ...]) -> None:
+    def _book(self, event: Event, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             if isinstance(effect, Ignored):
                 self._note(f"entry {effect.index} ({effect.kind}) had no effect: {effect.reason}")
@@ -345,17 +239,25 @@ class _Audit:
                 self._sum(event.index, effect.lines)
             elif isinstance(effect, HeaderFollows):
                 self._count("headers")
+            elif isinstance(effect, WrongRoot):
+                self._take_lie(effect)
         if self._rows is not None:
             for row in rows_of(event, effects):
                 self._rows[_row_key(row)] = row
                 self._new_rows.append(row)
+
+    def _take_lie(self, wrong: WrongRoot) -> None:
+        """A replica that lies is on record, and its header covers nothing; a hub may not lie."""
+        if not wrong.proposer:
+            raise LogWrong(told(wrong))
+        self._note(told(wrong))
 
     def _sum(self, index: int, lines: tuple[Line, ...]) -> None:
         total_utok = sum(line.amount_utok for line in lines)
         self._count("lines", len(lines))
         self._sum_utok += total_utok
         if total_utok:
-            raise _Wrong(f"entry {index}: its settlement sums to {total_utok} utok")
+            raise LogWrong(f"entry {index}: its settlement sums to {total_utok} utok")
 
     def compare(self, books: Iterable[BookRow]) -> None:
         """Compare the books with what the entries give, row by row."""
@@ -363,17 +265,17 @@ class _Audit:
         for row in books:
             expected = rows.pop(_row_key(row), None)
             if expected is None:
-                raise _Wrong(f"the books have a row that no entry explains: {row}")
+                raise LogWrong(f"the books have a row that no entry explains: {row}")
             if row != expected:
-                raise _Wrong(f"the books say {row}, the entries give {expected}")
+                raise LogWrong(f"the books say {row}, the entries give {expected}")
         if rows:
             first = next(iter(rows.values()))
-            raise _Wrong(f"the books lack {len(rows)} rows, the first one is {first}")
+            raise LogWrong(f"the books lack {len(rows)} rows, the first one is {first}")
 
     def report(self, difference: str) -> Report:
         """Return what was found so far."""
         return Report(
-            entries=self._log.size,
+            entries=self._fold.log.size,
             slots=self._counts.get("slots", 0),
             failed_slots=self._counts.get("failed", 0),
             corrections=self._counts.get("corrections", 0),
@@ -381,9 +283,9 @@ class _Audit:
             decisions_repeated=self._counts.get("repeated", 0),
             lines=self._counts.get("lines", 0),
             settlement_sum_utok=self._sum_utok,
-            root=self._log.root(),
-            state_root=self._state.root(),
-            bills_utok=dict(sorted(self._state.accounts.items())),
+            root=self._fold.log.root(),
+            state_root=self._fold.state.root(),
+            bills_utok=dict(sorted(self._fold.state.accounts.items())),
             difference=difference,
             notes=tuple(self._notes),
         )
@@ -406,14 +308,6 @@ def views_fault(views: Iterable[tuple[bytes, int, bytes]]) -> str:
         if (view_root(view), view.at_ms) != (root, at_ms):
             return f"the view {root.hex()} is not the one decided on at {at_ms}"
     return ""
-
-
-def _gap_kid(raw: bytes) -> bytes:
-    """Return the key id that a gap entry names: as such, as a thumbprint, or in a COSE_Key."""
-    try:
-        return raw[:KID_BYTES] if len(raw) in (KID_BYTES, 32) else parse_cose_key(raw).kid
-    except BadKey:
-        return b""
 
 
 def _row_key(row: BookRow) -> tuple[Any, ...]:

@@ -44,7 +44,7 @@ class Place:
     hashes: tuple[bytes, ...]
     state: bytes
     heads: tuple[tuple[bytes, str, int], ...]
-    roots: tuple[tuple[int, bytes, bytes], ...]
+    log_roots: tuple[tuple[int, bytes], ...]
     counts: Mapping[str, int]
     notes: tuple[str, ...]
     sum_utok: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hub.config import SlotSettings
 from hub.core.closing import missing_registers
 from hub.core.effects import SlotSettled
+from hub.core.headers import in_turn
 from hub.core.state import State
 from hub.ledger.records import NewEntry
 from hub.nodes import Newsroom
@@ -65,7 +66,7 @@ class Wait:
 
 
 class Closer:
-    """Closes slots in order: seal, close, block header, each signed by the hub."""
+    """Closes slots in order: seal and close, and the block header where no replica proposes it."""
 
     def __init__(self, spine: Spine, pen: Pen, rule: CloseRule) -> None:
         self._spine = spine
@@ -111,9 +112,12 @@ class Closer:
                 _say(effect, missing)
 
     def add_headers(self) -> None:
-        """Append the block header of every close that has none yet."""
-        while (header := self._spine.recorder.next_header()) is not None:
-            self._spine.record([self._pen.entry(header)])
+        """Append the block header of every close that has none yet, while nobody else can."""
+        recorder = self._spine.recorder
+        while recorder.state.dues and not in_turn(recorder.state):
+            header = recorder.next_header()
+            if header is not None:
+                self._spine.record([self._pen.entry(header)])
 
 
 def next_slot(state: State) -> int | None:

@@ -10,14 +10,24 @@ import logging
 from typing import Final
 
 from hub.core.clearing import Contracts
+from hub.core.effects import WrongRoot
 from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.dispatch import Policies
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
 from hub.policyfile import policy_fault
+from hub.proposals import Proposals, told
 from hub.spine import Spine
 from messages import cose
-from messages.entries import Call, KeyEntry, LedgerEntry, PolicyEntry, network_aad, parse_entry
+from messages.entries import (
+    BlockHeader,
+    Call,
+    KeyEntry,
+    LedgerEntry,
+    PolicyEntry,
+    network_aad,
+    parse_entry,
+)
 from messages.errors import MessageError
 from messages.log.tree import leaf_hash
 from messages.membership import check_proof
@@ -32,8 +42,15 @@ class Desk:
     """Takes what waits in the inbox."""
 
     def __init__(
-        self, inbox: Inbox, spine: Spine, contracts: Contracts, policies: Policies
+        self,
+        inbox: Inbox,
+        spine: Spine,
+        contracts: Contracts,
+        policies: Policies,
+        proposals: Proposals | None = None,
     ) -> None:
+        """`proposals` judges block headers; without it none is taken."""
+        self._proposals = proposals
         self._inbox = inbox
         self._spine = spine
         self._contracts = contracts
@@ -57,7 +74,10 @@ class Desk:
         return taken
 
     def append(self, raw: bytes) -> str:
-        """Append one entry, once; return why not, or an empty text."""
+        """Append one entry, once; return why not, or an empty text.
+
+        A block header that lies is appended, so that the lie is on record; the text names it.
+        """
         recorder = self._spine.recorder
         if recorder.holds(leaf_hash(raw)):
             return ""
@@ -79,15 +99,17 @@ class Desk:
         entry = NewEntry(raw, leaf_hash(raw), envelope.kid, body.KIND)
         if isinstance(body, KeyEntry) and body.action in ENDING:
             self._spine.record_key(entry)
-        else:
-            self._spine.record([entry])
-        return ""
+            return ""
+        effects = self._spine.record([entry]).effects
+        return "; ".join(told(effect) for effect in effects if isinstance(effect, WrongRoot))
 
     def _unusable(self, body: LedgerEntry) -> str:
         if isinstance(body, KeyEntry):
             return ""
         if isinstance(body, Call) and body.contract == RECORDS:
             return ""
+        if isinstance(body, BlockHeader) and self._proposals is not None:
+            return self._proposals.objection(body)
         if not isinstance(body, PolicyEntry):
             return f"a {body.KIND} entry does not come through the inbox"
         return policy_fault(body, self._contracts, self._policies)

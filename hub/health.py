@@ -76,6 +76,7 @@ class Health:
 
     `written_ms` is the machine's clock, `at_ms` the microgrid's, which a simulation sets. [ms UTC]
     `final_size` is how many entries are final by a quorum, None where nobody has to agree.
+    `proposers`: who proposes the next block, in words.
     """
 
     written_ms: int
@@ -98,6 +99,7 @@ class Health:
     witnesses: tuple[WitnessSeen, ...] = ()
     final_size: int | None = None
     calibrations: tuple[MeterCorrected, ...] = ()
+    proposers: str = ""
 
 
 class HealthFile:

@@ -7,7 +7,7 @@ anything is signed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,16 @@ from hub.errors import ConfigError
 from hub.market.errors import MarketError
 from messages.config import Document, Finding, read, rest, setting
 from messages.entries import PolicyEntry
+from messages.proposing import (
+    ENERGY_KWH_MAX,
+    FACTOR_MAX,
+    ROUND_MS_MAX,
+    ROUND_MS_MIN,
+    RULES,
+    USUAL_RULES,
+    ProposerRules,
+    rules_fault,
+)
 
 EXAMPLE = """\
 contract = "dep_balance"       # who trades with whom
@@ -40,6 +50,16 @@ utok_per_kwh = 220_000
 [[feed_in]]
 at = "00:00"
 utok_per_kwh = 80_000
+
+# Who proposes blocks, where members run replicas: W = alpha E + beta A + gamma R (docs/replica.md).
+# Left out, it stays as it was; at first as here.
+[proposers]
+alpha = 1                      # for each kWh of the last 96 blocks, at most energy_kwh_max
+beta = 5                       # for each block since one proposed last, at most 100
+gamma = 1                      # for each point of reputation, 0 to 100
+energy_kwh_max = 100
+rule = "proportional"          # or "paper"
+round_ms = 10_000              # how long each is waited for before the next one may propose
 """
 
 DISCLOSURES = ("open", "pseudonymous_offers", "totals")
@@ -76,6 +96,18 @@ class ParameterTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProposersTable:
+    """How proposers are weighed and drawn. [kWh, ms]"""
+
+    alpha: int = setting(default=USUAL_RULES.alpha, low=0, high=FACTOR_MAX)
+    beta: int = setting(default=USUAL_RULES.beta, low=0, high=FACTOR_MAX)
+    gamma: int = setting(default=USUAL_RULES.gamma, low=0, high=FACTOR_MAX)
+    energy_kwh_max: int = setting(default=USUAL_RULES.energy_kwh_max, low=0, high=ENERGY_KWH_MAX)
+    rule: str = setting(default=USUAL_RULES.rule, choices=RULES)
+    round_ms: int = setting(default=USUAL_RULES.round_ms, low=ROUND_MS_MIN, high=ROUND_MS_MAX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
     """All of a policy file."""
 
@@ -86,6 +118,7 @@ class PolicyFile:
     disclosure: str = setting(default="open", choices=DISCLOSURES)
     parameters: ParameterTable = ParameterTable()
     dispatch_parameters: ParameterTable = ParameterTable()
+    proposers: ProposersTable | None = None
 
 
 def load_policy(
@@ -126,7 +159,8 @@ def policy_fault(entry: PolicyEntry, contracts: Contracts, policies: Policies) -
         policies[entry.dispatch]().check(entry.dispatch_parameters)
     except (MarketError, BalancingError) as error:
         return str(error)
-    return schedule_fault("price", entry.prices) or schedule_fault("feed_in", entry.feed_in) or ""
+    fault = schedule_fault("price", entry.prices) or schedule_fault("feed_in", entry.feed_in)
+    return fault or ("" if entry.proposers is None else rules_fault(entry.proposers))
 
 
 def _odd_values(document: Document[PolicyFile]) -> list[Finding]:
@@ -156,6 +190,7 @@ def policy_entry(
         dispatch_parameters=_plain(file.dispatch_parameters),
         disclosure=file.disclosure,
         code_id=code_id(contracts, policies),
+        proposers=None if file.proposers is None else ProposerRules(**asdict(file.proposers)),
     )
 
 

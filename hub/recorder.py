@@ -16,7 +16,7 @@ from hub.core.clearing import Contracts
 from hub.core.effects import Effect, HeaderFollows, Ignored
 from hub.core.errors import SnapshotUnreadable
 from hub.core.events import Event, read_event
-from hub.core.pricing import policy_at
+from hub.core.headers import draft_header, next_header
 from hub.core.state import State
 from hub.core.step import step
 from hub.errors import LedgerCorrupt
@@ -30,7 +30,6 @@ from messages.publickey import Signer
 
 SNAPSHOT_EVERY_CLOSES = 16
 SNAPSHOT_EVERY_ENTRIES = 5_000
-HEADER_WITHIN = 64  # how many entries behind its close a block header is looked for
 BOOK_ROWS_A_WRITE = 5_000
 
 log = logging.getLogger("hub.recorder")
@@ -57,7 +56,6 @@ class Recorder:
         self._contracts = contracts
         self._closes = 0  # since the last snapshot
         self._entries = 0
-        self._roots: dict[int, bytes] = {}  # end index -> state root, of closes without a header
         self._bodies: dict[int, bytes] = {}  # end index -> state, where a snapshot is due
         self.state, self.replayed_from = self._load()
         self._replay(self.replayed_from)
@@ -87,7 +85,7 @@ class Recorder:
         self.store.books.replace(rows)
         for effect in effects:
             if isinstance(effect, HeaderFollows):
-                self._keep_snapshot(effect.end_index)
+                self._keep_snapshot(effect)
         return Recorded(indices, tuple(effects))
 
     def objection(self, raw: bytes) -> str | None:
@@ -111,11 +109,10 @@ class Recorder:
         return outcome.effects
 
     def _note_close(self, event: Event) -> None:
-        """Remember the root, and where due the state, that the header of a close will name."""
+        """Remember, where one is due, the state that the header of a close will vouch for."""
         end_index = event.index + 1
         if not isinstance(event.body, Close) or end_index not in self.state.dues:
             return
-        self._roots[end_index] = self.state.root()
         self._closes += 1
         if self._closes >= SNAPSHOT_EVERY_CLOSES or self._entries >= SNAPSHOT_EVERY_ENTRIES:
             self._bodies[end_index] = self.state.dumps()
@@ -134,32 +131,16 @@ class Recorder:
     def next_header(self) -> BlockHeader | None:
         """Return the header of the oldest close that has none, None if all have theirs.
 
-        Sign and record it, then ask again: each names the one before.
+        As the hub signs it where nobody else can propose (`hub.core.headers.in_turn`); each names
+        the one before, so record it and ask again.
         """
-        if not self.state.dues:
-            return None
-        end_index = min(self.state.dues)
-        due, progress = self.state.dues[end_index], self.state.progress
-        policy = policy_at(self.state, due.slot_ms)
-        return BlockHeader(
-            height=progress.header_height + 1,
-            previous=progress.header_id,
-            first_index=due.first_index,
-            end_index=end_index,
-            log_root=self.store.root(end_index),
-            state_root=self._roots[end_index],
-            results_root=due.results_root,
-            code_id=b"" if policy is None else policy.code_id,
-            seed=b"",
-            vrf_proof=b"",
-            round=0,
-            close_time_ms=due.close_time_ms,
-        )
+        due = next_header(self.state)
+        return None if due is None else draft_header(self.state, self.store.root(due[0]))
 
-    def _keep_snapshot(self, end_index: int) -> None:
-        root, body = self._roots.pop(end_index, None), self._bodies.pop(end_index, None)
-        if root is not None and body is not None:
-            self.store.save_snapshot(Snapshot(end_index, root, body))
+    def _keep_snapshot(self, follows: HeaderFollows) -> None:
+        body = self._bodies.pop(follows.end_index, None)
+        if body is not None:
+            self.store.save_snapshot(Snapshot(follows.end_index, follows.state_root, body))
 
     # --- load, replay ----------------------------------------------------------------------
 
@@ -173,7 +154,7 @@ class Recorder:
                     "snapshot after entry %d: %s; an older one is used", snapshot.size, error
                 )
                 continue
-            if state.root() == snapshot.root == self._root_on_ledger(snapshot.size):
+            if state.root() == snapshot.root and snapshot.root in self._roots_on_ledger(snapshot):
                 return state, snapshot.size
             log.warning(
                 "snapshot after entry %d is not what its block header says; an older one is used",
@@ -181,20 +162,22 @@ class Recorder:
             )
         return State(), 0
 
-    def _root_on_ledger(self, end_index: int) -> bytes | None:
-        """Return the state root that the block header of a close names."""
-        stop = min(end_index + HEADER_WITHIN, self.store.size)
-        for entry in self.store.entries(min(end_index, stop), stop):
-            if entry.kind == BlockHeader.KIND:
-                body = read_event(entry.index, entry.raw).body
-                if isinstance(body, BlockHeader) and body.end_index == end_index:
-                    return body.state_root
-        return None
+    def _roots_on_ledger(self, snapshot: Snapshot) -> list[bytes]:
+        """Return the state roots that block headers name for the close that a snapshot follows.
+
+        There can be wrong ones before the one that counts.
+        """
+        headers = self.store.of_kind(BlockHeader.KIND, snapshot.size)
+        bodies = [read_event(entry.index, entry.raw).body for entry in headers]
+        return [
+            body.state_root
+            for body in bodies
+            if isinstance(body, BlockHeader) and body.end_index == snapshot.size
+        ]
 
     def _replay(self, start: int) -> None:
         """Fold what came after the snapshot; write its book rows again, as the crash may have."""
         rows: list[BookRow] = []
-        closed: int | None = None  # end index of the close just folded
         for entry in self.store.entries(start):
             try:
                 event = read_event(entry.index, entry.raw, entry.preimage)
@@ -202,16 +185,10 @@ class Recorder:
                 raise LedgerCorrupt(
                     f"entry {entry.index} cannot be read: {error}. Run `gridtally-hub verify`."
                 ) from error
-            if closed is not None and not isinstance(event.body, BlockHeader):
-                self._roots[closed] = self.state.root()
-            closed = None
             rows.extend(rows_of(event, self._step(event)))
             if isinstance(event.body, Close) and event.index + 1 in self.state.dues:
-                closed = event.index + 1
                 self._closes += 1
             if len(rows) >= BOOK_ROWS_A_WRITE:
                 self.store.books.replace(rows)
                 rows = []
-        if closed is not None:
-            self._roots[closed] = self.state.root()
         self.store.books.replace(rows)

@@ -13,6 +13,7 @@ from hub.dispatch import Dispatcher
 from hub.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
 from hub.leases import Leases
 from hub.nodes import Newsroom
+from hub.proposals import who_proposes
 from hub.spine import Spine
 
 
@@ -65,6 +66,7 @@ class Reporter:
             refused=self._refused(),
             witnesses=self._cosigning.seen(),
             final_size=finality.size if finality.is_witnessed else None,
+            proposers=who_proposes(state),
             nodes=tuple(self._node(node, now_ms) for node in self._spine.roster.nodes),
             meters=tuple(self._meter(meter_id, now_ms) for meter_id in sorted(self._news.samples)),
             relays=tuple(self._relays(now_ms)),

@@ -14,13 +14,21 @@ from typing import Final
 
 from hub.arrivals import Arrival
 from hub.buckets import Buckets
-from hub.core.effects import Effect, Ignored, MeterCalibrated, RegisterReset, RegistryChanged
+from hub.core.effects import (
+    Effect,
+    Ignored,
+    MeterCalibrated,
+    RegisterReset,
+    RegistryChanged,
+    WrongRoot,
+)
 from hub.errors import LedgerBehind, StorageFull
 from hub.finality import Finality
 from hub.intake import ORDERED, Refused, Rules, Verified, verify
 from hub.ledger.records import Checkpoint, Cosigned, Evidence, NewEntry, NewPack
 from hub.pen import Pen
 from hub.post import Post
+from hub.proposals import told
 from hub.receipts import Receipts
 from hub.recorder import Recorded, Recorder
 from hub.roster import Roster, call_roll
@@ -383,6 +391,9 @@ class Spine:
                 gain = effect.power_gain_ppm
                 what = "as its device says" if gain is None else f"calibrated: {gain_text(gain)}"
                 log.info("entry %d: meter %s is %s", effect.index, effect.meter_id, what)
+            elif isinstance(effect, WrongRoot):
+                log.critical("%s", told(effect))
+                self.alarms[f"proposer {effect.proposer}"] = told(effect)
 
     def _stored(self, kid: bytes, stream: str, sequence: int) -> bytes | None:
         store = self.recorder.store

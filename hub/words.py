@@ -126,6 +126,8 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"ALARM: {alarm}"
     broker = "connected" if hub["broker_connected"] else f"away ({hub['broker_reason']})"
     yield f"broker: {broker}"
+    if hub.get("proposers"):
+        yield f"blocks: {hub['proposers']}"
     for reason, count in sorted(hub["refused"].items()):
         yield f"refused: {reason} {count}"
     yield from _witness_lines(hub)

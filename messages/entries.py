@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from messages import cose, schema
 from messages.cose import Envelope
 from messages.errors import MalformedMessage, UnsupportedVersion
+from messages.proposing import USUAL_RULES, ProposerRules
 from messages.publickey import Signer
 
 LABEL = b"gridtally/v1"
@@ -64,6 +65,7 @@ class Genesis:
     log: bytes
     policy: str
     at_ms: int
+    proposers: ProposerRules = USUAL_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class KeyEntry:
     fuel: str = ""
     location: str = ""
     proof: bytes = b""
+    vrf: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class PolicyEntry:
     """What binds every slot from `from_slot_ms` on: contract, prices, dispatch. [ms, utok per kWh]
 
     `prices` and `feed_in` are schedules by time of day: (minute of the day UTC, utok per kWh), in
-    ascending order, the first at minute 0.
+    ascending order, the first at minute 0. `proposers` None: as they were.
     """
 
     KIND: ClassVar[str] = "policy"
@@ -118,6 +121,7 @@ class PolicyEntry:
     dispatch_parameters: dict[str, int | str]
     disclosure: str
     code_id: bytes
+    proposers: ProposerRules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,12 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """The header that covers a close: fields 1 to 12 of the block format, under their names."""
+    """The header that covers a close: fields 1 to 12 of the block format, under their names.
+
+    All but `vrf_proof` and `round` follow from the entries before it, whoever proposes it. Signed
+    by the replica whose turn `round` is, by the order that was drawn with `seed`; by the hub, in
+    round 0 and without a proof, where there is none.
+    """
 
     KIND: ClassVar[str] = "block"
     height: int

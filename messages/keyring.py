@@ -13,8 +13,8 @@ from typing import Final
 from messages.entries import Genesis, KeyEntry
 from messages.errors import BadSignature
 from messages.membership import (
-    FOUNDED,
     HOLDERS,
+    OFFICE_HOLDERS,
     ORDINARY_ROLES,
     ROLES,
     entry_fault,
@@ -37,9 +37,9 @@ SIGNERS: Final[Mapping[str, frozenset[str]]] = {
     "gap": frozenset(("hub",)),
     "decision": frozenset(("hub",)),
     "seal": frozenset(("hub",)),
-    "block": frozenset(("hub", "member")),
+    "block": frozenset(("hub", "replica")),
     "call": frozenset(("member",)),
-    "key": frozenset(("member", "node", "meter")),
+    "key": frozenset(("member", "node", "meter", "replica")),
     "policy": frozenset(("member",)),
     "genesis": frozenset(("member",)),
 }
@@ -122,7 +122,7 @@ class KeyRing:
             return signer.holder in HOLDERS
         held = (self._keys[kid].roles for kid in self._kids_of(entry.holder, entry.name))
         roles = set(entry.roles).union(*held)
-        is_office = entry.holder in FOUNDED or not roles <= set(ORDINARY_ROLES)
+        is_office = entry.holder in OFFICE_HOLDERS or not roles <= set(ORDINARY_ROLES)
         wanted = ADMINISTRATORS if entry.action == "role" or is_office else ENROLLERS
         return bool(signer.roles & wanted)
 

@@ -12,13 +12,15 @@ from typing import Final
 from messages.entries import DEENERGISED, PURPOSES, KeyEntry
 from messages.errors import BadKey
 from messages.possession import Claim
-from messages.publickey import KID_BYTES, SIGNATURE_BYTES, PublicKey, parse_cose_key
+from messages.publickey import EDDSA, KID_BYTES, SIGNATURE_BYTES, PublicKey, parse_cose_key
 from messages.topics import NAME
 
 ACTIONS: Final = ("enrol", "rotate", "revoke", "role")
-HOLDERS: Final = ("meter", "node", "member")
+HOLDERS: Final = ("meter", "node", "replica", "member")
 FOUNDED: Final = ("hub", "log")
 """Holders of keys that genesis names and trust.toml repeats: they can be revoked, not replaced."""
+OFFICE_HOLDERS: Final = (*FOUNDED, "replica")
+"""Holders whose keys only an administrator touches."""
 
 ROLES: Final = (
     "member",
@@ -32,7 +34,6 @@ ROLES: Final = (
     "consumer",
     "service",
     "witness",
-    "replica",
 )
 """Roles that a member's key can hold."""
 ORDINARY_ROLES: Final = ("member", "prosumer", "consumer")
@@ -138,13 +139,27 @@ def _enrol_fault(entry: KeyEntry) -> str | None:
         return "sequences start at 1 or later"
     if entry.proof and len(entry.proof) != SIGNATURE_BYTES:
         return f"a proof of possession has {SIGNATURE_BYTES} bytes"
+    if entry.holder == "replica" or entry.vrf:
+        return _replica_fault(entry)
     if entry.holder == "meter":
         return _meter_fault(entry)
     return _relay_fault(entry) if entry.holder == "node" else None
 
 
+def _replica_fault(entry: KeyEntry) -> str | None:
+    """A replica draws lots with a key of its own, which signs nothing."""
+    if entry.holder != "replica":
+        return f"a {entry.holder} has no random function"
+    vrf = parse_cose_key(entry.vrf)
+    if vrf.alg != EDDSA:
+        return "a replica's random function has an Ed25519 key"
+    return "a replica's random function has a key of its own" if vrf == key_of(entry) else None
+
+
 def _rotate_fault(entry: KeyEntry) -> str | None:
     key_of(entry)
+    if entry.vrf:
+        return "a rotation leaves the random function as it is: revoke and enrol the replica"
     key_id(entry.replaces)
     if len(entry.proof) != SIGNATURE_BYTES:
         return "a rotation is countersigned by the new key"

@@ -26,7 +26,8 @@ RULES: Final = (PROPORTIONAL, PAPER)
 
 FACTOR_MAX: Final = 1_000_000
 ENERGY_KWH_MAX: Final = 1_000_000_000
-ROUND_MS_MIN, ROUND_MS_MAX = 1_000, 86_400_000
+ROUND_MS_MIN: Final = 1_000
+ROUND_MS_MAX: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class ProposerRules:
     energy_kwh_max: int = 100
     rule: str = PROPORTIONAL
     round_ms: int = 10_000
+
+
+USUAL_RULES: Final = ProposerRules()
+"""Those of a microgrid that agreed on no others."""
 
 
 def rules_fault(rules: ProposerRules) -> str:

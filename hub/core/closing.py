@@ -24,6 +24,7 @@ from hub.core.effects import (
 )
 from hub.core.energy import moved, settle_span, span
 from hub.core.events import Event
+from hub.core.headers import settled_uwh
 from hub.core.loads import held_uwh
 from hub.core.money import amount_utok, deal, transfer
 from hub.core.outcome import Outcome, ignore
@@ -290,7 +291,13 @@ def _finish(
     book_results(draft, (*early, settled))
     progress: Progress = draft.row("progress", ())
     end_index = event.index + 1
-    due = Due(progress.due_end_index, frontier_of(progress).root(), slot.start_ms, close.at_ms)
+    due = Due(
+        progress.due_end_index,
+        frontier_of(progress).root(),
+        slot.start_ms,
+        close.at_ms,
+        settled_uwh(draft.state, settled.lines),
+    )
     draft.put("due", end_index, due)
     first_slot_ms = progress.first_slot_ms
     progress = progress._replace(

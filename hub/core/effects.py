@@ -216,13 +216,30 @@ class PolicySet:
 
 @dataclass(frozen=True, slots=True)
 class HeaderFollows:
-    """A block header covers a close; the state root in it is an audit's to check."""
+    """A block header covers a close; `proposer` is a member with a replica, "" the hub."""
 
     index: int
     height: int
     end_index: int
     state_root: bytes
     results_root: bytes
+    proposer: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrongRoot:
+    """Somebody signed a block header whose state root is not the state's: `said`, not `found`.
+
+    It covers nothing. `proposer` ("" the hub) lost turn and reputation.
+    """
+
+    index: int
+    height: int
+    end_index: int
+    proposer: str
+    said: bytes
+    found: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,5 +263,6 @@ Effect: TypeAlias = (
     | RegistryChanged
     | PolicySet
     | HeaderFollows
+    | WrongRoot
     | Ignored
 )

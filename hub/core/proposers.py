@@ -29,6 +29,8 @@ MISSED_TURN: Final = -10
 WRONG_ROOT: Final = -50
 
 Weights = Mapping[str, int]
+RuleRow = tuple[int, int, int, int, str, int]
+"""The fields of ProposerRules in their order, as a record of the state holds them."""
 
 
 class Standing(NamedTuple):
@@ -51,6 +53,30 @@ class Standing(NamedTuple):
         """Return the standing with more or less reputation."""
         reputation = min(max(self.reputation + change, 0), REPUTATION_MAX)
         return self._replace(reputation=reputation)
+
+
+class Draw(NamedTuple):
+    """Who may propose the block of a height: `order[n]` in round n.
+
+    `faulty` signed a header for it with a state root that is not the state's, and lost their turn.
+    """
+
+    height: int
+    seed: bytes
+    order: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
+
+
+def rule_row(rules: ProposerRules) -> RuleRow:
+    """Return rules as a record holds them."""
+    return (
+        rules.alpha,
+        rules.beta,
+        rules.gamma,
+        rules.energy_kwh_max,
+        rules.rule,
+        rules.round_ms,
+    )
 
 
 def weight(standing: Standing, height: int, rules: ProposerRules) -> int:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hub.core.proposers import RuleRow, rule_row
 from hub.market.contract import Value
 from messages.correction import Correction
+from messages.proposing import USUAL_RULES
 
 
 class Network(NamedTuple):
@@ -24,6 +26,7 @@ class Network(NamedTuple):
     readings: str
     is_simulation: bool
     policy: str
+    proposers: RuleRow = rule_row(USUAL_RULES)
 
 
 class Progress(NamedTuple):
@@ -45,19 +48,26 @@ class Progress(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A close that still wants its block header; keyed by end index (exclusive)."""
+    """A close that still wants its block header; keyed by end index (exclusive).
+
+    `settled_uwh` is what was settled in its slot for each member who has a replica. `state_root` is
+    the state's right after the close, so it is only known at the entry after it; empty until then.
+    """
 
     first_index: int
     results_root: bytes
     slot_ms: int
     close_time_ms: int
+    settled_uwh: tuple[tuple[str, int], ...] = ()
+    state_root: bytes = b""
 
 
 class Key(NamedTuple):
-    """One registered public key; `holder` is meter, node, member, hub or log.
+    """One registered public key; `holder` is meter, node, replica, member, hub or log.
 
     It counts from `from_index` on. `until_index` set: revoked, no later entry counts. `rotated_to`
     set: another key took over, and only sequences up to `last_sequences` (stream, sequence) count.
+    `vrf` is the COSE_Key of a replica's random function; a replica has its member's name.
     """
 
     cose_key: bytes
@@ -70,6 +80,7 @@ class Key(NamedTuple):
     until_index: int | None = None
     rotated_to: bytes = b""
     last_sequences: tuple[tuple[str, int], ...] = ()
+    vrf: bytes = b""
 
     @property
     def is_current(self) -> bool:
@@ -154,6 +165,7 @@ class Policy(NamedTuple):
     disclosure: str
     code_id: bytes
     entry_index: int
+    proposers: RuleRow = rule_row(USUAL_RULES)
 
 
 class Calibrated(NamedTuple):

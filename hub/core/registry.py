@@ -6,12 +6,15 @@ from typing import Final
 
 from hub.core.effects import RegistryChanged
 from hub.core.events import Event
+from hub.core.headers import first_draw, first_standing
 from hub.core.outcome import Outcome, ignore
+from hub.core.proposers import rule_row
 from hub.core.records import Key, Meter, Network, Relay
 from hub.core.state import Change, State
 from messages.entries import Genesis, KeyEntry
 from messages.errors import BadKey
 from messages.membership import ROLES, entry_fault, key_id, key_of
+from messages.proposing import rules_fault
 from messages.publickey import PublicKey, parse_cose_key
 from messages.topics import NAME
 
@@ -37,10 +40,12 @@ def found(state: State, event: Event, genesis: Genesis) -> Outcome:
         genesis.readings,
         genesis.simulation,
         genesis.policy,
+        rule_row(genesis.proposers),
     )
     return Outcome(
         (
             Change("network", (), network),
+            first_draw(network.network_id),
             _founded(administrator, "member", FOUNDER, ROLES),
             _founded(hub, "hub", "hub", ()),
             _founded(log, "log", "log", ()),
@@ -54,7 +59,7 @@ def _genesis_fault(event: Event, genesis: Genesis, administrator: PublicKey) -> 
         return "genesis is signed by the administrator it names"
     if genesis.slot_ms <= 0 or NAME.fullmatch(genesis.microgrid) is None:
         return "genesis needs a slot length above 0 and a name for the microgrid"
-    return None
+    return rules_fault(genesis.proposers) or None
 
 
 def _founded(key: PublicKey, holder: str, name: str, roles: tuple[str, ...]) -> Change:
@@ -81,12 +86,15 @@ def _enrol(state: State, event: Event, entry: KeyEntry) -> Outcome:
         entry.roles,
         entry.first_sequence,
         event.index,
+        vrf=entry.vrf,
     )
     changes = [Change("key", key.kid, row)]
     if entry.holder == "meter":
         changes += _meter_rows(state, key.kid, entry)
     elif entry.holder == "node":
         changes += _relay_rows(state, entry)
+    elif entry.holder == "replica":
+        changes.append(first_standing(state, entry.name))
     return _changed(event, changes, f"{entry.holder} {entry.name} enrolled")
 
 

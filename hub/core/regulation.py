@@ -7,11 +7,14 @@ from typing import Final
 
 from hub.core.effects import PolicySet
 from hub.core.events import Event
+from hub.core.headers import rules_at
 from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import schedule_fault
+from hub.core.proposers import rule_row
 from hub.core.records import Policy
 from hub.core.state import Change, State
 from messages.entries import PolicyEntry
+from messages.proposing import rules_fault
 
 RULE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
@@ -31,6 +34,7 @@ def set_policy(state: State, event: Event, entry: PolicyEntry) -> Outcome:
         entry.disclosure,
         entry.code_id,
         event.index,
+        rule_row(entry.proposers or rules_at(state, entry.from_slot_ms)),
     )
     return Outcome(
         (Change("policy", entry.from_slot_ms, policy),),
@@ -47,4 +51,5 @@ def _fault(state: State, entry: PolicyEntry) -> str | None:
     for what, name in (("contract", entry.contract), ("dispatch", entry.dispatch)):
         if RULE_NAME.fullmatch(name) is None:
             return f"{name!r} is no name of a {what}"
-    return schedule_fault("prices", entry.prices) or schedule_fault("feed_in", entry.feed_in)
+    fault = schedule_fault("prices", entry.prices) or schedule_fault("feed_in", entry.feed_in)
+    return fault or (rules_fault(entry.proposers) if entry.proposers else None)

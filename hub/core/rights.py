@@ -33,13 +33,13 @@ from messages.entries import (
     Seal,
 )
 from messages.errors import BadKey
-from messages.membership import FOUNDED, ORDINARY_ROLES, key_id
+from messages.membership import OFFICE_HOLDERS, ORDINARY_ROLES, key_id
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading
 
 EVENT: Final = "event"
 
-DEVICES: Final = ("meter", "node", "hub", "log")
+DEVICES: Final = ("meter", "node", "replica", "hub", "log")
 """Holders whose role cannot be given to anybody else."""
 
 RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -58,7 +58,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "key revoke": ("administrator", "manager"),
     "key role": ("administrator",),
     "key of an office": ("administrator",),
-    "key rotate own": ("meter", "node", "member"),
+    "key rotate own": ("meter", "node", "replica", "member"),
     "policy prices": ("administrator",),
     "policy rules": ("administrator", "manager"),
 }
@@ -113,7 +113,7 @@ def _key_cell(state: State, signer: bytes, entry: KeyEntry) -> str:
         if (key.holder, key.name) == (entry.holder, entry.name) and key.is_current
         for role in key.roles
     }
-    is_office = entry.holder in FOUNDED or not {*entry.roles, *held} <= set(ORDINARY_ROLES)
+    is_office = entry.holder in OFFICE_HOLDERS or not {*entry.roles, *held} <= set(ORDINARY_ROLES)
     if entry.action != "role" and is_office:
         return "key of an office"
     return f"key {entry.action}"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from hub.core.errors import SnapshotUnreadable
+from hub.core.proposers import Draw, Standing
 from hub.core.records import (
     Access,
     Calibrated,
@@ -70,6 +71,8 @@ TABLES: Final[Mapping[str, Table]] = {
     "network": Table((), _row(Network)),
     "progress": Table((), _row(Progress)),
     "due": Table((int,), _row(Due)),
+    "draw": Table((), _row(Draw)),
+    "standing": Table((str,), _row(Standing)),
     "key": Table((bytes,), _row(Key)),
     "meter": Table((str,), _row(Meter)),
     "relay": Table((str, str), _row(Relay)),
@@ -116,13 +119,17 @@ class State:
         self.records: dict[bytes, Kept] = {}
         self.grants: dict[tuple[str, str, str], int] = {}
         self.accesses: dict[bytes, Access] = {}
-        # the log's own clock
+        # the log's own clock, and who proposes
         self.progress_rows: dict[tuple[()], Progress] = {}
         self.dues: dict[int, Due] = {}
+        self.draw_rows: dict[tuple[()], Draw] = {}
+        self.standings: dict[str, Standing] = {}
         self._tables: dict[str, dict[Any, Any]] = {
             "network": self.network_rows,
             "progress": self.progress_rows,
             "due": self.dues,
+            "draw": self.draw_rows,
+            "standing": self.standings,
             "key": self.keys,
             "meter": self.meters,
             "relay": self.relays,
@@ -144,6 +151,7 @@ class State:
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}
         self._tree = StateTree()
         self._stale: set[tuple[str, Any]] = set()
+        self._root: bytes | None = None  # None: some row changed since it was computed
 
     @property
     def network(self) -> Network | None:
@@ -154,6 +162,11 @@ class State:
     def progress(self) -> Progress:
         """How far slots and headers have come."""
         return self.progress_rows.get((), _START)
+
+    @property
+    def draw(self) -> Draw:
+        """Who may propose the next block; only once the microgrid is founded."""
+        return self.draw_rows[()]
 
     @property
     def slot_ms(self) -> int:
@@ -182,6 +195,7 @@ class State:
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Take in what a step changed, in order."""
+        self._root = None
         tables, stale = self._tables, self._stale
         for table, key, record in changes:
             if record is None:
@@ -219,7 +233,9 @@ class State:
 
     def root(self) -> bytes:
         """Return the state root. Only rows that changed since the last call are hashed anew."""
-        return self._refreshed().root()
+        if self._root is None:
+            self._root = self._refreshed().root()
+        return self._root
 
     def prove(self, table: str, key: Any) -> RowProof | AbsenceProof:
         """Return the proof of a row under the state root, or that there is none."""

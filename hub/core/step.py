@@ -15,7 +15,7 @@ from hub.core.calls import take_call
 from hub.core.clearing import Contracts
 from hub.core.closing import close_slot
 from hub.core.events import Event
-from hub.core.headers import take_header
+from hub.core.headers import note_root, take_header
 from hub.core.loads import take_ack, take_decision
 from hub.core.outcome import Outcome, ignore
 from hub.core.registers import begin_epoch, take_reading
@@ -71,11 +71,19 @@ _MARKET_STEPS: Final[Mapping[type, Callable[[State, Event, Any, Contracts], Outc
 def step(state: State, event: Event, contracts: Contracts = CONTRACTS) -> Outcome:
     """Return what an entry changes and what it means; `state` stays as it is.
 
+    The entry after a close also writes down the state root that the close left.
+
     Args:
         state: everything the entries before this one made.
         event: the next entry of the log.
         contracts: the market contracts that policies may name (`hub.market.catalog.installed`).
     """
+    outcome = _step(state, event, contracts)
+    rooted = note_root(state)
+    return Outcome((*rooted, *outcome.changes), outcome.effects) if rooted else outcome
+
+
+def _step(state: State, event: Event, contracts: Contracts) -> Outcome:
     reason = objection(state, event)
     if reason is not None:
         return ignore(event, reason)

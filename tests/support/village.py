@@ -13,16 +13,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.core.effects import Effect, Ignored, SlotSettled
 from hub.core.events import Event, read_event
+from hub.core.headers import draft_header
 from hub.core.state import State
 from hub.core.step import Outcome, step
 from hub.market.catalog import CONTRACTS
 from hub.market.contract import Contract
 from keys.file import FileSigner
+from keys.vrf import VrfKey
 from messages.entries import (
     Ack,
     BlockHeader,
@@ -39,6 +43,8 @@ from messages.entries import (
     sign_entry,
 )
 from messages.log.tree import Frontier
+from messages.proposing import vrf_input
+from messages.publickey import EDDSA, PublicKey
 from messages.reading import Reading, sign_reading
 from tests.support.signers import ed25519
 
@@ -72,6 +78,7 @@ class Village:
         self.state = State()
         self.entries: list[Entry] = []
         self.log = Frontier()
+        self.log_roots: dict[int, bytes] = {}  # by end index of a close
         self.network_id = b""
         self.sequences: dict[str, int] = {}
         self.administrator = ed25519("administrator")
@@ -105,6 +112,8 @@ class Village:
         self.state.apply(outcome.changes)
         self.entries.append(Entry(event, raw))
         self.log.append(event.leaf_hash)
+        if isinstance(body, Close):
+            self.log_roots[index + 1] = self.log.root()
         if isinstance(body, Genesis):
             self.network_id = event.leaf_hash
         return outcome
@@ -243,25 +252,33 @@ class Village:
         }
         return self.put(signer, Call(call_id, **(values | fields)))
 
+    def replica(self, member: str) -> None:
+        """Enrol a member's replica."""
+        entry = KeyEntry(
+            "enrol",
+            "replica",
+            member,
+            replica_of(member).public.cose_key,
+            vrf=vrf_of(member).public.cose_key,
+        )
+        expect_effect(self.put(self.administrator, entry))
+
     def header(self, **changes: Any) -> tuple[Effect, ...]:
-        """The block header of the oldest close without one; state and log root are of now."""
-        end_index, due = min(self.state.dues.items())
-        progress = self.state.progress
-        fields: dict[str, Any] = {
-            "height": progress.header_height + 1,
-            "previous": progress.header_id,
-            "first_index": due.first_index,
-            "end_index": end_index,
-            "log_root": self.log.root(),
-            "state_root": self.state.root(),
-            "results_root": due.results_root,
-            "code_id": b"",
-            "seed": b"",
-            "vrf_proof": b"",
-            "round": 0,
-            "close_time_ms": due.close_time_ms,
-        }
-        return self.put(self.hub, BlockHeader(**(fields | changes)))
+        """The hub's block header of the oldest close without one."""
+        return self.put(self.hub, replace(self.draft(), **changes))
+
+    def draft(self) -> BlockHeader:
+        """What a header of the oldest close without one says."""
+        return draft_header(self.state, self.log_roots[min(self.state.dues)])
+
+    def propose(self, member: str, **changes: Any) -> tuple[Effect, ...]:
+        """A replica's block header of the oldest close without one, in the round that is its."""
+        draft = self.draft()
+        alpha = vrf_input(self.network_id, draft.height, draft.seed)
+        order = self.state.draw.order
+        number = order.index(member) if member in order else 0
+        mine = replace(draft, vrf_proof=vrf_of(member).prove(alpha), round=number)
+        return self.put(replica_of(member), replace(mine, **changes))
 
     # --- replay ----------------------------------------------------------------------------
 
@@ -271,6 +288,18 @@ class Village:
         for entry in self.entries[start:]:
             again.apply(step(again, entry.event, self.contracts).changes)
         return again
+
+
+def replica_of(member: str) -> FileSigner:
+    """Return the key with which a member's replica signs headers."""
+    return ed25519(f"{member}'s replica")
+
+
+def vrf_of(member: str) -> VrfKey:
+    """Return the key with which a member's replica draws."""
+    secret = hashlib.sha256(f"{member}'s lots".encode()).digest()
+    private = Ed25519PrivateKey.from_private_bytes(secret)
+    return VrfKey(PublicKey(EDDSA, private.public_key().public_bytes_raw()), secret)
 
 
 def expect_effect(effects: tuple[Effect, ...]) -> None:

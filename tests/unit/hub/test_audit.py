@@ -143,11 +143,30 @@ def test_decisions_are_made_again_where_their_views_are_kept(ledger: Ledger) -> 
 
 def test_other_rules_are_noted(ledger: Ledger) -> None:
     village = begin()
+    village.policy(code_id=b"older")
     village.close(0)
-    village.header(code_id=b"older")
+    village.header()
     report = audit(numbered(e.raw for e in village.entries), Inputs(code_id=b"newer"))
     assert report.is_right
     assert report.notes == ("block 0 was settled by other rules than this program's",)
+
+
+def test_a_replica_that_lied_is_noted_and_every_bill_still_right() -> None:
+    village = begin()
+    village.replica("ann")
+    slot = 0
+    while not village.state.draw.order:
+        village.close(slot, "timeout")
+        village.header()
+        slot += 1
+    village.close(slot, "timeout")
+    village.propose("ann", state_root=b"x" * 32)
+    village.header()
+    report = audit(numbered(entry.raw for entry in village.entries))
+    assert report.is_right
+    (note,) = report.notes
+    assert "the replica of ann signed block" in note
+    assert report.headers == slot + 1
 
 
 def test_entries_without_effect_are_noted(ledger: Ledger) -> None:
@@ -252,7 +271,7 @@ def test_first_sequences_and_new_keys_are_heeded() -> None:
     ("changes", "sentence"),
     [
         ({"log_root": b"x" * 32}, "block header 0 has another log root"),
-        ({"state_root": b"x" * 32}, "block header 0 says the state root after entry 7 is 7878"),
+        ({"state_root": b"x" * 32}, "the hub signed block 0 with the state root 7878"),
     ],
 )
 def test_headers_that_lie(changes: dict[str, bytes], sentence: str) -> None:

@@ -29,7 +29,7 @@ keys = letters.map(lambda name: SIGNERS[name].public.cose_key)
 somebody = st.sampled_from(list(SIGNERS))
 kids = somebody.map(lambda name: SIGNERS[name].public.kid)
 names = st.sampled_from(["ann", "bob", "m1", "pi", "administrator", "hub", "A B", ""])
-holders = st.sampled_from(["member", "member", "meter", "node", "hub", "log", "owner"])
+holders = st.sampled_from(["member", "member", "meter", "node", "replica", "hub", "log", "owner"])
 roles = st.lists(
     st.sampled_from(["administrator", "manager", "bank", "prosumer", "king"]), max_size=2
 ).map(tuple)
@@ -48,6 +48,8 @@ def entries(draw: st.DrawFn) -> KeyEntry:
     if action == "enrol":
         fields["first_sequence"] = draw(st.integers(0, 3))
         fields |= draw(st.sampled_from([meter, meter, {}, {"relays": (relay("r", "ann"),)}]))
+        if holder == "replica" or not draw(st.integers(0, 9)):
+            fields["vrf"] = draw(st.one_of(keys, st.just(SMALL_ORDER)))
     if action == "rotate":
         fields = {
             "replaces": draw(st.one_of(kids, keys, st.just(b"?"))),

@@ -21,6 +21,8 @@ for n, name in enumerate(names):
     village.meter(name, f"who{n // 2}", "net")
     village.read(name, 0, 0, 0)
 village.node("pi", tuple(relay(f"r{n}", f"who{n}") for n in range(6)))
+for n in range(6):
+    village.replica(f"who{n}")
 for slot in range(5):
     village.decide(slot * 3_600_000, *(cut(f"r{n}", f"who{n}", 1_000 + n) for n in range(6)))
     for n in range(6):
@@ -30,12 +32,14 @@ for slot in range(5):
             total = (slot + 1) * KWH
             village.read(name, slot + 1, total * (n % 3), total * ((n + 1) % 2))
     village.close(slot, "timeout")
-    village.header()
+    order = village.state.draw.order
+    village.propose(order[slot % 2]) if order else village.header()
 bench = view(*(house(f"m{n}", 7 * n, {f"a{n}": 20, f"b{n}": -30}) for n in range(9)))
 verdict = Dep().decide(bench)
 print(village.state.root().hex(), village.log.root().hex(), view_root(bench).hex())
 print(verdict)
-print(village.state.progress, village.state.accounts)
+print(village.state.progress, village.state.accounts, village.state.draw)
+print(village.state.standings)
 """
 
 

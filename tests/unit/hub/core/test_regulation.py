@@ -79,6 +79,7 @@ def test_schedules(schedule: tuple[tuple[int, int], ...], fault: str | None) -> 
 def test_policies_that_cannot_be(from_slot: Any, changes: dict[str, Any], reason: str) -> None:
     village = Village()
     village.close(0)
+    village.header()
     before = village.state.copy()
     assert ignored(village.policy(from_slot, **changes)) == reason
     assert village.state == before

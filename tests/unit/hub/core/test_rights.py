@@ -27,7 +27,7 @@ from messages.membership import OFFICES, ROLES
 from messages.reading import Reading
 from tests.support.signers import ed25519
 from tests.support.source import ROOT
-from tests.support.village import HOUR, Village, ignored, relay
+from tests.support.village import HOUR, Village, ignored, relay, replica_of, vrf_of
 
 NEWCOMER = ed25519("newcomer").public.cose_key
 PROOF = b"p" * 64  # the fold looks at no signature
@@ -89,6 +89,9 @@ def village() -> Village:
 def _signer(village: Village, role: str) -> FileSigner:
     if role in OWN_DEVICE:
         return ed25519(OWN_DEVICE[role])
+    if role == "replica":
+        village.replica("ann")
+        return replica_of("ann")
     if role in ("hub", "log"):
         return ed25519(role)
     return village.person(f"the-{role}", *(() if role == "member" else (role,)))
@@ -141,7 +144,7 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "key revoke": ("administrator", "manager"),
         "key role": ("administrator",),
         "key of an office": ("administrator",),
-        "key rotate own": ("meter", "node", "member"),
+        "key rotate own": ("meter", "node", "replica", "member"),
         "policy prices": ("administrator",),
         "policy rules": ("administrator", "manager"),
     }
@@ -216,6 +219,18 @@ def test_a_manager_touches_no_key_that_holds_an_office(village: Village, change:
     assert ignored(village.put(manager, change)).startswith("a key of an office entry is signed by")
     assert village.state.keys[ed25519("chief").public.kid].is_current
     assert not any(isinstance(e, Ignored) for e in village.put(village.administrator, change))
+
+
+def test_a_manager_enrols_no_replica_and_ends_none(village: Village) -> None:
+    manager = village.person("boss", "manager")
+    village.replica("ann")
+    key, vrf = ed25519("newcomer").public.cose_key, vrf_of("bob").public.cose_key
+    for entry in (
+        KeyEntry("enrol", "replica", "bob", key, vrf=vrf),
+        KeyEntry("revoke", "replica", "ann", b""),
+    ):
+        reason = ignored(village.put(manager, entry))
+        assert reason.startswith("a key of an office entry is signed by administrator")
 
 
 def test_the_keys_of_hub_and_log_are_ended_by_an_administrator_and_replaced_by_nobody(

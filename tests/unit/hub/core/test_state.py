@@ -30,6 +30,7 @@ def village() -> Village:
     village.calibrate("ann-pv", 12_000)
     village.close(0)
     village.read("ann-pv", 3, exported=5, epoch=1)
+    village.replica("ann")
     village.close(1, "timeout")
     village.state.apply([Change("memory", "lab", {"a": (1, {"b": b"c"}), "d": None})])
     village.state.apply([Change("call", b"\1" * 16, 5 * HOUR)])
