@@ -21,11 +21,11 @@ from bench.figure import Figure, Target, percentile
 from bench.restart import MICROGRID, SLOT_MS, START_MS, enrol, entry_of
 from hub.balancing.catalog import POLICIES
 from hub.closing import COMPLETE, Closer, CloseRule
+from hub.commands.enrolling import Nobody, found_installation
+from hub.commands.founding import Plan
+from hub.commands.inspecting import audit_ledger, verify_ledger
 from hub.config import HubConfig, load_config
 from hub.core.state import State
-from hub.enrolling import Nobody, found_installation
-from hub.founding import Plan
-from hub.inspecting import audit_ledger, verify_ledger
 from hub.ledger.crew import Job, check_all, processors
 from hub.ledger.store import Store
 from hub.market.catalog import CONTRACTS

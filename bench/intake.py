@@ -20,10 +20,10 @@ from bench.figure import Figure, Target
 from hub import intake
 from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
+from hub.commands.enrolling import found_installation, sign_as_administrator
+from hub.commands.founding import Plan
 from hub.config import load_config
 from hub.desk import Desk
-from hub.enrolling import found_installation, sign_as_administrator
-from hub.founding import Plan
 from hub.inbox import Inbox
 from hub.intake import KnownKey, Rules, Verified
 from hub.ledger.store import Store

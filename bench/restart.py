@@ -22,10 +22,10 @@ from pathlib import Path
 from bench.figure import Figure, Target, percentile
 from hub.balancing.catalog import POLICIES
 from hub.closing import COMPLETE, Closer, CloseRule
+from hub.commands.enrolling import Nobody, found_installation, sign_as_administrator
+from hub.commands.founding import Plan
 from hub.config import load_config
 from hub.desk import Desk
-from hub.enrolling import Nobody, found_installation, sign_as_administrator
-from hub.founding import Plan
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
 from hub.market.catalog import CONTRACTS

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from edge.config import load_config as load_edge_config
 from edge.keygen import make_keys, write_enrolment
+from hub.commands.enrolling import found_installation, hand_over, sign_as_administrator
+from hub.commands.founding import Plan
 from hub.config import load_config as load_hub_config
-from hub.enrolling import found_installation, hand_over, sign_as_administrator
-from hub.enrolment import read_enrolment
-from hub.founding import Plan
+from hub.joining.enrolment import read_enrolment
 from messages.entries import KeyEntry, PolicyEntry
 from testbed.broker import Users, mosquitto_program, write_mosquitto_config
 from testbed.supervisor import Program, free_port, is_listening, python

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hub.core.state import State
-from hub.leases import Leases, RelayName
 from hub.nodes import Newsroom
+from hub.switching.leases import Leases, RelayName
 
 FOLLOW_WITHIN_MS = 5_000
 FALL_WITHIN_MS = 5_000

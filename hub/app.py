@@ -29,14 +29,12 @@ from hub.config import HubConfig
 from hub.cosigning.client import Peer
 from hub.cosigning.rounds import Cosigning, peers_of
 from hub.desk import Desk
-from hub.dispatch import Dispatcher
 from hub.errors import LedgerBehind, StorageFull
 from hub.evidence import EvidenceFolder
 from hub.finality import Finality
 from hub.health import HealthFile
 from hub.hearing import Hearing
 from hub.inbox import Inbox
-from hub.leases import Leases
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
 from hub.nodes import Newsroom
@@ -48,7 +46,9 @@ from hub.retention import Retention
 from hub.room import Room
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
-from hub.switchboard import Switchboard
+from hub.switching.dispatch import Dispatcher
+from hub.switching.leases import Leases
+from hub.switching.switchboard import Switchboard
 from hub.vault.keeper import Keeper
 from messages.entries import Ack
 from messages.log.note import parse_vkey

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hub.instants import Instant
-from hub.leases import RelayName
+from hub.switching.leases import RelayName
 
 SWITCH_WAIT_MS = 2_000
 

@@ -13,13 +13,13 @@ from typing import Annotated, Final
 
 import typer
 
-from hub.backupcli import add_commands as add_backup_commands
+from hub.commands.copies import add_commands as add_backup_commands
+from hub.commands.keyinfo import add_commands as add_key_commands
+from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.joining import cli as joining
-from hub.keyinfo import add_commands as add_key_commands
 from hub.statements.cli import add_commands as add_statement_commands
-from hub.terminal import fail, instant, log_to_stderr, progress, told
 from hub.vault.cli import add_commands as add_record_commands
 from hub.witness.cli import add_commands as add_witness_commands
 from messages.slots import is_edge, next_slot
@@ -127,9 +127,10 @@ def init(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub import enrolling, policyfile
+        from hub import policyfile
         from hub.balancing.catalog import installed as policies
-        from hub.founding import KeyPlaces, Plan
+        from hub.commands import enrolling
+        from hub.commands.founding import KeyPlaces, Plan
         from hub.market.catalog import installed as contracts
 
         text, name = policyfile.EXAMPLE, "the example"
@@ -177,9 +178,9 @@ def enrol(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.enrolling import hand_over, sign_as_administrator
-        from hub.enrolment import read_enrolment
-        from hub.words import enrolment_lines
+        from hub.commands.enrolling import hand_over, sign_as_administrator
+        from hub.commands.words import enrolment_lines
+        from hub.joining.enrolment import read_enrolment
 
         settings = _loaded(config)
         enrolment = read_enrolment(_read(file), settings.microgrid)
@@ -224,7 +225,7 @@ def policy(
     log_to_stderr(verbose=False)
     with told():
         from hub.balancing.catalog import installed as policies
-        from hub.enrolling import hand_over, sign_as_administrator
+        from hub.commands.enrolling import hand_over, sign_as_administrator
         from hub.market.catalog import installed as contracts
         from hub.policyfile import load_policy
 
@@ -283,7 +284,7 @@ def check_config(config: Config = HERE) -> None:
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.checking import broker_fault, check_installation
+        from hub.commands.checking import broker_fault, check_installation
 
         settings = _loaded(config)
         for line in check_installation(settings):
@@ -304,7 +305,7 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub import inspecting, words
+        from hub.commands import inspecting, words
 
         found = inspecting.status(_loaded(config))
         print(words.as_json(found) if as_json else "\n".join(words.status_lines(found)))
@@ -323,9 +324,9 @@ def verify(config: Config = HERE, as_json: Json = False) -> None:
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.inspecting import verify_ledger
-        from hub.words import as_json as in_json
-        from hub.words import verify_lines
+        from hub.commands.inspecting import verify_ledger
+        from hub.commands.words import as_json as in_json
+        from hub.commands.words import verify_lines
 
         with progress("verifying") as tell:
             report = verify_ledger(_loaded(config), tell)
@@ -347,9 +348,9 @@ def audit(config: Config = HERE, as_json: Json = False, resume: Resume = False) 
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.inspecting import audit_ledger
-        from hub.words import as_json as in_json
-        from hub.words import audit_lines
+        from hub.commands.inspecting import audit_ledger
+        from hub.commands.words import as_json as in_json
+        from hub.commands.words import audit_lines
 
         with progress("auditing") as tell:
             report = audit_ledger(_loaded(config), tell, resume=resume)
@@ -381,7 +382,7 @@ def prove(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub import inspecting, words
+        from hub.commands import inspecting, words
 
         if (entry is None) == (sample is None):
             fail("say what to prove: an ENTRY, or --sample METER AT", os.EX_USAGE)
@@ -421,7 +422,7 @@ def export(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub import inspecting
+        from hub.commands import inspecting
 
         if (tiles is None) == (csv is None):
             fail("say what to export: --tiles DIR or --csv DIR", os.EX_USAGE)

@@ -12,12 +12,12 @@ from typing import Final
 from hub.core.clearing import Contracts
 from hub.core.effects import WrongRoot
 from hub.core.recordkeeping import CONTRACT as RECORDS
-from hub.dispatch import Policies
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
 from hub.policyfile import policy_fault
 from hub.proposals import Proposals, told
 from hub.spine import Spine
+from hub.switching.dispatch import Policies
 from messages import cose
 from messages.entries import (
     BlockHeader,

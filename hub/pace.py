@@ -16,10 +16,10 @@ from hub.closing import COMPLETE, TIMEOUT, Closer
 from hub.core.closing import missing_registers
 from hub.hearing import Hearing
 from hub.instants import InstantClient
-from hub.leases import RelayName
 from hub.nodes import Newsroom
 from hub.spine import Spine
-from hub.switchboard import Clocks, Switchboard
+from hub.switching.leases import RelayName
+from hub.switching.switchboard import Clocks, Switchboard
 
 CLOSING_MS_MAX = 100  # how long one turn may spend on slots that queued up
 IDLE_MS = 200  # how long the loop sleeps at most: renewals, beacons and signals are due in it

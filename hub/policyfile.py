@@ -15,9 +15,9 @@ from hub.balancing.errors import BalancingError
 from hub.code_id import code_id
 from hub.core.clearing import Contracts
 from hub.core.pricing import schedule_fault
-from hub.dispatch import Policies
 from hub.errors import ConfigError
 from hub.market.errors import MarketError
+from hub.switching.dispatch import Policies
 from messages.config import Document, Finding, read, rest, setting
 from messages.entries import PolicyEntry
 from messages.proposing import (

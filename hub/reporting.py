@@ -9,12 +9,12 @@ from hub.alarms import RelayWatch
 from hub.broker import LinkState
 from hub.closing import next_slot
 from hub.cosigning.rounds import Cosigning
-from hub.dispatch import Dispatcher
 from hub.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
-from hub.leases import Leases
 from hub.nodes import Newsroom
 from hub.proposals import who_proposes
 from hub.spine import Spine
+from hub.switching.dispatch import Dispatcher
+from hub.switching.leases import Leases
 
 
 class Reporter:

@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hub.commands.inspecting import audit_ledger
 from hub.config import load_config
-from hub.inspecting import audit_ledger
 from hub.ledger.store import Store
 from testbed.accounts import Accounts, compare
 from testbed.clock import Pace

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-from hub.audit import Report
+from hub.auditing.audit import Report
+from hub.commands.inspecting import audit_ledger, verify_ledger
 from hub.config import load_config
-from hub.inspecting import audit_ledger, verify_ledger
 from hub.ledger.store import Store
 from testbed.accounts import Accounts
 from testbed.clock import Pace

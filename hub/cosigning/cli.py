@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from hub.commands.terminal import fail, log_to_stderr, told
 from hub.config import load_config
-from hub.terminal import fail, log_to_stderr, told
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
@@ -26,7 +26,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def _print_example(wanted: bool) -> None:
     if wanted:
-        from hub.quorum import EXAMPLE
+        from hub.commands.quorum import EXAMPLE
 
         print(EXAMPLE, end="")
         raise typer.Exit
@@ -62,7 +62,7 @@ def quorum(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.quorum import set_policy
+        from hub.commands.quorum import set_policy
         from hub.starting import read_trust
 
         trust = Path(load_config(config).trust)

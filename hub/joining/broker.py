@@ -11,7 +11,7 @@ from hub.joining.authority import write_durably
 from hub.joining.errors import JoiningRefused
 from hub.joining.mosquitto import ClientFiles, Mosquitto
 from hub.joining.pairing import authority_of
-from hub.registry import ended_nodes, read_registry
+from hub.joining.registry import ended_nodes, read_registry
 from messages.configedit import set_keys
 
 

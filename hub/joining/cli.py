@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
+from hub.commands.terminal import fail, log_to_stderr, told
 from hub.config import HubConfig, load_config
-from hub.terminal import fail, log_to_stderr, told
 from messages.entries import KeyEntry
 
 Config = Annotated[
@@ -140,8 +140,8 @@ def members(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub import members as registry
-        from hub.registry import read_registry
+        from hub.joining import members as registry
+        from hub.joining.registry import read_registry
 
         found = registry.membership(read_registry(_loaded(config)))
         if as_json:
@@ -195,7 +195,7 @@ def revoke(
     with told():
         from hub.joining.keychanges import end_certificates, entries_to_revoke
         from hub.joining.mosquitto import RELOAD
-        from hub.registry import read_registry
+        from hub.joining.registry import read_registry
 
         settings = _loaded(config)
         entries = entries_to_revoke(read_registry(settings), holder, name)
@@ -225,7 +225,7 @@ def rotate(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.enrolment import read_enrolment
+        from hub.joining.enrolment import read_enrolment
         from hub.joining.keychanges import entries_to_rotate, rotation_lines
 
         settings = _loaded(config)
@@ -242,7 +242,7 @@ def rotate(
 
 
 def _sign(config: HubConfig, entries: Sequence[KeyEntry], what: str) -> None:
-    from hub.enrolling import hand_over, sign_as_administrator
+    from hub.commands.enrolling import hand_over, sign_as_administrator
 
     reasons = hand_over(config, sign_as_administrator(config, entries))
     for entry, reason in zip(entries, reasons, strict=True):

@@ -7,11 +7,11 @@ from typing import Final
 
 from hub.config import HubConfig
 from hub.core.state import State
-from hub.enrolment import Enrolment
+from hub.joining.enrolment import Enrolment
 from hub.joining.errors import JoiningRefused
 from hub.joining.pairing import authority_of, mosquitto_of
+from hub.joining.registry import current_keys, ended_nodes, read_registry
 from hub.ledger.store import Store
-from hub.registry import current_keys, ended_nodes, read_registry
 from messages.entries import KeyEntry
 from messages.publickey import parse_cose_key
 

@@ -19,15 +19,15 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from hub.commands.enrolling import hand_over, sign_as_administrator
 from hub.config import HubConfig
-from hub.enrolling import hand_over, sign_as_administrator
 from hub.errors import HubError
 from hub.joining.authority import Authority, open_authority
 from hub.joining.endpoint import Asked, Closed, Endpoint, TlsKey, Told
 from hub.joining.errors import JoiningRefused
 from hub.joining.mosquitto import Mosquitto
+from hub.joining.registry import current_keys, ended_nodes, read_registry
 from hub.joining.window import Expected, Joining, Reason, Refused, Window
-from hub.registry import current_keys, ended_nodes, read_registry
 from hub.starting import read_trust
 from messages.pairing import (
     ACCEPTED,

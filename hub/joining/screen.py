@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import segno
 
+from hub.commands.words import enrolment_lines
 from hub.joining.window import Joining
-from hub.words import enrolment_lines
 
 
 def show_code(text: str) -> None:

@@ -14,10 +14,10 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hub.enrolment import Enrolment, read_enrolment
 from hub.errors import BadEnrolment
 from hub.joining.acl import OURS
 from hub.joining.authority import requested_key
+from hub.joining.enrolment import Enrolment, read_enrolment
 from messages.entries import KeyEntry
 from messages.errors import BadSignature
 from messages.pairing import Request, joint_fingerprint, mac_of

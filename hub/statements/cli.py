@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
+from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
 from hub.config import load_config
-from hub.terminal import fail, instant, log_to_stderr, progress, told
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hub.terminal import fail, log_to_stderr, told
+from hub.commands.terminal import fail, log_to_stderr, told
 
 if TYPE_CHECKING:
     from hub.vault.desk import RecordDesk

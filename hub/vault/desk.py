@@ -11,10 +11,10 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hub.commands.enrolling import hand_over
 from hub.config import HubConfig
 from hub.core.recordkeeping import CONTRACT
 from hub.core.state import State
-from hub.enrolling import hand_over
 from hub.errors import NoAnswer, RecordRefused
 from hub.ledger.store import Store
 from hub.starting import read_trust

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hub.terminal import fail, log_to_stderr, told
+from hub.commands.terminal import fail, log_to_stderr, told
 
 Folder = Annotated[Path, typer.Option("--dir", help="The witness's folder.", metavar="DIR")]
 Logs = Annotated[

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hub.commands.inspecting import verify_ledger
 from hub.config import load_config
-from hub.inspecting import verify_ledger
 from hub.ledger.store import Store
 from testbed.accounts import compare
 from testbed.clock import Pace

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
 from hub.broker import LinkState
+from hub.commands.enrolling import found_installation, sign_as_administrator
+from hub.commands.founding import Plan
 from hub.comparing import Comparison
 from hub.config import HubConfig, load_config
 from hub.desk import Desk
-from hub.enrolling import found_installation, sign_as_administrator
 from hub.evidence import EvidenceFolder
-from hub.founding import Plan
 from hub.inbox import Inbox
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy

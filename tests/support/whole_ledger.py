@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hub.audit import Inputs, audit, views_fault
+from hub.auditing.audit import Inputs, audit, views_fault
 from hub.balancing.dep import Dep
 from hub.balancing.policy import view_root
 from hub.bookkeeping import rows_of

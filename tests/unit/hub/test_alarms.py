@@ -9,8 +9,8 @@ import pytest
 from hub.alarms import FALL_WITHIN_MS, FOLLOW_WITHIN_MS, RelayWatch
 from hub.core.records import Contact, Relay
 from hub.core.state import Change, State
-from hub.leases import Leases, Standing
 from hub.nodes import Newsroom, Sample
+from hub.switching.leases import Leases, Standing
 from messages.live import Live
 
 NAME = ("dep1", "heat")

@@ -118,7 +118,7 @@ def test_health_names_the_meters_that_their_node_corrects(bench: Bench, loop: Lo
 
 
 def test_the_inbox_is_served(bench: Bench, loop: Loop) -> None:
-    from hub.enrolling import sign_as_administrator
+    from hub.commands.enrolling import sign_as_administrator
     from messages.entries import KeyEntry
     from tests.support.signers import ed25519
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from hub.backup import back_up, check_copy, restore
+from hub.commands.words import restored_lines
 from hub.errors import BackupRefused, LedgerBehind, LedgerLocked
 from hub.ledger.store import Store
 from hub.ledger.verify import verify
-from hub.words import restored_lines
 from tests.support.small_ledger import SmallHub
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hub.barrier import SWITCH_WAIT_MS, Barrier
 from hub.instants import Instant
-from hub.leases import RelayName
+from hub.switching.leases import RelayName
 
 KID = b"k" * 8
 AT_MS = 1_800_000_000_000

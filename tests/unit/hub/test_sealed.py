@@ -12,7 +12,7 @@ import pytest
 
 from hub.arrivals import Arrival
 from hub.closing import Closer, CloseRule
-from hub.inspecting import audit_ledger, export_csv, export_tiles, verify_ledger
+from hub.commands.inspecting import audit_ledger, export_csv, export_tiles, verify_ledger
 from hub.ledger.engine import writing
 from hub.ledger.schema import entry as entry_table
 from hub.spine import Spine

@@ -11,15 +11,15 @@ from hub.balancing.catalog import POLICIES
 from hub.beacons import Beacons
 from hub.closing import COMPLETE, TIMEOUT, Closer, CloseRule
 from hub.core.events import read_event
-from hub.dispatch import Dispatcher
 from hub.hearing import Hearing
-from hub.leases import Leases
 from hub.nodes import Newsroom
 from hub.pace import SimulatedPace
 from hub.post import Post
 from hub.spine import Spine
 from hub.starting import Opened
-from hub.switchboard import Switchboard
+from hub.switching.dispatch import Dispatcher
+from hub.switching.leases import Leases
+from hub.switching.switchboard import Switchboard
 from messages.entries import Close
 from tests.support.hub_bench import MICROGRID, SLOT_MS, START_MS, Bench
 

@@ -22,18 +22,18 @@ from edge.joining.errors import JoinRefused
 from edge.joining.join import Shown, join
 from edge.joining.meeting import meet
 from hub.balancing.catalog import POLICIES
+from hub.commands.enrolling import found_installation
+from hub.commands.founding import Plan as Founding
 from hub.config import HubConfig, load_config
-from hub.enrolling import found_installation
-from hub.founding import Plan as Founding
 from hub.joining import endpoint as endpoints
 from hub.joining.broker import prepare_broker
 from hub.joining.errors import JoiningRefused
 from hub.joining.pairing import Paired, Pairing, Plan
+from hub.joining.registry import current_keys, read_registry
 from hub.joining.window import Joining, Reason
 from hub.ledger.verify import verify
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
-from hub.registry import current_keys, read_registry
 from hub.starting import read_trust
 from keys import file as key_file
 from messages import schema
@@ -348,7 +348,7 @@ def test_a_node_with_another_key_is_told_which_counts(
 
 def test_the_ledger_has_the_last_word(config: HubConfig, node: Path) -> None:
     """Between judging and confirming somebody else enrolled that name."""
-    from hub.enrolling import hand_over, sign_as_administrator
+    from hub.commands.enrolling import hand_over, sign_as_administrator
     from messages.entries import KeyEntry
     from tests.support.signers import ed25519
 

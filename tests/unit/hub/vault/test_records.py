@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from hub.cli import app
 from hub.closing import Closer, CloseRule
+from hub.commands.inspecting import audit_ledger, verify_ledger
 from hub.errors import NoAnswer, RecordRefused, RecordUnavailable
-from hub.inspecting import audit_ledger, verify_ledger
 from hub.ledger.store import Store
 from hub.vault import desk as desks
 from hub.vault.desk import RecordDesk, read_state

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hub.audit import Inputs, Report, audit
-from hub.auditplace import Keeper, check_still_there
+from hub.auditing.audit import Inputs, Report, audit
+from hub.auditing.place import Keeper, check_still_there
 from hub.balancing.dep import Dep
 from hub.balancing.policy import View, view_root
 from hub.bookkeeping import rows_of

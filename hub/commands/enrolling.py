@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hub.balancing.catalog import installed as installed_policies
+from hub.commands.founding import Founded, Plan, found, write_config
 from hub.config import HubConfig
 from hub.desk import Desk
 from hub.errors import ConfigError, LedgerLocked, NoAnswer
-from hub.founding import Founded, Plan, found, write_config
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
 from hub.ledger.store import Store

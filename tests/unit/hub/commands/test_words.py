@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hub.audit import Report as AuditReport
+from hub.auditing.audit import Report as AuditReport
+from hub.commands.words import audit_lines, money_text, status_lines, verify_lines
 from hub.ledger.verify import Report as VerifyReport
-from hub.words import audit_lines, money_text, status_lines, verify_lines
 
 HUB: dict[str, Any] = {
     "alarms": ["the disk is full"],

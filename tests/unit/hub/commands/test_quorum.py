@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hub.cli import app
-from hub.quorum import EXAMPLE
+from hub.commands.quorum import EXAMPLE
 from hub.starting import Opened, open_hub, read_trust
 from messages.errors import BadProof
 from messages.evidence import Heads, check_heads, format_evidence, parse_evidence

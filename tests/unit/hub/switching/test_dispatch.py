@@ -12,7 +12,12 @@ from hub.balancing.policy import View, view_root
 from hub.beacons import Beacons
 from hub.core.events import read_event
 from hub.core.pricing import policy_at
-from hub.dispatch import (
+from hub.hearing import Hearing
+from hub.nodes import Newsroom
+from hub.post import Post
+from hub.spine import Spine
+from hub.starting import Opened
+from hub.switching.dispatch import (
     FOLLOW_MS,
     GATHER_MS,
     SPACING_MS,
@@ -21,13 +26,8 @@ from hub.dispatch import (
     build_view,
     limits_of,
 )
-from hub.hearing import Hearing
-from hub.leases import Leases
-from hub.nodes import Newsroom
-from hub.post import Post
-from hub.spine import Spine
-from hub.starting import Opened
-from hub.switchboard import Clocks, Switchboard, balance_request, is_news
+from hub.switching.leases import Leases
+from hub.switching.switchboard import Clocks, Switchboard, balance_request, is_news
 from messages.entries import Ack, Decision
 from messages.lease import Lease
 from messages.status import Request

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.balancing.policy import Verdict
-from hub.dispatch import Dispatcher, Proposal
-from hub.leases import Leases, RelayName
 from hub.nodes import Newsroom
 from hub.pen import Pen
 from hub.post import Post
 from hub.spine import Spine
+from hub.switching.dispatch import Dispatcher, Proposal
+from hub.switching.leases import Leases, RelayName
 from messages.slots import slot_start
 from messages.status import Request
 

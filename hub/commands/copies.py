@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hub.commands.terminal import log_to_stderr, progress, told
 from hub.config import load_config
-from hub.terminal import log_to_stderr, progress, told
 
 File = Annotated[Path, typer.Argument(help="The copy.", metavar="FILE")]
 Config = Annotated[
@@ -60,8 +60,8 @@ def restore(
     log_to_stderr(verbose=False)
     with told():
         from hub import backup as backups  # noqa: PLC0415
+        from hub.commands.words import restored_lines  # noqa: PLC0415
         from hub.starting import read_trust  # noqa: PLC0415
-        from hub.words import restored_lines  # noqa: PLC0415
         from messages.log.policy import parse_policy  # noqa: PLC0415
 
         settings = load_config(config)

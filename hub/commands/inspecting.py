@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hub.audit import Inputs, Report, audit, views_fault
-from hub.auditplace import KEEP_EVERY_S, Keeper, Standing, check_still_there
+from hub.auditing.audit import Inputs, Report, audit, views_fault
+from hub.auditing.place import KEEP_EVERY_S, Keeper, Standing, check_still_there
 from hub.balancing.catalog import installed as installed_policies
 from hub.code_id import code_id
 from hub.config import HubConfig

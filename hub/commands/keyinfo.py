@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from hub.commands.terminal import log_to_stderr, told
 from hub.config import load_config
-from hub.terminal import log_to_stderr, told
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -13,7 +13,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from hub.auditplace import Keeper, Place, Standing
+from hub.auditing.place import Keeper, Place, Standing
+from hub.auditing.refold import LogWrong, Preimages, Refold
 from hub.balancing.catalog import POLICIES
 from hub.balancing.policy import DispatchPolicy, View, view_root
 from hub.bookkeeping import rows_of
@@ -26,7 +27,6 @@ from hub.ledger.crew import Crew, Read
 from hub.ledger.records import Snapshot
 from hub.market.catalog import CONTRACTS
 from hub.proposals import told
-from hub.refold import LogWrong, Preimages, Refold
 from messages.entries import BlockHeader, Decision
 from messages.errors import MessageError
 from messages.log.tree import Frontier

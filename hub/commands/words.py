@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from hub.audit import Report as AuditReport
-from hub.enrolment import Enrolment
+from hub.auditing.audit import Report as AuditReport
+from hub.joining.enrolment import Enrolment
 from hub.ledger.records import Entry
 from hub.ledger.verify import Report as VerifyReport
 from hub.web.view import calibration_text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hub.leases import COUNTER_BITS, Leases, RelayName, Standing
+from hub.switching.leases import COUNTER_BITS, Leases, RelayName, Standing
 from messages.lease import Lease
 
 TTL_MS = 6_000

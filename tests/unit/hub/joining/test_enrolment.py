@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hub.enrolment import FORMAT, read_enrolment
 from hub.errors import BadEnrolment
+from hub.joining.enrolment import FORMAT, read_enrolment
 from messages.entries import RelayEntry
 
 KEY = "a301012006215820" + "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"

@@ -23,8 +23,8 @@ from hub.balancing.policy import (
 from hub.core.pricing import policy_at
 from hub.core.records import Contact, Policy, Relay
 from hub.core.state import State
-from hub.leases import Leases, RelayName, Standing
 from hub.nodes import ContactSeen, Newsroom
+from hub.switching.leases import Leases, RelayName, Standing
 from messages.entries import Decision, Output
 
 START_GRACE_MS = 5_000  # after a start or an enrolment, before silence counts as danger

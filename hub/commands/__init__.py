@@ -1,0 +1,1 @@
+"""Commands: what each finds out or does, and how it is said."""

@@ -1,0 +1,1 @@
+"""From live samples to a moving contact: view, decision, lease."""
