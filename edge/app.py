@@ -35,13 +35,13 @@ from edge.posting import Posting
 from edge.receipts import log_trust
 from edge.register import Meter, Reset
 from edge.relaydoor import SOCKET as RELAY_SOCKET
-from edge.relaydoor import RelayDoor
+from edge.relaydoor import relay_door
 from edge.relaying import NodeKey, Relaying
 from edge.relays import Relays
 from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device, Rhythm
 from edge.sweep import Devices
 from edge.trace import SOCKET as TRACE_SOCKET
-from edge.trace import TraceDoor
+from edge.trace import trace_door
 from edge.uplink import BACKOFF_MAX_S as UPLINK_BACKOFF_MAX_S
 from edge.uplink import SIMULATED_BACKOFF_MAX_S as SIMULATED_UPLINK_BACKOFF_MAX_S
 from edge.uplink import Uplink
@@ -222,7 +222,7 @@ def _connect(
         each.meter_id for each in config.meter if catalog.METERS[each.model].is_silent_at_night
     }
     devices = Devices(buses, frozenset(quiet))
-    traces = TraceDoor(
+    traces = trace_door(
         Path(config.state) / TRACE_SOCKET,
         bench.buses,
         {each.name: each.kind for each in config.bus},
@@ -249,7 +249,7 @@ def _connect(
     threads: list[Running] = [devices, uplink, traces]
     threads += [guard] if parts.relaying.send is not None else []
     if parts.relaying.buses:
-        threads.append(RelayDoor(Path(config.state) / RELAY_SOCKET, parts.relaying.on_buses))
+        threads.append(relay_door(Path(config.state) / RELAY_SOCKET, parts.relaying.on_buses))
     threads += [barrier] if barrier is not None else []
     for thread in threads:
         closing.callback(thread.stop)

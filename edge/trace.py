@@ -15,7 +15,6 @@ lines until hanging up. Whoever reads too slowly loses frames, and is told how m
 
 from __future__ import annotations
 
-import logging
 import queue
 import re
 import select
@@ -23,13 +22,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from edge.door import listening
+from edge.doorkeeper import TURN_S, Doorkeeper
 from edge.errors import Unavailable
 
 SENT: Final = ">"
@@ -41,13 +39,10 @@ FRAMES_MAX: Final = 1_000
 _HEAD: Final = "# gridtally trace 1"
 _LINE: Final = re.compile(r"(\S+) ([><])((?: [0-9A-F]{2})*)")
 _BUS: Final = re.compile(r"# bus (\S+) (\S+)")
-_TURN_S: Final = 0.25
 _SILENCE_NS: Final = 50_000_000
 """What comes in pieces, and no longer apart, is one frame."""
 
 _ASK_BYTES: Final = 256
-
-log = logging.getLogger("edge.trace")
 
 
 class BadTrace(Unavailable):
@@ -179,63 +174,29 @@ class Tap:
             self._lost += 1
 
 
-class TraceDoor:
-    """The agent's end: lets whoever may open the socket listen to one bus, one at a time each."""
+def trace_door(path: Path, buses: Mapping[str, Any], kinds: Mapping[str, str]) -> Doorkeeper:
+    """Return the agent's end: who may open the socket listens to one bus, until hanging up."""
 
-    def __init__(self, path: Path, buses: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
-        """Know the buses and their kinds; nothing listens yet."""
-        self._path = path
-        self._buses = buses
-        self._kinds = kinds
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trace", daemon=True)
+    def serve(link: socket.socket, stopping: threading.Event) -> None:
+        name = link.recv(_ASK_BYTES).decode(errors="replace").strip()
+        if name not in buses:
+            link.sendall(f"no bus is named {name!r}\n".encode())
+            return
+        link.sendall("".join(f"{line}\n" for line in head(name, kinds[name])).encode())
+        _stream(link, buses[name], stopping)
 
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
+    return Doorkeeper(path, "traces", serve)
 
-    def stop(self) -> None:
-        """Hang up."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
 
-    def _run(self) -> None:
-        try:
-            with listening(self._path) as door:
-                while not self._stopping.is_set():
-                    ready, _, _ = select.select([door], [], [], _TURN_S)
-                    if ready:
-                        self._serve(door.accept()[0])
-        except OSError as error:
-            log.warning("no traces from %s: %s", self._path, error)
-
-    def _serve(self, link: socket.socket) -> None:
-        """Serve one listener until it or this process goes; others wait at the door."""
-        with closing(link):
-            link.settimeout(_TURN_S * 8)
-            try:
-                name = link.recv(_ASK_BYTES).decode(errors="replace").strip()
-                if name not in self._buses:
-                    link.sendall(f"no bus is named {name!r}\n".encode())
-                    return
-                link.sendall(
-                    "".join(f"{line}\n" for line in head(name, self._kinds[name])).encode()
-                )
-                self._stream(link, name)
-            except OSError:
-                return
-
-    def _stream(self, link: socket.socket, name: str) -> None:
-        tap = Tap()
-        bus = self._buses[name]
-        bus.trace = tap
-        try:
-            while not self._stopping.is_set() and not _hung_up(link):
-                for line in tap.lines(_TURN_S):
-                    link.sendall(f"{line}\n".encode())
-        finally:
-            bus.trace = None
+def _stream(link: socket.socket, bus: Any, stopping: threading.Event) -> None:
+    tap = Tap()
+    bus.trace = tap
+    try:
+        while not stopping.is_set() and not _hung_up(link):
+            for line in tap.lines(TURN_S):
+                link.sendall(f"{line}\n".encode())
+    finally:
+        bus.trace = None
 
 
 def _hung_up(link: socket.socket) -> bool:
@@ -277,7 +238,7 @@ def _received(link: socket.socket, seconds: float) -> Iterator[str]:
     ends = time.monotonic() + seconds
     rest = b""
     while (left := ends - time.monotonic()) > 0:
-        ready, _, _ = select.select([link], [], [], min(left, _TURN_S))
+        ready, _, _ = select.select([link], [], [], min(left, TURN_S))
         if not ready:
             continue
         received = link.recv(65_536)

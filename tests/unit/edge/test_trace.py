@@ -13,7 +13,6 @@ from edge.trace import (
     BadTrace,
     Frame,
     Tap,
-    TraceDoor,
     format_frame,
     head,
     is_offered,
@@ -21,6 +20,7 @@ from edge.trace import (
     lines_while,
     parse_frame,
     parse_trace,
+    trace_door,
 )
 
 MS = 1_000_000
@@ -133,7 +133,7 @@ def test_a_bus_of_our_own_is_listened_to_only_as_long_as_asked():
 @pytest.fixture
 def door(tmp_path):
     bus = Bus()
-    door = TraceDoor(tmp_path / "trace.sock", {"rs485": bus}, {"rs485": "modbus_rtu"})
+    door = trace_door(tmp_path / "trace.sock", {"rs485": bus}, {"rs485": "modbus_rtu"})
     door.start()
     for _ in range(1000):
         if (tmp_path / "trace.sock").exists():
