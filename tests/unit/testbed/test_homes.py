@@ -64,16 +64,45 @@ def test_names_become_topic_names(tmp_path: Path) -> None:
         (GOOD.replace("h01", "---"), ":2: home is '---', wanted 1 to 20 letters or digits"),
         (GOOD.replace("h01", "h 1") + GOOD.replace("h01", "h-1")[len(HEADER) :], "both be called"),
         (GOOD[:-20], ":3: consumption_kwh is '', wanted kWh as a number"),
+        (GOOD.replace("0.8512", "1e99999"), ":2: consumption_kwh is 1e99999, wanted at most a mil"),
+        (GOOD.replace(",60,60,", ",45,60,"), ":3: minute is 45, slot 1 begins at 60"),
+        (GOOD.replace(",0,60,", ",1440,60,"), ":2: minute is 1440, wanted a minute of the day"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_with_the_place(tmp_path: Path, text: str, says: str) -> None:
+def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, says: str) -> None:
     path = file(tmp_path, text)
     with pytest.raises(BadHomesFile) as raised:
         read_homes(path)
     message = str(raised.value)
-    assert message.startswith(str(path))
+    assert [line for line in message.splitlines() if not line.startswith(str(path))] == []
     assert says in message
-    assert "\n" not in message
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    rows = "a,0,1,0,60,x,-1,4\na,1,1,60,60,3,0,4\na,2,1,120,60,nan,0,4\na,4,1,240,60,1,0,4\n"
+    path = file(tmp_path, HEADER + rows)
+    with pytest.raises(BadHomesFile) as raised:
+        read_homes(path)
+    assert str(raised.value).splitlines() == [
+        f"{path}:2: consumption_kwh is 'x', wanted kWh as a number",
+        f"{path}:2: generation_kwh is -1, wanted kWh of 0 or more",
+        f"{path}:4: consumption_kwh is nan, wanted kWh of 0 or more",
+        f"{path}:5: gap: home a has slot 4 here, not 3",
+    ]
+
+
+def test_very_many_findings_are_counted(tmp_path: Path) -> None:
+    rows = "".join(f"a,{slot},1,{slot * 60 % 1440},60,x,0,4\n" for slot in range(60))
+    with pytest.raises(BadHomesFile) as raised:
+        read_homes(file(tmp_path, HEADER + rows))
+    assert str(raised.value).splitlines()[-1] == "and 10 more"
+
+
+def test_the_first_minute_is_the_file_s(tmp_path: Path) -> None:
+    rows = "a,7,1,1380,60,1,0,4\na,8,2,0,60,1,0,4\n"
+    assert read_homes(file(tmp_path, HEADER + rows)).start_minute == 1380
+    without = "home,slot,interval_min,consumption_kwh,generation_kwh\na,7,60,1,0\n"
+    assert read_homes(file(tmp_path, without)).start_minute == 0
 
 
 def test_a_missing_file_and_a_cut_archive_are_sentences(tmp_path: Path) -> None:
