@@ -23,6 +23,7 @@ from hub.arrivals import Arrivals, Batch
 from hub.balancing.catalog import installed as installed_policies
 from hub.beacons import Beacons
 from hub.broker import BACKOFF_MAX_S, BrokerLink, LinkState
+from hub.casework.telling import tell_owners
 from hub.closing import Closer, CloseRule
 from hub.comparing import Comparison
 from hub.config import HubConfig
@@ -263,6 +264,7 @@ class Hub:
         if self._desk.take():
             self._switchboard.note_enrolment(now_ms)
             self._closer.add_headers()
+        tell_owners(self._spine, self._opened.pen)
 
     def _serve_records(self) -> None:
         """Answer what is final: by a quorum, or stored where nobody has to agree."""

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from hub.casework.cli import add_commands as add_case_commands
 from hub.commands.copies import add_commands as add_backup_commands
 from hub.commands.keyinfo import add_commands as add_key_commands
 from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
@@ -469,6 +470,7 @@ add_statement_commands(app)
 add_cosigning_commands(app)
 add_witness_commands(app)
 add_record_commands(app)
+add_case_commands(app)
 
 if __name__ == "__main__":
     app()

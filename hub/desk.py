@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from hub.core.calls import BUILT_IN
 from hub.core.clearing import Contracts
 from hub.core.effects import WrongRoot
-from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
 from hub.policyfile import policy_fault
@@ -106,7 +106,7 @@ class Desk:
     def _unusable(self, body: LedgerEntry) -> str:
         if isinstance(body, KeyEntry):
             return ""
-        if isinstance(body, Call) and body.contract == RECORDS:
+        if isinstance(body, Call) and body.contract in BUILT_IN:
             return ""
         if isinstance(body, BlockHeader) and self._proposals is not None:
             return self._proposals.objection(body)

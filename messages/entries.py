@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from messages import cose, schema
 from messages.cose import Envelope
 from messages.errors import MalformedMessage, UnsupportedVersion
+from messages.investigation import Notice
 from messages.proposing import USUAL_RULES, ProposerRules
 from messages.publickey import Signer
 
@@ -303,6 +304,7 @@ LedgerEntry = (
     | Epoch
     | Calibration
     | Call
+    | Notice
 )
 NodeEvent = Ack | Epoch | Calibration
 """What a node signs in its stream `event`, by the sequence in the field of that name."""
@@ -322,6 +324,7 @@ KINDS: dict[str, type[Any]] = {
         Epoch,
         Calibration,
         Call,
+        Notice,
     )
 }
 Message = TypeVar("Message")

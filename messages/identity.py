@@ -51,15 +51,19 @@ def parse_address(text: str) -> Address:
     return Address(meter_id, microgrid, administrator)
 
 
-def pseudonym(network_id: bytes, member: str, first_key: bytes = b"") -> str:
+def pseudonym(
+    network_id: bytes, member: str, first_key: bytes = b"", round_ms: int | None = None
+) -> str:
     """Return the name under which a member appears to others, as m-7kq2-hx5p.
 
     The first 5 bytes, in base32, of SHA-256 over deterministic CBOR of
     ["gridtally/pseudonym/v1", network id, COSE_Key of the member's first key]; a member without a
-    key of its own is named by its name instead. It hides a name from who sees the page, not from
-    who has the ledger.
+    key of its own is named by its name instead. With `round_ms`, the start of a slot, it is the
+    last item of the list, and the pseudonym of that slot alone. It hides a name from who sees the
+    page, not from who has the ledger.
     """
     own: bytes | str = first_key or member
-    digest = hashlib.sha256(cbor.encode(["gridtally/pseudonym/v1", network_id, own])).digest()
+    parts = ["gridtally/pseudonym/v1", network_id, own, *([] if round_ms is None else [round_ms])]
+    digest = hashlib.sha256(cbor.encode(parts)).digest()
     text = base64.b32encode(digest[:5]).decode().lower()
     return f"m-{text[:4]}-{text[4:]}"

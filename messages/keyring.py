@@ -39,6 +39,7 @@ SIGNERS: Final[Mapping[str, frozenset[str]]] = {
     "seal": frozenset(("hub",)),
     "block": frozenset(("hub", "replica")),
     "call": frozenset(("member",)),
+    "notice": frozenset(("hub",)),
     "key": frozenset(("member", "node", "meter", "replica")),
     "policy": frozenset(("member",)),
     "genesis": frozenset(("member",)),

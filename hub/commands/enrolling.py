@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.balancing.catalog import installed as installed_policies
+from hub.casework.telling import tell_owners
 from hub.commands.founding import Founded, Plan, found, write_config
 from hub.config import HubConfig
 from hub.desk import Desk
@@ -88,6 +89,7 @@ def _directly(opened: Opened, entries: Sequence[bytes]) -> list[str]:
     inbox = Inbox(Path(opened.config.state))
     desk = Desk(inbox, spine, installed_contracts(), installed_policies())
     reasons = [desk.append(raw) for raw in entries]
+    tell_owners(spine, opened.pen)
     spine.sign_checkpoint()
     if not opened.policy.witnessed:
         Keeper(Path(opened.config.state)).serve(opened.recorder.state, opened.recorder.store.size)

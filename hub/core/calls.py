@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from hub.core.clearing import Contracts, check_memory, check_transfer, own_copy
 from hub.core.draft import Draft
 from hub.core.effects import CallFailed, CallServed, Line
 from hub.core.events import Event
+from hub.core.investigating import keep_cases
 from hub.core.money import transfer
 from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import policy_at
 from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.core.recordkeeping import keep_records
 from hub.core.results import book_results
+from hub.core.rights import CASES
 from hub.core.state import State
-from hub.market.contract import CallRequest, CallResult, StepBudget
+from hub.market.contract import CallRequest, CallResult, StepBudget, Value
 from hub.market.errors import CallRefused, MarketError
 from messages.entries import Call
 
 CALL_AHEAD_MS: Final = 31 * 86_400_000
 """How long a call may stay valid: its id is remembered for as long. [ms]"""
 CALL_ID_BYTES: Final = range(8, 33)
+BUILT_IN: Final[Mapping[str, Callable[[Draft, Event, Call, int], Mapping[str, Value]]]] = {
+    RECORDS: keep_records,
+    CASES: keep_cases,
+}
+"""Contracts that every policy has."""
 
 
 def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> Outcome:
@@ -36,9 +44,11 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
     effect: CallServed | CallFailed
     try:
         _check_time(call, next_slot_ms)
-        if call.contract == RECORDS:
-            answer = keep_records(draft, event, call, next_slot_ms)
-            effect = CallServed(event.index, call.call_id, member, RECORDS, call.method, answer, ())
+        if call.contract in BUILT_IN:
+            answer = BUILT_IN[call.contract](draft, event, call, next_slot_ms)
+            effect = CallServed(
+                event.index, call.call_id, member, call.contract, call.method, answer, ()
+            )
         else:
             result = _run(state, member, call, next_slot_ms, contracts)
             effect = _serve(draft, event.index, member, call, result)

@@ -199,6 +199,15 @@ class CallFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerTold:
+    """An owner was told of a case on him."""
+
+    index: int
+    case: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryChanged:
     """Keys, meters, relays or roles are others than before: whoever keeps a copy reads again."""
 
@@ -260,6 +269,7 @@ Effect: TypeAlias = (
     | ShedClosed
     | CallServed
     | CallFailed
+    | OwnerTold
     | RegistryChanged
     | PolicySet
     | HeaderFollows

@@ -25,6 +25,7 @@ from messages.entries import (
     parse_entry,
 )
 from messages.errors import MalformedMessage
+from messages.investigation import Notice
 from messages.log.tree import leaf_hash
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.senml import CONTENT_TYPE
@@ -41,6 +42,7 @@ Body: TypeAlias = (
     | BlockHeader
     | NodeEvent
     | Call
+    | Notice
 )
 
 

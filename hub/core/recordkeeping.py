@@ -11,20 +11,22 @@ is an entry that stays. Ids only: what a record says is never here.
     erase   record                                              answer {record}
 
 `what` is a record's id in hex, or a purpose: then all of that purpose, those to come included. A
-record's id is the entry id of its put. Source: paper 000 section 3, owner grants and revokes, and
-the regulator reads under its role.
+record's id is the entry id of its put. `case` is the regulator's, who reads under an open one
+(`hub.core.investigating`). Source: paper 000 section 3, owner grants and revokes, and the regulator
+reads where malpractice is investigated.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Final
 
+from hub.core.asking import Methods, Request, is_member, serve
 from hub.core.draft import Draft
 from hub.core.events import Event
-from hub.core.records import Access, Kept, Key
+from hub.core.investigating import use_case
+from hub.core.records import Access, Kept
 from hub.market.contract import Value
 from hub.market.errors import CallRefused
 from messages import cose
@@ -32,48 +34,15 @@ from messages.entries import Call, network_aad
 from messages.errors import MessageError
 from messages.publickey import parse_cose_key
 
-Plain = TypeVar("Plain", str, int, bytes)
-
 CONTRACT: Final = "records"
 PURPOSES: Final = ("bill", "profile", "consent", "identity", "other")
 KEEPERS: Final = ("administrator", "manager", "service")
 """Roles that may put a record that is somebody else's, such as a bill."""
-REGULATOR: Final = "regulator"
 REPLY_KEY_BYTES: Final = 32
 LOCATORS_MAX: Final = 1_000
 COMMITMENT_BYTES_MAX: Final = 400
 
 _RECORD_ID: Final = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    draft: Draft
-    event: Event
-    key: Key
-    next_slot_ms: int
-    call_id: bytes
-    arguments: Mapping[str, Any]
-
-    @property
-    def member(self) -> str:
-        """Who signed."""
-        return self.key.name
-
-    def text(self, name: str) -> str:
-        return self._typed(name, str, "")
-
-    def number(self, name: str) -> int:
-        return self._typed(name, int, 0)
-
-    def octets(self, name: str) -> bytes:
-        return self._typed(name, bytes, b"")
-
-    def _typed(self, name: str, kind: type[Plain], default: Plain) -> Plain:
-        value = self.arguments.get(name, default)
-        if type(value) is not kind:
-            raise CallRefused(f"{name} is to be {kind.__name__}")
-        return value
 
 
 def keep_records(draft: Draft, event: Event, call: Call, next_slot_ms: int) -> Mapping[str, Value]:
@@ -82,16 +51,10 @@ def keep_records(draft: Draft, event: Event, call: Call, next_slot_ms: int) -> M
     Raises:
         CallRefused: the text says why; nothing has changed.
     """
-    key = draft.state.keys[event.kid]
-    known, serve = _METHODS.get(call.method, ((), None))
-    if serve is None:
-        raise CallRefused(f"records have no method {call.method!r}: {', '.join(_METHODS)}")
-    if not set(call.arguments) <= set(known):
-        raise CallRefused(f"{call.method} takes {', '.join(known)}")
-    return serve(_Request(draft, event, key, next_slot_ms, call.call_id, call.arguments))
+    return serve(draft, event, call, next_slot_ms, _METHODS)
 
 
-def _put(asked: _Request) -> Mapping[str, Value]:
+def _put(asked: Request) -> Mapping[str, Value]:
     owner, purpose = asked.text("owner") or asked.member, asked.text("purpose")
     if owner != asked.member and not set(KEEPERS) & set(asked.key.roles):
         raise CallRefused(
@@ -99,7 +62,7 @@ def _put(asked: _Request) -> Mapping[str, Value]:
         )
     if purpose not in PURPOSES:
         raise CallRefused(f"no purpose {purpose!r}: {', '.join(PURPOSES)}")
-    if not _is_member(asked.draft, owner):
+    if not is_member(asked.draft, owner):
         raise CallRefused(f"no member {owner}")
     locators = asked.text("locators")
     if not 1 <= len(locators) <= LOCATORS_MAX:
@@ -111,7 +74,7 @@ def _put(asked: _Request) -> Mapping[str, Value]:
     return {"record": asked.event.leaf_hash, "owner": owner}
 
 
-def _committed(asked: _Request) -> bytes:
+def _committed(asked: Request) -> bytes:
     """Return the hash that the caller's own RFC 9995 message commits to."""
     raw, network = asked.octets("commitment"), asked.draft.state.network
     try:
@@ -125,9 +88,9 @@ def _committed(asked: _Request) -> bytes:
     return envelope.payload
 
 
-def _grant(asked: _Request) -> Mapping[str, Value]:
+def _grant(asked: Request) -> Mapping[str, Value]:
     place, until_ms = _place(asked), asked.number("until_slot_ms")
-    if not _is_member(asked.draft, place[2]):
+    if not is_member(asked.draft, place[2]):
         raise CallRefused(f"no member {place[2]}")
     if until_ms < asked.next_slot_ms:
         raise CallRefused(f"the grant would have ended at {until_ms}, now is {asked.next_slot_ms}")
@@ -135,7 +98,7 @@ def _grant(asked: _Request) -> Mapping[str, Value]:
     return {}
 
 
-def _revoke(asked: _Request) -> Mapping[str, Value]:
+def _revoke(asked: Request) -> Mapping[str, Value]:
     place = _place(asked)
     if asked.draft.row("grant", place) is None:
         raise CallRefused(f"{place[2]} has no grant to {place[1]} of {place[0]}")
@@ -143,11 +106,14 @@ def _revoke(asked: _Request) -> Mapping[str, Value]:
     return {}
 
 
-def _read(asked: _Request) -> Mapping[str, Value]:
+def _read(asked: Request) -> Mapping[str, Value]:
     record_id, record = _record(asked)
     if len(asked.octets("reply_key")) != REPLY_KEY_BYTES:
         raise CallRefused(f"a reply key has {REPLY_KEY_BYTES} bytes (X25519)")
-    why = _allowed(asked, record_id, record)
+    case = asked.text("case")
+    if case:
+        use_case(asked, case, record.owner)
+    why = f"case {case}" if case else _allowed(asked, record_id, record)
     if not why:
         raise CallRefused(f"{asked.member} has no grant to this record of {record.owner}")
     access = Access(record_id, asked.member, why, asked.octets("reply_key"), asked.event.index)
@@ -155,7 +121,7 @@ def _read(asked: _Request) -> Mapping[str, Value]:
     return {"record": record_id, "owner": record.owner, "why": why}
 
 
-def _allowed(asked: _Request, record_id: bytes, record: Kept) -> str:
+def _allowed(asked: Request, record_id: bytes, record: Kept) -> str:
     """Return the word for why the caller may read a record, empty if he may not."""
     if asked.member == record.owner:
         return "owner"
@@ -163,10 +129,10 @@ def _allowed(asked: _Request, record_id: bytes, record: Kept) -> str:
         until_ms = asked.draft.row("grant", (record.owner, what, asked.member))
         if until_ms is not None and until_ms >= asked.next_slot_ms:
             return "grant"
-    return REGULATOR if REGULATOR in asked.key.roles else ""
+    return ""
 
 
-def _erase(asked: _Request) -> Mapping[str, Value]:
+def _erase(asked: Request) -> Mapping[str, Value]:
     record_id, record = _record(asked)
     if asked.member != record.owner:
         raise CallRefused(f"only {record.owner} erases this record")
@@ -174,18 +140,16 @@ def _erase(asked: _Request) -> Mapping[str, Value]:
     return {"record": record_id}
 
 
-_METHODS: Final[
-    Mapping[str, tuple[tuple[str, ...], Callable[[_Request], Mapping[str, Value]] | None]]
-] = {
+_METHODS: Final[Methods] = {
     "put": (("commitment", "purpose", "locators", "owner"), _put),
     "grant": (("what", "grantee", "until_slot_ms"), _grant),
     "revoke": (("what", "grantee"), _revoke),
-    "read": (("record", "reply_key"), _read),
+    "read": (("record", "reply_key", "case"), _read),
     "erase": (("record",), _erase),
 }
 
 
-def _record(asked: _Request) -> tuple[bytes, Kept]:
+def _record(asked: Request) -> tuple[bytes, Kept]:
     record_id = asked.octets("record")
     found: Kept | None = asked.draft.row("record", record_id)
     if found is None or found.erased_index is not None:
@@ -193,7 +157,7 @@ def _record(asked: _Request) -> tuple[bytes, Kept]:
     return record_id, found
 
 
-def _place(asked: _Request) -> tuple[str, str, str]:
+def _place(asked: Request) -> tuple[str, str, str]:
     """Return whose, what and to whom; what is the caller's own, or a purpose."""
     what, grantee = asked.text("what"), asked.text("grantee")
     if _RECORD_ID.fullmatch(what):
@@ -203,10 +167,3 @@ def _place(asked: _Request) -> tuple[str, str, str]:
     elif what not in PURPOSES:
         raise CallRefused(f"{what!r} is neither a record nor a purpose: {', '.join(PURPOSES)}")
     return asked.member, what, grantee
-
-
-def _is_member(draft: Draft, name: str) -> bool:
-    return any(
-        key.holder == "member" and key.name == name and key.is_current
-        for key in draft.state.keys.values()
-    )

@@ -143,7 +143,8 @@ class Kept(NamedTuple):
 class Access(NamedTuple):
     """A request to read a record that was served; keyed by its call id, for as long as that counts.
 
-    `why` is owner, grant or regulator. `reply_key`: the X25519 key that the answer is for.
+    `why` is owner, grant, or a case as "case ann-1". `reply_key`: the X25519 key that the answer is
+    for.
     """
 
     record: bytes
@@ -151,6 +152,32 @@ class Access(NamedTuple):
     why: str
     reply_key: bytes
     entry_index: int
+
+
+class Case(NamedTuple):
+    """An investigation of the regulator's; keyed by its name, which is used once.
+
+    It is open in slots up to `until_slot_ms`, and its owner is told once `embargo_slot_ms` is over.
+    `accesses`: the entries that used it. `told_index`: the hub's notice to the owner.
+    """
+
+    owner: str
+    by: str
+    reason: str
+    opened_index: int
+    until_slot_ms: int
+    embargo_slot_ms: int
+    accesses: tuple[int, ...] = ()
+    closed_index: int | None = None
+    told_index: int | None = None
+
+    def is_open(self, slot_ms: int) -> bool:
+        """Whether it may be used in a slot."""
+        return self.closed_index is None and slot_ms <= self.until_slot_ms
+
+    def is_public(self, slot_ms: int) -> bool:
+        """Whether its owner may know of it in a slot: the embargo is over, or the case is."""
+        return not self.is_open(slot_ms) or slot_ms >= self.embargo_slot_ms
 
 
 class Policy(NamedTuple):

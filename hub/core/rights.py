@@ -33,11 +33,14 @@ from messages.entries import (
     Seal,
 )
 from messages.errors import BadKey
+from messages.investigation import Notice
 from messages.membership import OFFICE_HOLDERS, ORDINARY_ROLES, key_id
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading
 
 EVENT: Final = "event"
+CASES: Final = "cases"
+"""The built-in contract of investigations (`hub.core.investigating`)."""
 
 DEVICES: Final = ("meter", "node", "replica", "hub", "log")
 """Holders whose role cannot be given to anybody else."""
@@ -53,6 +56,8 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "seal": ("hub",),
     "block": ("hub", "replica"),
     "call": ("member",),
+    "call case": ("regulator",),
+    "notice": ("hub",),
     "key enrol": ("administrator", "manager"),
     "key rotate": ("administrator", "manager"),
     "key revoke": ("administrator", "manager"),
@@ -67,6 +72,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 "key of an office": enrols, rotates or revokes a key that holds an office (`messages.membership`),
 or revokes that of hub or log.
 "key rotate own": the old key itself names its successor.
+"call case": opens, uses or closes a case of the regulator's.
 """
 
 _KINDS: Final[Mapping[type, str]] = {
@@ -80,6 +86,7 @@ _KINDS: Final[Mapping[type, str]] = {
     Seal: "seal",
     BlockHeader: "block",
     Call: "call",
+    Notice: "notice",
     Genesis: "genesis",
     KeyEntry: "key",
     PolicyEntry: "policy",
@@ -101,6 +108,8 @@ def cell(state: State, event: Event) -> str:
         return _key_cell(state, event.kid, body)
     if isinstance(body, PolicyEntry):
         return "policy rules" if keeps_prices(state, body) else "policy prices"
+    if isinstance(body, Call) and body.contract == CASES:
+        return "call case"
     return _KINDS[type(body)]
 
 

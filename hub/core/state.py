@@ -19,6 +19,7 @@ from hub.core.proposers import Draw, Standing
 from hub.core.records import (
     Access,
     Calibrated,
+    Case,
     Contact,
     Cursor,
     Due,
@@ -89,6 +90,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "record": Table((bytes,), _row(Kept)),
     "grant": Table((str, str, str), _plain),
     "access": Table((bytes,), _row(Access)),
+    "case": Table((str,), _row(Case)),
 }
 """Every table by name. A single row has the empty key ()."""
 
@@ -119,6 +121,7 @@ class State:
         self.records: dict[bytes, Kept] = {}
         self.grants: dict[tuple[str, str, str], int] = {}
         self.accesses: dict[bytes, Access] = {}
+        self.cases: dict[str, Case] = {}
         # the log's own clock, and who proposes
         self.progress_rows: dict[tuple[()], Progress] = {}
         self.dues: dict[int, Due] = {}
@@ -146,6 +149,7 @@ class State:
             "record": self.records,
             "grant": self.grants,
             "access": self.accesses,
+            "case": self.cases,
         }
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}

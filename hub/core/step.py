@@ -16,6 +16,7 @@ from hub.core.clearing import Contracts
 from hub.core.closing import close_slot
 from hub.core.events import Event
 from hub.core.headers import note_root, take_header
+from hub.core.investigating import take_notice
 from hub.core.loads import take_ack, take_decision
 from hub.core.outcome import Outcome, ignore
 from hub.core.registers import begin_epoch, take_reading
@@ -38,6 +39,7 @@ from messages.entries import (
     PolicyEntry,
     Seal,
 )
+from messages.investigation import Notice
 from messages.reading import Reading
 
 __all__ = ["Outcome", "step"]
@@ -60,6 +62,7 @@ _STEPS: Final[Mapping[type, Callable[[State, Event, Any], Outcome]]] = {
     BlockHeader: take_header,
     Gap: _nothing,
     Seal: _nothing,
+    Notice: take_notice,
 }
 
 _MARKET_STEPS: Final[Mapping[type, Callable[[State, Event, Any, Contracts], Outcome]]] = {

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hub.core.pseudonyms import pseudonyms
 from hub.core.records import Key, Meter
 from hub.core.registry import FOUNDER
 from hub.core.state import State
-from messages.identity import Address, pseudonym
+from messages.identity import Address
 from messages.publickey import PublicKey, parse_cose_key
 
 
@@ -75,24 +76,6 @@ def founding_key(state: State) -> PublicKey:
     return parse_cose_key(min(keys, key=lambda key: key.from_index).cose_key)
 
 
-def pseudonyms(state: State) -> dict[str, str]:
-    """Return each member's pseudonym: of its first key, whatever became of that."""
-    network = state.network
-    if network is None:
-        return {}
-    first: dict[str, Key] = {}
-    for key in state.keys.values():
-        known = first.get(key.name)
-        if key.holder == "member" and (known is None or key.from_index < known.from_index):
-            first[key.name] = key
-    names = {*first, *(meter.member for meter in state.meters.values())}
-    names |= {relay.member for relay in state.relays.values() if relay.member}
-    return {
-        name: pseudonym(network.network_id, name, first[name].cose_key if name in first else b"")
-        for name in sorted(names)
-    }
-
-
 def member_lines(found: Membership) -> Iterator[str]:
     """Yield the registry for people."""
     yield f"microgrid {found.microgrid}, network {found.network_id}"
@@ -118,7 +101,7 @@ def as_json(found: Membership) -> dict[str, Any]:
 
 
 def _in_order(state: State) -> list[Key]:
-    order = ("hub", "log", "member", "node", "meter")
+    order = ("hub", "log", "member", "replica", "node", "meter")
     return sorted(
         state.keys.values(), key=lambda key: (order.index(key.holder), key.name, key.from_index)
     )

@@ -57,14 +57,23 @@ def put(
 
 
 @record.command(short_help="Read a record.")
-def get(record_id: RecordId, key: Key, config: Config = HERE) -> None:
+def get(
+    record_id: RecordId,
+    key: Key,
+    case: Annotated[
+        str, typer.Option(help="The regulator's case to read it under.", metavar="CASE")
+    ] = "",
+    config: Config = HERE,
+) -> None:
     """Write the record to standard output. That it was read, and by whom, stays on the ledger.
+
+    The regulator reads what a case is open for, and names it.
 
     gridtally-hub record get RECORD --key bob.pem > bill.pdf
     """
     log_to_stderr(verbose=False)
     with told():
-        sys.stdout.buffer.write(_desk(config, key).get(_id(record_id)))
+        sys.stdout.buffer.write(_desk(config, key).get(_id(record_id), case))
         sys.stdout.buffer.flush()
 
 

@@ -85,8 +85,8 @@ class RecordDesk:
             self._stores.delete(locked.name)
             raise
 
-    def get(self, record_id: bytes) -> bytes:
-        """Ask for a record, and return its content.
+    def get(self, record_id: bytes, case: str = "") -> bytes:
+        """Ask for a record, as its owner or grantee, or under a case; return its content.
 
         Raises:
             RecordRefused, RecordUnavailable: no grant, or no store has it.
@@ -94,7 +94,8 @@ class RecordDesk:
         """
         own = X25519PrivateKey.generate()
         reply_key = own.public_key().public_bytes_raw()
-        asked = self.ask("read", {"record": record_id, "reply_key": reply_key})
+        arguments: dict[str, Value] = {"record": record_id, "reply_key": reply_key}
+        asked = self.ask("read", arguments | ({"case": case} if case else {}))
         key = unwrap(self._answer(asked.call_id), record_id, own)
         record = self.state().records[record_id]
         return unlock(self._stores.get(blob_of(record.locators)), key, record.digest)
@@ -112,7 +113,7 @@ class RecordDesk:
         """Let somebody read a record, or all of a purpose; RecordRefused says why not."""
         self.ask("grant", {"what": what, "grantee": grantee, "until_slot_ms": until_slot_ms})
 
-    def ask(self, method: str, arguments: Arguments) -> Asked:
+    def ask(self, method: str, arguments: Arguments, contract: str = CONTRACT) -> Asked:
         """Sign a request, hand it over, and see that it was served.
 
         Raises:
@@ -120,18 +121,21 @@ class RecordDesk:
         """
         with Store.open(self._config.database, read_only=True) as store:
             fold = Follower(store)
-            next_ms = fold.state.progress.next_slot_ms
-            if next_ms is None:
-                raise RecordRefused("requests are timed by slots, and none has closed yet")
+            next_ms = _next_slot_ms(fold.state)
             until_ms = next_ms + SLOTS_VALID * fold.state.slot_ms
             call_id = secrets.token_bytes(CALL_ID_BYTES)
-            call = Call(call_id, until_ms, CONTRACT, method, dict(arguments))
+            call = Call(call_id, until_ms, contract, method, dict(arguments))
             raw = sign_entry(self._signer, call, self._network_id)
             (reason,) = hand_over(self._config, [raw])
             reason = reason or why_failed(fold.advance(), call_id)
         if reason:
             raise RecordRefused(reason)
         return Asked(leaf_hash(raw), call_id)
+
+    @property
+    def next_slot_ms(self) -> int:
+        """The slot that closes next: what requests are timed by. RecordRefused if there is none."""
+        return _next_slot_ms(self.state())
 
     def state(self) -> State:
         """Return the fold's state, as the ledger has it now."""
@@ -148,6 +152,13 @@ class RecordDesk:
             if time.monotonic() > deadline_s:
                 raise NoAnswer("the request is on the ledger and not final yet: ask again later")
             time.sleep(LOOK_EVERY_S)
+
+
+def _next_slot_ms(state: State) -> int:
+    next_ms = state.progress.next_slot_ms
+    if next_ms is None:
+        raise RecordRefused("requests are timed by slots, and none has closed yet")
+    return next_ms
 
 
 def read_state(config: HubConfig) -> State:

@@ -23,6 +23,7 @@ from messages.entries import (
     PolicyEntry,
     Seal,
 )
+from messages.investigation import Notice
 from messages.membership import OFFICES, ROLES
 from messages.reading import Reading
 from tests.support.signers import ed25519
@@ -52,6 +53,8 @@ ENTRIES: dict[str, Any] = {
     "seal": Seal(0, 0, b""),
     "block": BlockHeader(0, b"", 0, 0, b"", b"", b"", b"", b"", b"", 0, 0),
     "call": Call(b"1" * 16, 10 * HOUR, "dep_balance", "bid", {}),
+    "call case": Call(b"1" * 16, 10 * HOUR, "cases", "open", {}),
+    "notice": Notice("tap-1", "ann", ()),
     "key enrol": KeyEntry("enrol", "member", "newcomer", NEWCOMER),
     "key rotate": KeyEntry(
         "rotate",
@@ -139,6 +142,8 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "seal": ("hub",),
         "block": ("hub", "replica"),
         "call": ("member",),
+        "call case": ("regulator",),
+        "notice": ("hub",),
         "key enrol": ("administrator", "manager"),
         "key rotate": ("administrator", "manager"),
         "key revoke": ("administrator", "manager"),

@@ -1,0 +1,63 @@
+"""A founded hub with members who have keys of their own, for tests of records, cases and grants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub.casework.telling import tell_owners
+from hub.closing import Closer, CloseRule
+from hub.vault.desk import RecordDesk
+from keys.file import FileSigner
+from messages.entries import KeyEntry
+from tests.support.hub_bench import METERS, SLOT_MS, START_MS, Bench
+from tests.support.signers import ed25519, p256
+
+LATER_MS = START_MS + 100 * SLOT_MS
+
+
+class Community:
+    """A microgrid with two stores, three members and a closed slot; rita is the regulator."""
+
+    def __init__(self, folder: Path, readings: str = "open") -> None:
+        self.bench = Bench(folder, readings=readings)
+        toml = folder / "hub.toml"
+        toml.write_text(toml.read_text() + '\n[records]\nstores = ["file:one", "file:two"]\n')
+        self.config = self.bench.config
+        self.one, self.two = folder / "one", folder / "two"
+        self.people: dict[str, FileSigner] = {
+            "ann": ed25519("ann"),
+            "bob": p256("bob"),
+            "rita": ed25519("rita"),
+        }
+        self.closed = 0
+        opened = self.bench.open()
+        spine = self.bench.spine(opened)
+        roles = {"rita": ("regulator",)}
+        entries = [
+            KeyEntry("enrol", "member", name, key.public.cose_key, roles=roles.get(name, ()))
+            for name, key in self.people.items()
+        ]
+        assert not any(self.bench.enrol(spine, [*self.bench.key_entries(), *entries]))
+        spine.take_in([self.bench.reading(meter, START_MS, 1) for meter in METERS], 0, START_MS)
+        opened.close()
+        self.close()
+
+    def close(self, slots: int = 1) -> None:
+        """Read all meters at the end of the next slots, and close them."""
+        opened = self.bench.open()
+        spine = self.bench.spine(opened)
+        closer = Closer(spine, opened.pen, CloseRule(SLOT_MS, 0, 0))
+        for _ in range(slots):
+            start_ms = START_MS + self.closed * SLOT_MS
+            self.closed += 1
+            uwh = 1 + self.closed
+            batch = [self.bench.reading(meter, start_ms + SLOT_MS, uwh) for meter in METERS]
+            spine.take_in(batch, 0, start_ms + SLOT_MS)
+            closer.close(start_ms, "complete", start_ms + SLOT_MS)
+        tell_owners(spine, opened.pen)
+        spine.sign_checkpoint()
+        opened.close()
+
+    def desk(self, name: str) -> RecordDesk:
+        """Somebody at the hub's machine."""
+        return RecordDesk(self.config, self.people[name])
