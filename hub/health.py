@@ -13,6 +13,8 @@ from pathlib import Path
 
 PERIOD_MS = 1_000
 FILE_NAME = "health.json"
+FRESH_MS = 5_000
+"""A hub whose health is older does not run. [ms]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +128,17 @@ def read_health(state: Path) -> dict[str, object] | None:
     except (OSError, ValueError):
         return None
     return body if isinstance(body, dict) else None
+
+
+def silence(health: dict[str, object] | None, now_ms: int) -> str:
+    """Return "" while the hub is writing its health, else a sentence on since when it does not.
+
+    >>> silence({"written_ms": 60_000}, 61_000)
+    ''
+    >>> silence({"written_ms": 60_000}, 90_000)
+    'not running; last seen 30 s ago'
+    """
+    if health is None:
+        return "never ran here"
+    age_ms = max(now_ms - int(str(health["written_ms"])), 0)
+    return "" if age_ms < FRESH_MS else f"not running; last seen {age_ms // 1000} s ago"

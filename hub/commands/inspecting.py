@@ -17,7 +17,7 @@ from hub.balancing.catalog import installed as installed_policies
 from hub.code_id import code_id
 from hub.config import HubConfig
 from hub.errors import LedgerError
-from hub.health import read_health
+from hub.health import read_health, silence
 from hub.ledger import export, samples
 from hub.ledger.books import KINDS, BookRow
 from hub.ledger.crew import Crew
@@ -37,7 +37,6 @@ AUDIT_FILE = "audit.progress"
 TELL_EVERY = 1_000
 TRIES_MAX = 100
 SETTLE_S = 0.05
-FRESH_S = 5
 
 Progress = Callable[[int, int], None]
 
@@ -183,11 +182,8 @@ def book_rows(store: Store) -> Iterator[BookRow]:
 def status(config: HubConfig) -> dict[str, Any]:
     """Return what is known of the hub without asking it: its health file and its ledger's head."""
     hub = read_health(Path(config.state))
-    found: dict[str, Any] = {"hub": hub, "running": "never ran here"}
-    if hub is not None:
-        age_s = max(time.time() - int(str(hub["written_ms"])) / 1000, 0)
-        alive = age_s < FRESH_S
-        found["running"] = "running" if alive else f"not running; last seen {age_s:.0f} s ago"
+    silent = silence(hub, time.time_ns() // 1_000_000)
+    found: dict[str, Any] = {"hub": hub, "running": silent or "running"}
     try:
         with Store.open(config.database, read_only=True) as store:
             newest = store.newest_checkpoint()

@@ -169,7 +169,9 @@ def strip_html(picture: Picture) -> str:
     unknown = _unknown_count(picture.members)
     note = f'<p class="legend">{unknown} meters without a fresh sample are not in these sums</p>'
     scale = max(sum(power for _, _, power in side) for side in (sources, sinks))
-    return f"{_bar(sources, scale)}{_bar(sinks, scale)}{note if unknown else ''}"
+    words = ("no fresh sample",) * 2 if unknown else ("nothing generated", "nothing used")
+    bars = _bar(sources, scale, words[0]) + _bar(sinks, scale, words[1])
+    return f"{bars}{note if unknown else ''}"
 
 
 def _unknown_count(members: tuple[MemberView, ...]) -> int:
@@ -181,7 +183,7 @@ def _unknown_count(members: tuple[MemberView, ...]) -> int:
     )
 
 
-def _bar(parts: list[tuple[str, str, int]], scale_mw: int) -> str:
+def _bar(parts: list[tuple[str, str, int]], scale_mw: int, nothing: str) -> str:
     """One row of the strip; both rows have one scale, and what no meter shows is left grey."""
     total = sum(power for _, _, power in parts)
     shown = [part for part in parts if part[2]]
@@ -192,6 +194,8 @@ def _bar(parts: list[tuple[str, str, int]], scale_mw: int) -> str:
         f'title="{word} {power_text(power)}">{word} {power_text(power)}</div>'
         for kind, word, power in shown
     )
+    if not shown:
+        cells = f'<div class="unmetered">{nothing}</div>'
     return f'<div class="strip" style="margin-bottom:4px">{cells}</div>'
 
 
@@ -219,10 +223,11 @@ def _slot_row(slot: SlotView) -> str:
     )
     marked = " · estimated" if any(position.estimated for position in slot.positions) else ""
     return (
-        f"<tr><td>{time_text(slot.start_ms)}</td><td>{sold or 'nobody'}</td>"
-        f"<td>{curtailed or 'nothing'}</td>"
-        f'<td class="number">{energy_text(slot.unaccounted_uwh)}</td>'
-        f"<td>{escape(slot.reason)}{marked}</td></tr>"
+        f'<tr><td class="when">{time_text(slot.start_ms)}</td>'
+        f'<td data-label="sold">{sold or "nobody"}</td>'
+        f'<td data-label="curtailed">{curtailed or "nothing"}</td>'
+        f'<td class="number" data-label="unaccounted">{energy_text(slot.unaccounted_uwh)}</td>'
+        f'<td data-label="closed">{escape(slot.reason)}{marked}</td></tr>'
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from hub.arrivals import Arrivals
 from hub.broker import BrokerLink
 from hub.config import HubConfig
-from hub.health import read_health
+from hub.health import read_health, silence
 from hub.web.compose import compose_picture
 from hub.web.reader import LedgerReader
 from hub.web.samples import Samples
@@ -76,7 +76,10 @@ class Watch:
 
     def picture(self) -> Picture:
         """Return the microgrid as it is now."""
-        health = read_health(Path(self._config.state)) or {}
+        health = read_health(Path(self._config.state))
+        silent = silence(health, time.time_ns() // 1_000_000)
+        if health is None or silent:
+            health = {"alarms": (f"Hub: {silent}. This page shows what it left behind.",)}
         with self._samples_lock, self.ledger.lock:
             picture = compose_picture(
                 self._config, self._trust, self.ledger.state, self._samples, health, now_ms()

@@ -53,6 +53,17 @@ def test_witnesses_are_named_with_what_they_cosigned_and_how_old_that_is() -> No
     assert "unwitnessed" in ledger_html(replace(ledger, witnessed=False))
 
 
+def test_an_empty_strip_says_whether_nothing_flows_or_nobody_knows() -> None:
+    resting = strip_html(picture(member("dep1", 0, generation_mw=0, load_mw=0)))
+    assert "nothing generated" in resting
+    assert "nothing used" in resting
+    silent = strip_html(
+        picture(member("dep1", None, generation_mw=None, load_mw=None, meters=(meter("a", None),)))
+    )
+    assert silent.count("no fresh sample") == 2 + 1  # both rows, and the note that counts meters
+    assert "nothing" not in silent
+
+
 def test_strip_names_the_residual_and_counts_the_silent() -> None:
     silent = member("dep2", None, meters=(meter("a", None), meter("b", None)))
     html = strip_html(
