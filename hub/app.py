@@ -7,7 +7,6 @@ in one order, and whatever a crash loses is asked for again.
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import signal
 import threading
@@ -16,8 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
-
-import sdnotify
 
 from hub.arrivals import Arrivals, Batch
 from hub.balancing.catalog import installed as installed_policies
@@ -35,6 +32,7 @@ from hub.evidence import EvidenceFolder
 from hub.finality import Finality
 from hub.health import HealthFile
 from hub.hearing import Hearing
+from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
 from hub.inbox import Inbox
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
@@ -119,14 +117,6 @@ def _broker_of(config: HubConfig) -> Callable[[Arrivals], Link]:
     )
 
 
-def _systemd() -> Callable[[str], None]:
-    """Return what tells the service manager how it goes; nothing where there is none."""
-    if "NOTIFY_SOCKET" not in os.environ:
-        return lambda word: None
-    notify: Callable[[str], None] = sdnotify.SystemdNotifier().notify
-    return notify
-
-
 class Hub:
     """Wires the parts and turns them. It holds no rule of its own."""
 
@@ -161,7 +151,7 @@ class Hub:
         self._desk = Desk(inbox, self._spine, installed_contracts(), policies, self._proposals)
         file = HealthFile(Path(config.state))
         self._reporter = Reporter(file, self._spine, news, leases, dispatcher, self._cosigning)
-        self._tell_systemd = _systemd()
+        self._tell = service_manager()
         self._halted = ""
         self._desk_ms = self._reported_ms = 0
         self._desk_every_ms = SIMULATED_DESK_EVERY_MS if simulated else DESK_EVERY_MS
@@ -201,11 +191,11 @@ class Hub:
             store.size,
             self._opened.recorder.replayed_from,
         )
-        self._tell_systemd("READY=1")
+        self._tell(READY)
 
     def stop(self) -> None:
         """Close the doors, then sign for all that was taken in."""
-        self._tell_systemd("STOPPING=1")
+        self._tell(STOPPING)
         self._pace.stop()
         self._guarded(self._spine.publish)
         self._link.stop()
@@ -281,7 +271,7 @@ class Hub:
         complaints = tuple(text for text in (self._halted, self._room.complaint) if text)
         utc_ms, dropped = self._pace.utc_ms(), self._arrivals.dropped
         self._reporter.write(now_ms, utc_ms, self._link.state, dropped, complaints)
-        self._tell_systemd("WATCHDOG=1")
+        self._tell(ALIVE)
 
     # --- when it must not go on ------------------------------------------------------------
 

@@ -6,15 +6,18 @@ import asyncio
 import logging
 import signal
 import socket
+from contextlib import suppress
 from typing import Any
 
 from hypercorn.asyncio import serve as serve_with_hypercorn
 from hypercorn.config import Config
 
 from hub.errors import ListenRefused
+from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
 
 READ_TIMEOUT_S = 5  # closes slow readers; a websocket stays alive by its own pings
 GRACEFUL_S = 2
+BEAT_S = 1.0
 
 
 def bind_port(host: str, port: int, advice: str) -> socket.socket:
@@ -52,4 +55,20 @@ async def _serve(app: Any, listener: socket.socket, logger: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve_with_hypercorn(app, config, shutdown_trigger=stop.wait)
+    beating = asyncio.create_task(_beat(stop))
+    try:
+        await serve_with_hypercorn(app, config, shutdown_trigger=stop.wait)
+    finally:
+        stop.set()
+        await beating
+
+
+async def _beat(stop: asyncio.Event) -> None:
+    """Tell the service manager that this loop turns, from the loop itself, until it is to end."""
+    tell = service_manager()
+    tell(READY)
+    while not stop.is_set():
+        tell(ALIVE)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), BEAT_S)
+    tell(STOPPING)

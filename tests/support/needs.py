@@ -24,6 +24,7 @@ _APT_PACKAGE = {
     "socat": "socat",
     "softhsm2-util": "softhsm2",
     "swtpm": "swtpm",
+    "systemd-analyze": "systemd",
     "tpm2": "tpm2-tools",  # the first word of all its programs
 }
 
