@@ -20,6 +20,7 @@ from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.joining import cli as joining
+from hub.replica.cli import add_commands as add_replica_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.vault.cli import add_commands as add_record_commands
 from hub.witness.cli import add_commands as add_witness_commands
@@ -469,6 +470,7 @@ add_backup_commands(app)
 add_statement_commands(app)
 add_cosigning_commands(app)
 add_witness_commands(app)
+add_replica_commands(app)
 add_record_commands(app)
 add_case_commands(app)
 

@@ -63,13 +63,17 @@ class RelayLease:
 
 @dataclass(frozen=True, slots=True)
 class WitnessSeen:
-    """How one witness stands: what it cosigned last, how old [s, None: never], what is wrong."""
+    """How one witness stands: what it cosigned last, how old [s, None: never], what is wrong.
+
+    `kind`: witness, or replica, whose cosignature says that it executed everything again.
+    """
 
     name: str
     url: str
     size: int
     age_s: int | None
     reason: str
+    kind: str = "witness"
 
 
 @dataclass(frozen=True, slots=True)

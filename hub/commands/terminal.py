@@ -15,6 +15,7 @@ import typer
 
 from hub import errors
 from hub.joining.errors import JoiningRefused
+from hub.replica.errors import MirrorDamaged, ReplicaRefused
 from keys.errors import KeyFault, StoreUnavailable
 from messages.errors import MessageError
 
@@ -33,6 +34,8 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.ListenRefused, os.EX_UNAVAILABLE),
     (errors.BackupRefused, os.EX_DATAERR),
     (errors.WitnessRefused, os.EX_CONFIG),
+    (ReplicaRefused, os.EX_CONFIG),
+    (MirrorDamaged, os.EX_DATAERR),
     (errors.NoAnswer, BUSY),
     (errors.RecordRefused, os.EX_NOPERM),
     (errors.RecordUnavailable, os.EX_UNAVAILABLE),

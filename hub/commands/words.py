@@ -170,7 +170,7 @@ def _witness_lines(hub: dict[str, Any]) -> Iterator[str]:
         if witness["age_s"] is not None:
             said = f"cosigned {witness['size']} entries {witness['age_s']} s ago"
         reason = f"; {witness['reason']}" if witness["reason"] else ""
-        yield f"witness {witness['name']}: {said}{reason}"
+        yield f"{witness['kind']} {witness['name']}: {said}{reason}"
 
 
 def money_text(amount_utok: int) -> str:

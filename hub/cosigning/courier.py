@@ -24,6 +24,7 @@ from messages.log.submission import SIZE_TYPE, Submission, parse_size
 
 PROVE_TRIES: Final = 3
 PAUSE_MAX_S: Final = 60.0
+BUSY_PAUSE_MAX_S: Final = 2.0
 CLOCK_AHEAD_S: Final = 300
 REASON_CHARS_MAX: Final = 200
 
@@ -66,6 +67,10 @@ News = Showed | Claimed | Took | Failed
 
 class WitnessOdd(Exception):
     """A witness answered, but not with a cosignature; the text says what a person can do."""
+
+
+class WitnessBusy(WitnessOdd):
+    """It will cosign later: a replica that catches up, a disk that is full now."""
 
 
 class Board:
@@ -160,7 +165,7 @@ class Courier:
                     self._pause_s = 0.0
                 except (WitnessAway, WitnessOdd, HubError) as error:
                     self._tell(Failed(self._peer, str(error)[:REASON_CHARS_MAX]))
-                    self._rest()
+                    self._rest(BUSY_PAUSE_MAX_S if isinstance(error, WitnessBusy) else PAUSE_MAX_S)
         finally:
             self._client.close()
 
@@ -176,9 +181,9 @@ class Courier:
         self._done = target.size
         return True
 
-    def _rest(self) -> None:
+    def _rest(self, longest_s: float) -> None:
         """Wait longer each time, never in step with others."""
-        self._pause_s = min(max(self._pause_s * 2, self._pause_min_s), PAUSE_MAX_S)
+        self._pause_s = min(max(self._pause_s * 2, self._pause_min_s), longest_s)
         self._board.pause(self._pause_s * self._random.uniform(0.5, 1.0))
 
     # --- at the start ----------------------------------------------------------------------
@@ -270,11 +275,13 @@ class Courier:
             note = self._shown()
             if note:
                 self._tell(Showed(self._peer, note))
-            raise WitnessOdd(f"says that our log does not continue what it cosigned: {reply.body}")
+            raise WitnessOdd(f"refuses this head: {reply.body.strip()}")
         if reply.status == 404:
             raise WitnessOdd("does not watch this log: give its operator the log's vkey")
         if reply.status == 403:
             raise WitnessOdd("knows another key for this log: give its operator the log's vkey")
+        if reply.status == 503:
+            raise WitnessBusy(_told(reply))
         raise WitnessOdd(f"answers {_told(reply)}")
 
 

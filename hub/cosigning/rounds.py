@@ -171,7 +171,8 @@ class Cosigning:
     def _seen(self, peer: Peer, held: Cosigned | None) -> WitnessSeen:
         size = 0 if held is None else held.size
         age_s = None if held is None else max(0, int(self._utc_s()) - held.time_s)
-        return WitnessSeen(peer.name, peer.url, size, age_s, self._reasons.get(peer, ""))
+        kind = self._spine.finality.policy.kind_of(peer.key)
+        return WitnessSeen(peer.name, peer.url, size, age_s, self._reasons.get(peer, ""), kind)
 
     # --- inside ----------------------------------------------------------------------------
 

@@ -78,6 +78,10 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.rest()
+
+    def rest(self) -> None:
+        """End the processes; they are started again for the next log that is worth it."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None

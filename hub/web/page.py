@@ -143,9 +143,10 @@ def witness_text(ledger: LedgerView) -> str:
 
 def _witness_words(witness: WitnessView) -> str:
     counts = "" if witness.counts else " (does not count)"
+    name = f"{witness.kind} {witness.name}"
     if witness.age_s is None:
-        return f"{witness.name} never cosigned{counts}"
-    return f"{witness.name} cosigned {witness.size} entries {witness.age_s} s ago{counts}"
+        return f"{name} never cosigned{counts}"
+    return f"{name} cosigned {witness.size} entries {witness.age_s} s ago{counts}"
 
 
 def strip_html(picture: Picture) -> str:

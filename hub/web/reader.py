@@ -131,7 +131,8 @@ class LedgerReader:
     def _witness(self, standing: Standing) -> WitnessView:
         age_s = None if standing.time_s is None else max(0, int(time.time()) - standing.time_s)
         counts = standing.key in self._policy.witnesses.values()
-        return WitnessView(standing.key.name, standing.size, age_s, counts)
+        kind = self._policy.kind_of(standing.key)
+        return WitnessView(standing.key.name, standing.size, age_s, counts, kind)
 
     @property
     def policy(self) -> str:

@@ -119,12 +119,16 @@ class SlotView:
 
 @dataclass(frozen=True, slots=True)
 class WitnessView:
-    """What one witness cosigned last, how old that is [s, None: never], whether it counts."""
+    """What one witness cosigned last, how old that is [s, None: never], whether it counts.
+
+    `kind`: witness, or replica, which also executed everything again.
+    """
 
     name: str
     size: int
     age_s: int | None
     counts: bool
+    kind: str = "witness"
 
 
 @dataclass(frozen=True, slots=True)

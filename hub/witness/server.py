@@ -23,6 +23,7 @@ from hub.witness.service import Answer, Witness
 from messages.log.note import format_vkey
 
 BODY_WITHIN_S = 10.0
+BUSY = 503
 NEWEST = re.compile("/([0-9a-f]{64})/checkpoint")
 PATHS = ("/", "/add-checkpoint")
 Message = MutableMapping[str, Any]
@@ -51,11 +52,12 @@ class WitnessServer:
         if scope["type"] == "lifespan":
             await _live(receive, send)
         elif scope["type"] == "http":
-            answer = await self._answer(scope["method"], scope["path"], receive)
+            answer = await self.answer(scope["method"], scope["path"], receive)
             await _send(send, answer, with_body=scope["method"] != "HEAD")
         # A websocket is not accepted: the server closes it.
 
-    async def _answer(self, method: str, path: str, receive: Receive) -> Answer:
+    async def answer(self, method: str, path: str, receive: Receive) -> Answer:
+        """Return the answer to a request."""
         newest = NEWEST.fullmatch(path)
         if newest is None and path not in PATHS:
             return Answer(404, "nothing is here: see /\n")
@@ -65,20 +67,22 @@ class WitnessServer:
             if newest is not None:
                 return await asyncio.to_thread(self._witness.newest, newest[1])
             if path == "/":
-                return Answer(200, self._about())
-            return await asyncio.to_thread(self._witness.add, await _body(receive))
+                return Answer(200, self.about())
+            return await asyncio.to_thread(self._witness.add, await read_body(receive))
         except BodyRefused as refused:
             return refused.answer
         except (StorageFull, sqlite3.Error) as error:
             log.error("nothing was cosigned: %s", error)
-            return Answer(503, "the witness cannot store: nothing was cosigned; ask again later\n")
+            return Answer(BUSY, "the witness cannot store: nothing was cosigned; ask again later\n")
 
-    def _about(self) -> str:
+    def about(self) -> str:
+        """Say who this is."""
         logs = "".join(f"watches {key.name}\n" for key in self._witness.logs)
         return f"C2SP tlog-witness v1.0.0\nwitness {format_vkey(self._witness.key)}\n{logs}"
 
 
-async def _body(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
+    """Return a request's body; BodyRefused if it is too long or too slow."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
@@ -103,6 +107,8 @@ async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
     ]
+    if answer.status == BUSY:
+        headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body if with_body else b""})
 

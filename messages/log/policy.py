@@ -20,6 +20,7 @@ from messages.errors import MalformedMessage
 from messages.log.note import COSIGNATURE, ED25519, NoteKey, parse_decimal, parse_vkey
 
 NONE = "none"
+REPLICAS = "replicas"  # the group of those who also executed everything again
 SPACES = re.compile("[ \t]+")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -49,6 +50,16 @@ class LogPolicy:
     def witnessed(self) -> bool:
         """Whether anybody but the log has to agree."""
         return self.quorum != NONE
+
+    @property
+    def replicas(self) -> frozenset[NoteKey]:
+        """The keys whose cosignature says more than a witness's: the group of that name."""
+        group = self.groups.get(REPLICAS, Group(0, ()))
+        return frozenset(self.witnesses[name] for name in group.members if name in self.witnesses)
+
+    def kind_of(self, key: NoteKey) -> str:
+        """Return what a cosigner is, in a word: replica or witness."""
+        return "replica" if key in self.replicas else "witness"
 
     def is_met(self, signers: frozenset[NoteKey]) -> bool:
         """Whether cosignatures by `signers` make a checkpoint final."""

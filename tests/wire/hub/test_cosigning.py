@@ -356,7 +356,7 @@ def test_a_kill_after_the_witness_stored_costs_nothing(site: Site) -> None:
         (Answer(409, "0\n", "text/x.tlog.size"), "it lost its memory"),
         (Answer(200, "fine\n"), "no cosignature of its key"),
         (Answer(200, "x" * 70_000), "too long"),
-        (Answer(422, "no\n"), "does not continue what it cosigned: no"),
+        (Answer(422, "no\n"), "refuses this head: no"),
     ],
 )
 def test_an_odd_answer_is_told_and_counts_for_nothing(

@@ -119,10 +119,10 @@ def test_status_names_each_witness_and_what_is_final() -> None:
     assert "unwitnessed: nobody but this hub signs its checkpoints" in list(status_lines(found))
     hub["final_size"] = 7
     hub["witnesses"] = [
-        {"name": "w1", "size": 7, "age_s": 3, "reason": ""},
-        {"name": "w2", "size": 0, "age_s": None, "reason": "connection refused"},
+        {"name": "w1", "size": 7, "age_s": 3, "reason": "", "kind": "replica"},
+        {"name": "w2", "size": 0, "age_s": None, "reason": "gone", "kind": "witness"},
     ]
     lines = list(status_lines(found))
     assert "final by quorum: 7 of 9 entries" in lines
-    assert "witness w1: cosigned 7 entries 3 s ago" in lines
-    assert "witness w2: never cosigned; connection refused" in lines
+    assert "replica w1: cosigned 7 entries 3 s ago" in lines
+    assert "witness w2: never cosigned; gone" in lines

@@ -42,13 +42,15 @@ def test_witnesses_are_named_with_what_they_cosigned_and_how_old_that_is() -> No
         WitnessView("w.example/1", 11, 3, counts=True),
         WitnessView("<w2>", 0, None, counts=True),
         WitnessView("w.example/3", 12, 1, counts=False),
+        WitnessView("r.example/1", 12, 1, counts=True, kind="replica"),
     )
     ledger = replace(LEDGER, witnessed=True, final_size=11, witnesses=witnesses)
     html = ledger_html(ledger)
     assert "final by quorum: 11 of 12 entries" in html
     assert "w.example/1 cosigned 11 entries 3 s ago," in html
     assert "&lt;w2&gt; never cosigned" in html
-    assert "w.example/3 cosigned 12 entries 1 s ago (does not count)" in html
+    assert "witness w.example/3 cosigned 12 entries 1 s ago (does not count)" in html
+    assert "replica r.example/1 cosigned 12 entries 1 s ago" in html
     assert "QUORUM NOT MET" in ledger_html(replace(ledger, final_size=0))
     assert "unwitnessed" in ledger_html(replace(ledger, witnessed=False))
 

@@ -1,0 +1,120 @@
+"""Wires a replica and runs it: one thread follows the log, a server answers the hub."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from hub.errors import ConfigError
+from hub.evidence import EvidenceFolder
+from hub.market.catalog import installed as installed_contracts
+from hub.replica import report
+from hub.replica.config import ReplicaConfig
+from hub.replica.execution import Execution
+from hub.replica.following import Following
+from hub.replica.home import Home, open_home
+from hub.replica.mirror import Mirror
+from hub.replica.server import ReplicaServer
+from hub.replica.source import Access, HttpSource, Sources
+from hub.replica.vouching import VouchingWitness
+from hub.serving import bind_port, serve
+from hub.starting import read_trust
+from messages.log.note import parse_vkey
+
+REPORT_EVERY_S: Final = 1.0
+
+log = logging.getLogger("hub.replica")
+
+
+def run_replica(config: ReplicaConfig, folder: Path) -> None:
+    """Serve the replica of a folder until SIGTERM or SIGINT.
+
+    Raises:
+        ReplicaRefused, WitnessRefused, ConfigError, KeyFault, MirrorDamaged: it may not begin.
+        ListenRefused: the address cannot be had.
+    """
+    home = open_home(folder)
+    try:
+        replica = Replica(config, home)
+        host, port = config.address
+        with bind_port(host, port, "choose another `listen` in replica.toml") as listener:
+            log.info("replica %s listens on %s:%d", home.key.name, *listener.getsockname()[:2])
+            replica.start()
+            try:
+                serve(replica.server, listener, "hub.replica")
+            finally:
+                replica.stop()
+    finally:
+        home.memory.close()
+
+
+class Replica:
+    """Wires the parts. It holds no rule of its own."""
+
+    def __init__(self, config: ReplicaConfig, home: Home) -> None:
+        trust = read_trust(Path(config.trust))
+        log_key = parse_vkey(trust.log_vkey)
+        evidence = EvidenceFolder(home.folder / "evidence")
+        access = Access(read_token(config.token_file), config.ca_file)
+        sources = Sources([HttpSource(url, access) for url in config.sources])
+        execution = None
+        if home.executes:
+            execution = Execution(
+                home.folder / "standing",
+                trust,
+                installed_contracts(),
+                lambda index: None,
+                config.workers or None,
+            )
+        mirror = Mirror(home.folder / "mirror", log_key, evidence)
+        self._home = home
+        self._config = config
+        self._following = Following(mirror, execution, sources)
+        witness = VouchingWitness(
+            home, log_key, evidence, self._following, lambda: int(time.time())
+        )
+        self._witness = witness
+        self._ended = threading.Event()
+        self._reporting = threading.Thread(target=self._report, name="reporting", daemon=True)
+        self.server = ReplicaServer(witness, self._facts, lambda raw: "nobody proposes here")
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._following.thread.start()
+        self._reporting.start()
+
+    def stop(self) -> None:
+        """End, and keep how far it is."""
+        self._following.stop()
+        self._ended.set()
+        self._reporting.join()
+        execution = self._following.execution
+        if execution is not None and not self._following.standing.finding:
+            execution.keep()
+
+    def _facts(self) -> dict[str, object]:
+        return report.facts(
+            self._home, self._following, self._witness.cosigned, self._config.member
+        )
+
+    def _report(self) -> None:
+        while True:
+            report.write(self._home.folder, self._facts())
+            if self._ended.wait(REPORT_EVERY_S):
+                return
+
+
+def read_token(path: str | None) -> str:
+    """Return the token that sources ask for, "" if there is none; ConfigError if unreadable."""
+    if path is None:
+        return ""
+    try:
+        mode, token = Path(path).stat().st_mode, Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError((f"token_file: {path}: {error}",)) from None
+    if mode & 0o077:
+        raise ConfigError((f"token_file: {path}: others can read it: chmod 600 {path}",))
+    return token
