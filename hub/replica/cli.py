@@ -58,7 +58,7 @@ def init(
     witness.db is what makes it a cosigner: if that is ever lost, the key must be retired.
 
       gridtally-hub replica-init --dir r1 --name example.org/alice/r1 --member alice
-      --trust trust.toml --source https://hub.example --url http://192.168.1.30:8092
+      --trust trust.toml --source https://hub.example --url http://alice.example:8092
     """
     log_to_stderr(verbose=False)
     with told():

@@ -77,7 +77,7 @@ trust = "trust.toml"
 member = {json.dumps(config.member)}
 join = {json.dumps(config.join)}               # or "snapshot": begin late, fill in the rest
 
-# peers = ["http://192.168.1.31:8092"]   # other replicas: they see our proposals, we see theirs
+# peers = ["http://alice.example:8092"]   # other replicas: they see our proposals, we see theirs
 # token_file = "entries.token"    # what the hub asks for before it shows entries; mode 0600
 # ca_file = "hub-ca.pem"          # who signed the certificate of an https:// source
 # stores = ["file:records"]       # keep the ciphertext of private records, too
