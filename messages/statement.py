@@ -101,6 +101,19 @@ class Curtailment:
 
 
 @dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of an order. `reason` tells its member, "" where all of it was matched."""
+
+    member: str
+    order_id: str
+    side: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    matched_uwh: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """Money of one account: above 0 received, below 0 paid."""
 
@@ -142,6 +155,7 @@ class BillRow:
     matches: tuple[PricedMatch, ...]
     remainders: tuple[Remainder, ...]
     curtailments: tuple[Curtailment, ...]
+    fates: tuple[Fate, ...]
     lines: tuple[Line, ...]
 
 

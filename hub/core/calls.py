@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from hub.core.clearing import Contracts, check_memory, check_transfer, own_copy
+from hub.core.clearing import Contracts, check_transfer
 from hub.core.draft import Draft
 from hub.core.effects import CallFailed, CallServed, Line
 from hub.core.events import Event
 from hub.core.investigating import keep_cases
+from hub.core.memory import Memory, check_memory, check_value, own_copy, remember
 from hub.core.money import transfer
 from hub.core.outcome import Outcome, ignore
-from hub.core.pricing import policy_at
+from hub.core.pricing import policy_at, tariff_at
 from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.core.recordkeeping import keep_records
 from hub.core.results import book_results
 from hub.core.rights import CASES
 from hub.core.state import State
 from hub.market.contract import CallRequest, CallResult, StepBudget, Value
-from hub.market.errors import CallRefused, MarketError
+from hub.market.errors import CallRefused, ImpossibleClearing, MarketError
 from messages.entries import Call
 
 CALL_AHEAD_MS: Final = 31 * 86_400_000
@@ -32,6 +34,14 @@ BUILT_IN: Final[Mapping[str, Callable[[Draft, Event, Call, int], Mapping[str, Va
 """Contracts that every policy has."""
 
 
+class Caller(NamedTuple):
+    """Who calls, in which offices, and by which entry."""
+
+    member: str
+    roles: tuple[str, ...]
+    entry: int
+
+
 def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> Outcome:
     """Run a member's call. A contract that raises leaves everything as it was."""
     next_slot_ms = state.progress.next_slot_ms
@@ -39,25 +49,23 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
         return ignore(event, f"call {call.call_id.hex()} counted once already")
     if next_slot_ms is None or len(call.call_id) not in CALL_ID_BYTES:
         return ignore(event, "a call needs an id of 8 to 32 bytes, and a slot that has closed")
-    member = state.keys[event.kid].name
+    caller = Caller(state.keys[event.kid].name, state.keys[event.kid].roles, event.index)
     draft = Draft(state)
     effect: CallServed | CallFailed
     try:
         _check_time(call, next_slot_ms)
         if call.contract in BUILT_IN:
             answer = BUILT_IN[call.contract](draft, event, call, next_slot_ms)
-            effect = CallServed(
-                event.index, call.call_id, member, call.contract, call.method, answer, ()
-            )
+            effect = _served(caller, call, answer, ())
         else:
-            result = _run(state, member, call, next_slot_ms, contracts)
-            effect = _serve(draft, event.index, member, call, result)
+            result = _run(state, caller, call, next_slot_ms, contracts)
+            effect = _serve(draft, caller, call, result)
     except MemoryError:
         raise  # this machine's fault, not the contract's
     except MarketError as error:
-        effect = _failure(event.index, member, call, str(error))
+        effect = _failure(caller, call, str(error))
     except Exception as error:
-        effect = _failure(event.index, member, call, f"the contract raised {type(error).__name__}")
+        effect = _failure(caller, call, f"the contract raised {type(error).__name__}")
     if isinstance(effect, CallFailed):
         draft = Draft(state)
     if next_slot_ms <= call.not_after_slot_ms <= next_slot_ms + CALL_AHEAD_MS:
@@ -74,36 +82,51 @@ def _check_time(call: Call, next_slot_ms: int) -> None:
 
 
 def _run(
-    state: State, member: str, call: Call, next_slot_ms: int, contracts: Contracts
+    state: State, caller: Caller, call: Call, next_slot_ms: int, contracts: Contracts
 ) -> CallResult:
     policy = policy_at(state, next_slot_ms)
     if policy is None or policy.contract != call.contract or call.contract not in contracts:
         raise CallRefused(f"contract {call.contract!r} is not in force")
     request = CallRequest(
-        member=member,
+        member=caller.member,
         call_id=call.call_id,
         method=call.method,
         arguments=own_copy(call.arguments),
         slot_ms=next_slot_ms,
-        memory=own_copy(state.memory.get(call.contract, {})),
+        memory=Memory(state.memory, call.contract),
+        length_ms=state.slot_ms,
+        sequence=caller.entry,
+        roles=caller.roles,
+        parameters=own_copy(policy.parameters),
+        tariff=tariff_at(policy, next_slot_ms),
+        balances=MappingProxyType(state.accounts),
     )
     return contracts[call.contract]().call(request, StepBudget())
 
 
-def _serve(draft: Draft, index: int, member: str, call: Call, result: CallResult) -> CallServed:
-    members = {meter.member: True for meter in draft.state.meters.values()} | {member: True}
+def _serve(draft: Draft, caller: Caller, call: Call, result: CallResult) -> CallServed:
+    members = {meter.member: True for meter in draft.state.meters.values()}
+    members[caller.member] = True
     lines: list[Line] = []
     for move in result.transfers:
         check_transfer(move, members)
         lines += transfer(move.payer, move.payee, move.amount_utok, move.reason)
-    check_memory(result.answer)
-    if result.memory is not None:
-        check_memory(result.memory)
-        draft.put("memory", call.contract, own_copy(result.memory))
+    if not isinstance(result.answer, Mapping):
+        raise ImpossibleClearing("an answer is a map")
+    check_value(result.answer, "an answer")
+    check_memory(Memory(draft.state.memory, call.contract), result.memory)
+    remember(draft, call.contract, result.memory)
     draft.book(lines)
-    answer = own_copy(result.answer)
-    return CallServed(index, call.call_id, member, call.contract, call.method, answer, tuple(lines))
+    return _served(caller, call, own_copy(result.answer), tuple(lines))
 
 
-def _failure(index: int, member: str, call: Call, reason: str) -> CallFailed:
-    return CallFailed(index, call.call_id, member, call.contract, call.method, reason)
+def _served(
+    caller: Caller, call: Call, answer: Mapping[str, Value], lines: tuple[Line, ...]
+) -> CallServed:
+    return CallServed(
+        caller.entry, call.call_id, caller.member, call.contract, call.method, answer, lines
+    )
+
+
+def _failure(caller: Caller, call: Call, reason: str) -> CallFailed:
+    return CallFailed(caller.entry, call.call_id, caller.member, call.contract, call.method, reason)

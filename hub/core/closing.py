@@ -7,16 +7,16 @@ and no meter can stop a slot.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from hub.core.clearing import Contracts, clear, own_copy
+from hub.core.clearing import Contracts, clear
 from hub.core.draft import Draft
 from hub.core.effects import (
     ESTIMATED,
     METERED,
     SHARED,
     Corrected,
-    Line,
     PricedMatch,
     RegisterReset,
     SlotEnergy,
@@ -26,13 +26,16 @@ from hub.core.energy import moved, settle_span, span
 from hub.core.events import Event
 from hub.core.headers import settled_uwh
 from hub.core.loads import held_uwh
-from hub.core.money import amount_utok, deal, transfer
+from hub.core.memory import Memory, own_copy, remember
 from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import policy_at, tariff_at
 from hub.core.records import Due, Meter, Policy, Progress
 from hub.core.results import book_results, frontier_of
+from hub.core.settlement import settlement
 from hub.core.state import State
-from hub.market.contract import SPILLED, Clearing, Position, SlotBook
+from hub.market.contract import Position, Site, SlotBook
+from hub.market.rounding import amount_utok
+from hub.market.sites import site_of
 from messages.entries import Close
 
 NETS_KEPT: Final = 672
@@ -160,9 +163,8 @@ def _settle(
     clearing, failure = clear(book, name, contracts)
     if policy is None:
         failure = "no policy is in force"
-    if clearing.memory is not None:
-        draft.put("memory", name, own_copy(clearing.memory))
-    lines = tuple(lines_of(book.positions, clearing))
+    remember(draft, name, clearing.memory)
+    lines, checks = settlement(book, clearing)
     draft.book(lines)
     return SlotSettled(
         index=index,
@@ -181,7 +183,9 @@ def _settle(
         ),
         remainders=clearing.remainders,
         curtailments=clearing.curtailments,
+        fates=clearing.fates,
         lines=lines,
+        checks=checks,
         unaccounted_uwh=unaccounted_uwh(energies),
     )
 
@@ -195,8 +199,19 @@ def _book(
         positions=positions,
         tariff=tariff_at(policy, slot.start_ms),
         parameters=own_copy(policy.parameters) if policy else {},
-        memory=own_copy(draft.state.memory.get(policy.contract, {})) if policy else {},
+        memory=Memory(draft.state.memory, policy.contract) if policy else {},
+        sites=_sites(draft.state),
+        balances=MappingProxyType(draft.state.accounts),
     )
+
+
+def _sites(state: State) -> dict[str, Site]:
+    """Return what the registry says of the meters that are settled."""
+    return {
+        meter_id: site_of(meter.fuel, meter.location)
+        for meter_id, meter in state.meters_in_order
+        if meter.is_settled and (meter.fuel or meter.location)
+    }
 
 
 def positions_of(energies: Iterable[SlotEnergy], held: dict[str, int]) -> tuple[Position, ...]:
@@ -220,32 +235,6 @@ def _position(member: str, rows: list[SlotEnergy], held: int) -> Position:
         held_uwh=held,
         estimated=any(row.quality != METERED for row in rows),
     )
-
-
-def lines_of(positions: Iterable[Position], clearing: Clearing) -> Iterable[Line]:
-    """Yield both lines of every deal of a clearing, in its order."""
-    by_member = {p.member: p for p in positions}
-
-    def quality(*members: str) -> str:
-        return ESTIMATED if any(by_member[m].estimated for m in members) else METERED
-
-    for match in clearing.matches:
-        yield from deal(
-            match.seller,
-            match.buyer,
-            match.energy_uwh,
-            match.price_utok_per_kwh,
-            quality(match.seller, match.buyer),
-        )
-    for row in clearing.remainders:
-        if row.route != SPILLED:
-            gives = by_member[row.member].surplus_uwh > 0
-            seller, buyer = (row.member, row.route) if gives else (row.route, row.member)
-            yield from deal(
-                seller, buyer, row.energy_uwh, row.price_utok_per_kwh, quality(row.member)
-            )
-    for move in clearing.transfers:
-        yield from transfer(move.payer, move.payee, move.amount_utok, move.reason)
 
 
 def unaccounted_uwh(energies: Iterable[SlotEnergy]) -> int | None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from hub.core.records import Shed
-from hub.market.contract import Curtailment, Match, Position, Remainder, Value
+from hub.market.checks import Checks
+from hub.market.contract import Curtailment, Fate, Match, Position, Remainder, Value
 
 METERED = "metered"
 ESTIMATED = "estimated"
@@ -60,7 +61,8 @@ class SlotSettled:
     """One slot is closed and settled. `failure` says why the fallback was used, else empty.
 
     `index` is the close entry's. `unaccounted_uwh`: what the boundary meter brought in beyond what
-    the members' meters show (losses, theft, wrong meters); None without a boundary meter.
+    the members' meters show (losses, theft, wrong meters); None without a boundary meter. `checks`
+    follow from the rest and stand in no results row.
     """
 
     index: int
@@ -76,7 +78,9 @@ class SlotSettled:
     matches: tuple[PricedMatch, ...]
     remainders: tuple[Remainder, ...]
     curtailments: tuple[Curtailment, ...]
+    fates: tuple[Fate, ...]
     lines: tuple[Line, ...]
+    checks: Checks
     unaccounted_uwh: int | None
 
     @property
@@ -98,23 +102,6 @@ class SlotSettled:
     def settlement_sum_utok(self) -> int:
         """Sum of all lines; 0, always. [utok]"""
         return sum(line.amount_utok for line in self.lines)
-
-    @property
-    def checks(self) -> Mapping[str, bool]:
-        """What is worth showing beside a clearing, computed from its rows and not assumed."""
-        net_uwh = {p.member: p.generated_uwh - p.consumed_uwh for p in self.positions}
-        left_uwh, within = dict(net_uwh), True
-        for match, _ in self.matches:
-            left_uwh[match.seller] -= match.energy_uwh
-            left_uwh[match.buyer] += match.energy_uwh
-            within &= net_uwh[match.seller] > 0 > net_uwh[match.buyer]
-        for row in self.remainders:
-            left_uwh[row.member] -= row.energy_uwh if net_uwh[row.member] > 0 else -row.energy_uwh
-        return {
-            "energy is conserved": not any(left_uwh.values()),
-            "money is conserved": self.settlement_sum_utok == 0,
-            "sellers had it and buyers lacked it": within,
-        }
 
 
 @dataclass(frozen=True, slots=True)

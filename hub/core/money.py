@@ -7,33 +7,9 @@ nothing has to be spread or written off.
 
 from __future__ import annotations
 
-from typing import Final
-
 from hub.core.effects import CORRECTED, Line
 from hub.market.contract import GRID, Tariff
-
-KWH_UWH: Final = 1_000_000_000
-
-
-def half_even(numerator: int, denominator: int) -> int:
-    """Return the quotient, halves to the even neighbour; the denominator is above 0.
-
-    >>> [half_even(n, 10) for n in (14, 15, 25, -15, -25)]
-    [1, 2, 2, -2, -2]
-    """
-    quotient, rest = divmod(numerator, denominator)
-    if 2 * rest > denominator or (2 * rest == denominator and quotient % 2):
-        return quotient + 1
-    return quotient
-
-
-def amount_utok(energy_uwh: int, price_utok_per_kwh: int) -> int:
-    """Return what an energy costs. [utok]
-
-    >>> amount_utok(1_500_000_000, 220_000)
-    330000
-    """
-    return half_even(energy_uwh * price_utok_per_kwh, KWH_UWH)
+from hub.market.rounding import amount_utok
 
 
 def deal(

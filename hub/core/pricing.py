@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hub.market.contract import Tariff
+from hub.market.contract import PRICE_UTOK_PER_KWH_MAX, Tariff
 from messages.slots import minute_of_day
 
 if TYPE_CHECKING:
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from hub.core.state import State
     from messages.entries import PolicyEntry
 
-PRICE_UTOK_PER_KWH_MAX: Final = 100_000_000
-"""100 tokens per kWh: with it, no slot of a microgrid overflows 64 bits."""
 MINUTES_PER_DAY: Final = 1440
 
 Schedule = tuple[tuple[int, int], ...]

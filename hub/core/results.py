@@ -11,7 +11,7 @@ and nobody else's is shown. The state carries the frontier of that tree.
     ["slot", index, slot_ms, length_ms, reason, contract, failure, price_utok_per_kwh,
      feed_in_utok_per_kwh, unaccounted_uwh, count of bills]       the close, last of all, and then
     ["bill", index, slot_ms, account, balance_utok, energies, positions, matches, remainders,
-     curtailments, lines]                                         one an account, by its name
+     curtailments, fates, lines]                                  one an account, by its name
 
 `balance_utok` is what the account holds after the close: a row left out of a statement shows as a
 balance that does not follow. Energies, lines and the rest are lists of the fields of
@@ -85,6 +85,7 @@ def _slot_rows(slot: SlotSettled, balance: Balance) -> Iterator[Row]:
         slot.matches,
         slot.remainders,
         slot.curtailments,
+        slot.fates,
         slot.lines,
     )
     accounts = sorted({name for found in parts for part in found for name in _concerned(part)})

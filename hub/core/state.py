@@ -85,7 +85,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "contact": Table((str, str), _row(Contact)),
     "shed": Table((str, str, int), _row(Shed)),
     "account": Table((str,), _plain),
-    "memory": Table((str,), _plain),
+    "memory": Table((str, str), _plain),
     "call": Table((bytes,), _plain),
     "record": Table((bytes,), _row(Kept)),
     "grant": Table((str, str, str), _plain),
@@ -115,7 +115,7 @@ class State:
         self.sheds: dict[tuple[str, str, int], Shed] = {}
         # money
         self.accounts: dict[str, int] = {}
-        self.memory: dict[str, Mapping[str, Value]] = {}
+        self.memory: dict[tuple[str, str], Value] = {}
         self.calls: dict[bytes, int] = {}
         # records off the ledger, and until when (owner, what, grantee) may read
         self.records: dict[bytes, Kept] = {}

@@ -13,12 +13,14 @@ from typing import Final
 
 from hub.market.contract import Contract
 from hub.market.dep_balance import DepBalance
+from hub.market.double_auction import DoubleAuction
 from hub.market.errors import UnknownContract
 
 GROUP: Final = "gridtally.contracts"
 
 CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
     "dep_balance": DepBalance,
+    "double_auction": DoubleAuction,
 }
 
 

@@ -1,15 +1,18 @@
-"""What a market contract is: one slot's positions in, who trades what at which price out.
+"""What a market contract is: a slot's positions and orders in, who trades what for how much out.
 
 A contract is pure and counts in integers: no clock, no randomness, no float, no iteration over
-a set. It never touches accounts: it returns energies and prices, and the fold turns them into
-money (`hub.core.settlement`), so settlement sums to zero whatever a contract does.
+a set. It never touches accounts: it returns energies, prices and transfers, and the fold turns them
+into money (`hub.core.closing`), so settlement sums to zero whatever a contract does.
+
+The same contract clears off the ledger: give `clear` a `SlotBook` with orders. Without positions
+the book is *bare*: each order is good for its whole energy, and nothing is left for the grid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from hub.market.errors import BudgetExceeded, CallRefused
 
@@ -19,6 +22,19 @@ SUPPLIER = "@supplier"
 """Account of the base-load supplier."""
 STORAGE = "@storage"
 """Account of the storage operator."""
+BANK = "@bank"
+"""Account of the bank: below 0 by what it minted against deposits."""
+ESCROW = "@escrow"
+"""Account that holds what a buyer set aside until his energy is delivered or the sale expires."""
+OPERATOR = "@operator"
+"""Account of the network's operator: commission, network charges."""
+COMMUNITY = "@community"
+"""Account that all members share: fees of calls, what a rule leaves over."""
+ACCOUNTS: Final = (GRID, SUPPLIER, STORAGE, BANK, ESCROW, OPERATOR, COMMUNITY)
+"""Accounts that belong to no member; a transfer may name them."""
+
+PRICE_UTOK_PER_KWH_MAX: Final = 100_000_000
+"""100 tokens per kWh: with it, no slot of a microgrid overflows 64 bits."""
 
 STEPS_PER_RUN = 2_000_000
 """Steps a contract may use for one clearing or one call."""
@@ -78,15 +94,79 @@ class Position(NamedTuple):
 
 
 class Tariff(NamedTuple):
-    """The regulator's prices in force at one slot: what energy costs, what feeding in earns."""
+    """The regulator's prices in force at one slot: what energy costs, what feeding in earns.
+
+    No match may be priced below floor or above cap.
+    """
 
     price_utok_per_kwh: int
     feed_in_utok_per_kwh: int
+    floor_utok_per_kwh: int = 0
+    cap_utok_per_kwh: int = PRICE_UTOK_PER_KWH_MAX
+
+
+class Site(NamedTuple):
+    """What the registry says of a meter: what its energy comes from, and where it is. [m]"""
+
+    fuel: str = ""
+    area: str = ""
+    x_m: int | None = None
+    y_m: int | None = None
+
+
+NO_TARIFF: Final = Tariff(0, 0)
+"""Where no policy is in force."""
+
+BID: Final = "bid"
+ASK: Final = "ask"
+SEALED: Final = "sealed"
+"""Side of an order that nobody knows: it was committed to and never revealed."""
+
+
+class Order(NamedTuple):
+    """What a member wants to buy (BID) at most, or to sell (ASK) at least, and for how much.
+
+    `energy_uwh` None: as much as his meter will show. `sequence`: who came first, for ties.
+    `area` is where its meter stands. What a bid wishes for: `prefers`, sellers by name, the dearest
+    to him first; `fuels` and `areas`, the only ones that he takes; empty: any.
+    `order_id` is the id of the call that placed it, in hex.
+    """
+
+    member: str
+    side: str
+    energy_uwh: int | None
+    price_utok_per_kwh: int
+    sequence: int = 0
+    meter: str = ""
+    area: str = ""
+    prefers: tuple[str, ...] = ()
+    fuels: tuple[str, ...] = ()
+    areas: tuple[str, ...] = ()
+    order_id: str = ""
+
+
+class Fate(NamedTuple):
+    """What became of an order. `reason` is for its member, "" where all of it was matched.
+
+    `energy_uwh` is what counted: at most what the meter showed.
+    """
+
+    member: str
+    order_id: str
+    side: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    matched_uwh: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SlotBook:
-    """All a contract sees of one slot. Positions are in member order."""
+    """All a contract sees of one slot. Positions are in member order.
+
+    `memory`: its rows, by key. `orders` are given off the ledger only; on it they lie in the memory
+    (`hub.market.orderbook`). `sites` by meter id. `balances`: what accounts hold before the slot.
+    """
 
     slot_ms: int
     length_ms: int
@@ -94,6 +174,14 @@ class SlotBook:
     tariff: Tariff
     parameters: Mapping[str, Value]
     memory: Mapping[str, Value]
+    orders: tuple[Order, ...] = ()
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    balances: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there are orders and no meters behind them."""
+        return bool(self.orders) and not self.positions
 
 
 class Match(NamedTuple):
@@ -138,7 +226,7 @@ class Curtailment(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """Money that moves without energy: a deposit, a fee, a refund."""
+    """Money that moves without energy: a deposit, a fee, a refund. `reason` is for people."""
 
     payer: str
     payee: str
@@ -148,18 +236,26 @@ class Transfer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """A contract's result for one slot. `memory` None: unchanged."""
+    """A contract's result for one slot. `memory` holds the rows that change; None: it is gone.
+
+    `fates`: one an order that counted in this slot, and one that did not for a reason of its own.
+    """
 
     matches: tuple[Match, ...] = ()
     remainders: tuple[Remainder, ...] = ()
     curtailments: tuple[Curtailment, ...] = ()
     transfers: tuple[Transfer, ...] = ()
-    memory: Mapping[str, Value] | None = None
+    memory: Mapping[str, Value] = field(default_factory=dict)
+    fates: tuple[Fate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A member's signed call, as a contract sees it."""
+    """A member's signed call, as a contract sees it.
+
+    `slot_ms` is the slot that closes next, the newest thing the fold knows of time. `sequence` is
+    the call's place in the log. `roles`: offices of the key that signed.
+    """
 
     member: str
     call_id: bytes
@@ -167,14 +263,20 @@ class CallRequest:
     arguments: Mapping[str, Value]
     slot_ms: int
     memory: Mapping[str, Value]
+    length_ms: int = 900_000
+    sequence: int = 0
+    roles: tuple[str, ...] = ()
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    tariff: Tariff = NO_TARIFF
+    balances: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What a call changes. `answer` goes to the caller's page."""
+    """What a call changes. `answer` goes to the caller's page; `memory` as in a `Clearing`."""
 
     transfers: tuple[Transfer, ...] = ()
-    memory: Mapping[str, Value] | None = None
+    memory: Mapping[str, Value] = field(default_factory=dict)
     answer: Mapping[str, Value] = field(default_factory=dict)
 
 

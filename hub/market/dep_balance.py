@@ -17,7 +17,8 @@ is his measured consumption plus the estimate for his open relays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from hub.market.contract import (
     GRID,
@@ -30,21 +31,25 @@ from hub.market.contract import (
     Curtailment,
     Match,
     Position,
-    Remainder,
     SlotBook,
     StepBudget,
-    Tariff,
     Value,
     refuse_call,
 )
-from hub.market.errors import BadParameter
+from hub.market.parameters import choice, read
+from hub.market.rest import left_uwh, rest_to_grid
 from hub.pairing import Claim, Deal, pair
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "deficit": ("curtail", "supplier"),
-    "surplus": ("grid", "storage", "curtail"),
-}
-"""Parameter -> what it may be; the first is the default."""
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What becomes of deficit and surplus that found no partner."""
+
+    deficit: str = choice("curtail", "supplier")
+    surplus: str = choice("grid", "storage", "curtail")
+
+
+_SINKS: Final = {"grid": GRID, "storage": STORAGE, "curtail": SPILLED}
 
 
 class DepBalance:
@@ -54,32 +59,32 @@ class DepBalance:
 
     def check(self, parameters: Mapping[str, Value]) -> None:
         """Refuse an unknown parameter or choice."""
-        for key in sorted(parameters):
-            if key not in CHOICES:
-                raise BadParameter(f"dep_balance has no parameter {key!r}")
-        for key in CHOICES:
-            _choice(parameters, key)
+        read(self.name, Rules, parameters)
 
     def clear(self, book: SlotBook, budget: StepBudget) -> Clearing:
         """Pair surpluses with deficits; send what is left where the parameters say."""
-        self.check(book.parameters)
-        lacks = _choice(book.parameters, "deficit")
-        spares = _choice(book.parameters, "surplus")
+        rules = read(self.name, Rules, book.parameters)
         budget.spend(4 * len(book.positions))
         deals = pair(
             (Claim(p.export_meter, p.member, p.surplus_uwh) for p in book.positions),
             (Claim(p.import_meter, p.member, p.deficit_uwh) for p in book.positions),
         )
         budget.spend(len(deals))
-        left = _left(book.positions, deals)
-        price = book.tariff.price_utok_per_kwh
+        matches = tuple(_match(deal, book.tariff.price_utok_per_kwh) for deal in deals)
+        left = left_uwh(book.positions, matches)
         return Clearing(
-            matches=tuple(_match(deal, price) for deal in deals),
-            remainders=_remainders(left, _source(lacks, book.tariff), _sink(spares, book.tariff)),
+            matches=matches,
+            remainders=rest_to_grid(
+                book,
+                matches,
+                source=SUPPLIER if rules.deficit == "supplier" else GRID,
+                sink=_SINKS[rules.surplus],
+                feed_in_utok_per_kwh=0 if rules.surplus == "curtail" else None,
+            ),
             curtailments=tuple(
                 row
                 for p in book.positions
-                if (row := _curtailment(p, -left[p.member] if lacks == "curtail" else 0))
+                if (row := _curtailment(p, -left[p.member] if rules.deficit == "curtail" else 0))
                 if row.curtailed_uwh or row.overdrawn_uwh
             ),
         )
@@ -90,14 +95,6 @@ class DepBalance:
         return refuse_call(self.name, request)
 
 
-def _choice(parameters: Mapping[str, Value], key: str) -> str:
-    options = CHOICES[key]
-    value = parameters.get(key, options[0])
-    if not isinstance(value, str) or value not in options:
-        raise BadParameter(f"dep_balance: {key} is one of {', '.join(options)}, not {value!r}")
-    return value
-
-
 def _match(deal: Deal, price_utok_per_kwh: int) -> Match:
     return Match(
         seller=deal.surplus.member,
@@ -106,38 +103,6 @@ def _match(deal: Deal, price_utok_per_kwh: int) -> Match:
         to_meter=deal.deficit.meter_id,
         energy_uwh=deal.amount,
         price_utok_per_kwh=price_utok_per_kwh,
-    )
-
-
-def _left(positions: tuple[Position, ...], deals: tuple[Deal, ...]) -> dict[str, int]:
-    """Net energy of each member after the deals; above 0 is surplus. [uWh]"""
-    left = {p.member: p.surplus_uwh - p.deficit_uwh for p in positions}
-    for deal in deals:
-        left[deal.surplus.member] -= deal.amount
-        left[deal.deficit.member] += deal.amount
-    return left
-
-
-def _source(deficit: str, tariff: Tariff) -> tuple[str, int]:
-    """Who sells what no member could, and at which price. [utok per kWh]"""
-    return (SUPPLIER if deficit == "supplier" else GRID), tariff.price_utok_per_kwh
-
-
-def _sink(surplus: str, tariff: Tariff) -> tuple[str, int]:
-    """Who takes what no member could use, and at which price. [utok per kWh]"""
-    if surplus == "curtail":
-        return SPILLED, 0
-    return (STORAGE if surplus == "storage" else GRID), tariff.feed_in_utok_per_kwh
-
-
-def _remainders(
-    left: Mapping[str, int], source: tuple[str, int], sink: tuple[str, int]
-) -> tuple[Remainder, ...]:
-    return tuple(
-        Remainder(member, route, abs(energy_uwh), price)
-        for member, energy_uwh in left.items()
-        for route, price in (source if energy_uwh < 0 else sink,)
-        if energy_uwh
     )
 
 

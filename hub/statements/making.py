@@ -322,7 +322,7 @@ def _kids_in(entry: KeyEntry) -> set[bytes]:
 
 def _bill(row: list[Any]) -> told.BillRow:
     index, slot_ms, account, balance, energies, positions, matches, *rest, lines = row[1:]
-    remainders, curtailments = rest
+    remainders, curtailments, fates = rest
     return told.BillRow(
         index,
         slot_ms,
@@ -333,6 +333,7 @@ def _bill(row: list[Any]) -> told.BillRow:
         tuple(told.PricedMatch(told.Match(*each.match), each.amount_utok) for each in matches),
         tuple(told.Remainder(*each) for each in remainders),
         tuple(told.Curtailment(*each) for each in curtailments),
+        tuple(told.Fate(*each) for each in fates),
         tuple(told.Line(*each) for each in lines),
     )
 

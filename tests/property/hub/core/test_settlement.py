@@ -113,7 +113,8 @@ def test_energy_is_conserved_and_nobody_trades_more_than_he_has(
     _, effects = run(moves, delays, parameters)
     for slot in (effect for effect in effects if isinstance(effect, SlotSettled)):
         assert slot.failure == ""
-        assert all(slot.checks.values())
+        assert slot.checks.energy_conserved
+        assert slot.checks.money_conserved
         gives: dict[str, int] = defaultdict(int)
         takes: dict[str, int] = defaultdict(int)
         for row in slot.matches:

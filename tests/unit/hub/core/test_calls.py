@@ -82,7 +82,7 @@ def test_a_call_is_served() -> None:
         ),
     )
     assert village.state.accounts == {"ann": -5, GRID: 5}
-    assert village.state.memory == {"shop": {"count": 1}}
+    assert village.state.memory == {("shop", "count"): 1}
     assert village.state.calls == {CALL_ID: 10 * HOUR}
 
 

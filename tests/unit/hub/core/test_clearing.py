@@ -7,20 +7,23 @@ from typing import Any
 
 import pytest
 
-from hub.core.clearing import AMOUNT_UTOK_MAX, MEMORY_BYTES_MAX
+from hub.core.clearing import AMOUNT_UTOK_MAX
 from hub.core.effects import SlotSettled
-from hub.core.pricing import PRICE_UTOK_PER_KWH_MAX
+from hub.core.memory import ROW_BYTES_MAX
 from hub.market.contract import (
     GRID,
+    PRICE_UTOK_PER_KWH_MAX,
     SPILLED,
     CallRequest,
     CallResult,
     Clearing,
     Curtailment,
+    Fate,
     Match,
     Remainder,
     SlotBook,
     StepBudget,
+    Tariff,
     Transfer,
     refuse_call,
 )
@@ -80,7 +83,7 @@ def test_a_good_clearing_is_taken_as_it_is() -> None:
     assert slot.failure == ""
     assert village.state.accounts == {"ann": 600_000, "bob": -600_007, GRID: 7}
     assert slot.curtailments == clearing.curtailments
-    assert village.state.memory == {"scripted": memory}
+    assert village.state.memory == {("scripted", key): value for key, value in memory.items()}
     assert slot.contract == "scripted"
 
 
@@ -180,11 +183,11 @@ BAD: dict[str, tuple[Clear | Clearing, str]] = {
         "a list cannot stand in a memory",
     ),
     "remembers by number": (
-        Clearing((MATCH,), (REST,), memory={1: 2}),  # type: ignore[dict-item]
+        Clearing((MATCH,), (REST,), memory={"x": {1: 2}}),  # type: ignore[dict-item]
         "a memory's keys are texts of at most 23 bytes",
     ),
     "remembers too long a name": (
-        Clearing((MATCH,), (REST,), memory={"x" * 24: 2}),
+        Clearing((MATCH,), (REST,), memory={"x": {"x" * 24: 2}}),
         "a memory's keys are texts of at most 23 bytes",
     ),
     "remembers too large a number": (
@@ -196,8 +199,28 @@ BAD: dict[str, tuple[Clear | Clearing, str]] = {
         "a contract's memory is a map",
     ),
     "remembers too much": (
-        Clearing((MATCH,), (REST,), memory={"x": b"0" * MEMORY_BYTES_MAX}),
-        f"a memory of {MEMORY_BYTES_MAX + 8} bytes, at most {MEMORY_BYTES_MAX} are kept",
+        Clearing((MATCH,), (REST,), memory={"x": b"0" * ROW_BYTES_MAX}),
+        f"a row of memory of {ROW_BYTES_MAX + 5} bytes, at most {ROW_BYTES_MAX} are kept",
+    ),
+    "remembers under a path": (
+        Clearing((MATCH,), (REST,), memory={"a/b": 1}),
+        "a row of memory is named by at most 96 of a-z 0-9 @ . _ -",
+    ),
+    "tells of a stranger": (
+        Clearing((MATCH,), (REST,), fates=(Fate("eve", "", "bid", 1, 1, 1, ""),)),
+        "'eve' has no order to 'bid'",
+    ),
+    "matches more than was ordered": (
+        Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 1, 1, 2, ""),)),
+        "an order is matched up to its energy",
+    ),
+    "counts half an order": (
+        Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 1.5, 1, 1, ""),)),  # type: ignore[arg-type]
+        "an order counts in whole numbers",
+    ),
+    "tells nothing": (
+        Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 1, 1, 1, None),)),  # type: ignore[arg-type]
+        "what became of an order is told in words",
     ),
 }
 
@@ -261,14 +284,16 @@ def test_a_contract_cannot_reach_into_the_state() -> None:
     _, village = settle(clear)
     kept["deep"]["n"] = 77
     village.close(1, "timeout")
-    assert village.state.memory == {"scripted": {"deep": {"n": 1}}}
+    assert village.state.memory == {("scripted", "deep"): {"n": 1}}
 
 
 def test_the_contract_sees_positions_prices_parameters_and_its_memory() -> None:
     seen: list[SlotBook] = []
+    memories: list[dict[str, Any]] = []
 
     def clear(book: SlotBook, _budget: StepBudget) -> Clearing:
         seen.append(book)
+        memories.append(dict(book.memory))
         return Clearing(
             remainders=tuple(
                 Remainder(p.member, GRID, p.surplus_uwh + p.deficit_uwh, 0)
@@ -281,7 +306,8 @@ def test_the_contract_sees_positions_prices_parameters_and_its_memory() -> None:
     _, village = settle(clear)
     village.policy(1, contract="scripted", parameters={"mode": "x"})
     village.close(1, "timeout")
-    assert [dict(book.memory) for book in seen] == [{}, {"slots": 1}]
+    assert memories == [{}, {"slots": 1}]
     assert [dict(book.parameters) for book in seen] == [{}, {"mode": "x"}]
-    assert seen[0].tariff == (PRICE, FEED_IN)
+    assert seen[0].tariff == Tariff(PRICE, FEED_IN)
+    assert dict(seen[1].balances) == dict(village.state.accounts)
     assert [p.member for p in seen[1].positions] == ["ann", "bob"]

@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 
 from hub.core.effects import Line
-from hub.core.money import amount_utok, correction, deal, half_even, transfer
+from hub.core.money import correction, deal, transfer
 from hub.market.contract import GRID, Tariff
+from hub.market.rounding import amount_utok, half_even
 
 KWH = 1_000_000_000
 

@@ -8,6 +8,7 @@ import pytest
 
 from hub.core.effects import PolicySet
 from hub.core.pricing import PRICE_UTOK_PER_KWH_MAX, policy_at, price_at, schedule_fault, tariff_at
+from hub.market.contract import Tariff
 from tests.support.village import FEED_IN, HOUR, PRICE, Village, ignored
 
 
@@ -40,8 +41,8 @@ def test_prices_of_the_day() -> None:
     ]
     assert price_at(schedule, 1440 * minute) == 10
     village = Village()
-    assert tariff_at(policy_at(village.state, 0), 0) == (PRICE, FEED_IN)
-    assert tariff_at(None, 0) == (0, 0)
+    assert tariff_at(policy_at(village.state, 0), 0) == Tariff(PRICE, FEED_IN)
+    assert tariff_at(None, 0) == Tariff(0, 0)
 
 
 @pytest.mark.parametrize(

@@ -40,15 +40,15 @@ def test_a_slot_is_one_row_and_one_more_an_account_by_name() -> None:
 def test_a_bill_holds_what_concerns_its_account_and_nobody_elses_lines() -> None:
     village, found = traded()
     bills = {row[3]: row for row in found[1:]}
-    energies, positions, matches, remainders, curtailments, lines = bills["ann"][BILL:]
+    energies, positions, matches, remainders, curtailments, fates, lines = bills["ann"][BILL:]
     assert [row.meter_id for row in energies] == ["a"]
     assert [row.member for row in positions] == ["ann"]
     assert [(row.match.seller, row.match.buyer) for row in matches] == [("ann", "bob")]
     assert [(row.route, row.energy_uwh) for row in remainders] == [(GRID, 2 * KWH)]
-    assert curtailments == []
+    assert (curtailments, fates) == ([], [])
     assert [(line.account, line.counterparty) for line in lines] == [("ann", "bob"), ("ann", GRID)]
     assert bills["bob"][BILL + 2] == matches
-    assert [len(part) for part in bills["carl"][BILL:]] == [1, 1, 0, 0, 0, 0]
+    assert [len(part) for part in bills["carl"][BILL:]] == [1, 1, 0, 0, 0, 0, 0]
     assert {account: row[4] for account, row in bills.items()} == {
         account: village.state.accounts.get(account, 0) for account in bills
     }
@@ -72,6 +72,7 @@ def test_every_part_of_a_clearing_stands_on_somebodys_bill() -> None:
             settled.matches,
             settled.remainders,
             settled.curtailments,
+            settled.fates,
             settled.lines,
         ),
         BILL,

@@ -32,7 +32,7 @@ def village() -> Village:
     village.read("ann-pv", 3, exported=5, epoch=1)
     village.replica("ann")
     village.close(1, "timeout")
-    village.state.apply([Change("memory", "lab", {"a": (1, {"b": b"c"}), "d": None})])
+    village.state.apply([Change("memory", ("lab", "a"), (1, {"b": b"c", "d": None}))])
     village.state.apply([Change("call", b"\1" * 16, 5 * HOUR)])
     village.state.apply([Change("record", bytes(32), Kept("ann", "bill", b"d", "file:x", "ann"))])
     village.state.apply([Change("access", b"\1" * 16, Access(bytes(32), "bob", "grant", b"", 7))])

@@ -1,0 +1,70 @@
+"""Where bids and asks cross: the largest energy whose last bid is worth its last ask.
+
+Bids come dearest first and asks cheapest first (`hub.market.offered`), ties by who came first, then
+by meter. The uniform price is the floor of the mean of the two marginal prices: at most the
+marginal bid and at least the marginal ask, so nobody who trades does so beyond his limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hub.market.contract import Order, StepBudget
+
+
+class Pair(NamedTuple):
+    """Energy of a bid and an ask, by their places."""
+
+    bid: int
+    ask: int
+    energy_uwh: int
+
+
+class Crossing(NamedTuple):
+    """Which bid met which ask, in order. The margins are None where nothing did."""
+
+    pairs: tuple[Pair, ...]
+    marginal_bid_utok_per_kwh: int | None
+    marginal_ask_utok_per_kwh: int | None
+
+    @property
+    def energy_uwh(self) -> int:
+        """All energy that crossed."""
+        return sum(pair.energy_uwh for pair in self.pairs)
+
+    @property
+    def price_utok_per_kwh(self) -> int | None:
+        """The uniform price; None where nothing crossed."""
+        bid, ask = self.marginal_bid_utok_per_kwh, self.marginal_ask_utok_per_kwh
+        return None if bid is None or ask is None else (bid + ask) // 2
+
+
+def cross(bids: Sequence[Order], asks: Sequence[Order], budget: StepBudget) -> Crossing:
+    """Cross bids with asks, both best first and with whole energies."""
+    budget.spend(len(bids) + len(asks))
+    pairs: list[Pair] = []
+    bid = ask = 0
+    bid_left = ask_left = 0
+    while bid < len(bids) and ask < len(asks):
+        if bids[bid].price_utok_per_kwh < asks[ask].price_utok_per_kwh:
+            break
+        bid_left = bid_left or energy_of(bids[bid])
+        ask_left = ask_left or energy_of(asks[ask])
+        energy = min(bid_left, ask_left)
+        if energy:
+            pairs.append(Pair(bid, ask, energy))
+        bid_left, ask_left = bid_left - energy, ask_left - energy
+        bid += bid_left == 0
+        ask += ask_left == 0
+    if not pairs:
+        return Crossing((), None, None)
+    last = pairs[-1]
+    return Crossing(
+        tuple(pairs), bids[last.bid].price_utok_per_kwh, asks[last.ask].price_utok_per_kwh
+    )
+
+
+def energy_of(order: Order) -> int:
+    """Return what an order counts for; one whose meter has not been asked counts for nothing."""
+    return order.energy_uwh or 0

@@ -1,0 +1,168 @@
+"""The uniform-price double auction, the standard of the field, as in LO3's Brooklyn Microgrid.
+
+Named by paper 003, section VIII.D (Salian et al., *Review of Blockchain Enabled Decentralized
+Energy Trading Mechanisms*) and by paper 002, section 2.1 (Cali and Fifield 2019). As many kWh are
+sold as have a bid that is worth the ask; all pay one price, the floor of the mean of the marginal
+bid and the marginal ask. What the meters show beyond that goes to the grid at the tariff.
+
+Options: `price_rule = "pay_as_bid"` (each pays his own bid), a network fee that buyers pay, a
+premium that who asks for fuels pays his seller, and who is paired with whom. A bid is the most that
+its member pays, fee and premium included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hub.market.contract import (
+    BID,
+    OPERATOR,
+    CallRequest,
+    CallResult,
+    Clearing,
+    Match,
+    Order,
+    SlotBook,
+    StepBudget,
+    Transfer,
+    Value,
+)
+from hub.market.crossing import Crossing, Pair, cross
+from hub.market.errors import BadParameter
+from hub.market.offered import Offered, Why, book_after, energies, fates, offered
+from hub.market.orderbook import OrderRules, check_rules, order_call
+from hub.market.parameters import choice, read, whole, words
+from hub.market.partners import Matching, Served, beside
+from hub.market.rest import held_back, rest_to_grid
+from hub.market.rounding import KWH_UWH
+
+
+def _beside_complaint(text: str) -> str:
+    try:
+        beside(text)
+    except BadParameter as error:
+        return str(error)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules(OrderRules):
+    """How it clears. `partners`: whom a buyer is paired with first. [utok per kWh]"""
+
+    price_rule: str = choice("uniform", "pay_as_bid")
+    network_fee_utok_per_kwh: int = whole(0, 0, 10**8)
+    fuel_premium_utok_per_kwh: int = whole(0, 0, 10**8)
+    partners: str = choice("any", "preferred", "area", "preferred_area")
+    areas_beside: str = words("", _beside_complaint)
+
+
+class DoubleAuction:
+    """Bids and asks cross at one price."""
+
+    name: ClassVar[str] = "double_auction"
+
+    def check(self, parameters: Mapping[str, Value]) -> None:
+        """Refuse a parameter that is unknown or cannot be."""
+        check_rules(self.name, read(self.name, Rules, parameters))
+
+    def clear(self, book: SlotBook, budget: StepBudget) -> Clearing:
+        """Cross the orders; send the rest of each meter to the grid."""
+        rules = read(self.name, Rules, book.parameters)
+        on_offer = offered(book, budget, charge=_charge(rules), without_order=rules.without_order)
+        found = cross(on_offer.bids, on_offer.asks, budget)
+        pairs = pair(rules, book, on_offer, found, budget)
+        budget.spend(len(pairs))
+        matches = tuple(_match(rules, on_offer, each, found) for each in pairs)
+        return Clearing(
+            matches=matches,
+            remainders=rest_to_grid(book, matches),
+            curtailments=held_back(book.positions),
+            transfers=network_fees(matches, rules.network_fee_utok_per_kwh),
+            memory=book_after(book),
+            fates=fates(on_offer, pairs, why_not(on_offer, found)),
+        )
+
+    def call(self, request: CallRequest, budget: StepBudget) -> CallResult:
+        """Place, withdraw, seal or reveal an order."""
+        rules = read(self.name, Rules, request.parameters)
+        return order_call(self.name, rules, request, budget)
+
+
+def pair(
+    rules: Rules, book: SlotBook, on_offer: Offered, found: Crossing, budget: StepBudget
+) -> Sequence[Pair]:
+    """Return who buys from whom: as orders crossed, or as their members prefer."""
+    wishes = any(bid.fuels or bid.areas for bid in on_offer.bids)
+    if rules.partners == "any" and not wishes:
+        return found.pairs
+    bids, asks = energies(on_offer, found.pairs)
+    matching = Matching(
+        Served(on_offer.bids, bids), Served(on_offer.asks, asks), book.sites, budget
+    )
+    if rules.partners in ("preferred", "preferred_area"):
+        matching.preferred()
+    matching.wishes()
+    if rules.partners in ("area", "preferred_area"):
+        matching.in_area(beside(rules.areas_beside))
+    matching.any()
+    return matching.pairs
+
+
+def network_fees(matches: Sequence[Match], fee_utok_per_kwh: int) -> tuple[Transfer, ...]:
+    """Return what buyers pay the operator, rounded down, one row a buyer."""
+    bought: dict[str, int] = {}
+    for match in matches:
+        bought[match.buyer] = bought.get(match.buyer, 0) + match.energy_uwh
+    return tuple(
+        Transfer(buyer, OPERATOR, amount, "network fee")
+        for buyer, energy in bought.items()
+        if (amount := energy * fee_utok_per_kwh // KWH_UWH)
+    )
+
+
+def why_not(on_offer: Offered, found: Crossing) -> Why:
+    """Return what tells the member of an order why it was not served, or not wholly."""
+    bids, asks = energies(on_offer, found.pairs)
+
+    def why(order: Order, place: int, matched_uwh: int) -> str:
+        is_bid = order.side == BID
+        margin = found.marginal_bid_utok_per_kwh if is_bid else found.marginal_ask_utok_per_kwh
+        if margin is None:
+            return "no bid reaches any ask"
+        if matched_uwh < (bids if is_bid else asks)[place]:
+            return _UNFOUND if is_bid else _UNTAKEN
+        if order.price_utok_per_kwh != margin:
+            price = order.price_utok_per_kwh
+            return f"the last {order.side} that was served stood at {margin}, this one at {price}"
+        return "the last one served: in part" if matched_uwh else "as good as the last, but later"
+
+    return why
+
+
+_UNFOUND = "no seller of the fuels and areas that it takes was left"
+_UNTAKEN = "the bids that it would have served take other fuels or areas"
+
+
+def _charge(rules: Rules) -> Callable[[Order], int]:
+    def charge(bid: Order) -> int:
+        premium = rules.fuel_premium_utok_per_kwh if bid.fuels else 0
+        return rules.network_fee_utok_per_kwh + premium
+
+    return charge
+
+
+def _match(rules: Rules, on_offer: Offered, paired: Pair, found: Crossing) -> Match:
+    bid, ask = on_offer.bids[paired.bid], on_offer.asks[paired.ask]
+    price = found.price_utok_per_kwh
+    if price is None or rules.price_rule == "pay_as_bid":
+        price = bid.price_utok_per_kwh
+    return Match(
+        seller=ask.member,
+        buyer=bid.member,
+        from_meter=ask.meter,
+        to_meter=bid.meter,
+        energy_uwh=paired.energy_uwh,
+        price_utok_per_kwh=price + (rules.fuel_premium_utok_per_kwh if bid.fuels else 0),
+    )

@@ -1,0 +1,56 @@
+"""What no match dealt with: who is left with how much, and the grid that takes or gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hub.market.contract import (
+    GRID,
+    Curtailment,
+    Match,
+    Position,
+    Remainder,
+    SlotBook,
+)
+
+
+def left_uwh(positions: Iterable[Position], matches: Iterable[Match]) -> dict[str, int]:
+    """Return each member's net energy after the matches; above 0 is surplus. [uWh]"""
+    left = {p.member: p.surplus_uwh - p.deficit_uwh for p in positions}
+    for match in matches:
+        left[match.seller] -= match.energy_uwh
+        left[match.buyer] += match.energy_uwh
+    return left
+
+
+def rest_to_grid(
+    book: SlotBook,
+    matches: Iterable[Match],
+    *,
+    source: str = GRID,
+    sink: str = GRID,
+    price_utok_per_kwh: int | None = None,
+    feed_in_utok_per_kwh: int | None = None,
+) -> tuple[Remainder, ...]:
+    """Return the rows that send everybody's rest to an account; at the tariff unless told."""
+    if book.is_bare:
+        return ()
+    price, feed_in = price_utok_per_kwh, feed_in_utok_per_kwh
+    price = book.tariff.price_utok_per_kwh if price is None else price
+    feed_in = book.tariff.feed_in_utok_per_kwh if feed_in is None else feed_in
+    return tuple(
+        Remainder(member, sink, energy, feed_in)
+        if energy > 0
+        else Remainder(member, source, -energy, price)
+        for member, energy in left_uwh(book.positions, matches).items()
+        if energy
+    )
+
+
+def held_back(positions: Iterable[Position]) -> tuple[Curtailment, ...]:
+    """Return what open relays kept from members, where the rest of their want was served."""
+    return tuple(
+        Curtailment(p.member, p.wanted_uwh, p.consumed_uwh, p.held_uwh, 0)
+        for p in positions
+        if p.held_uwh
+    )
