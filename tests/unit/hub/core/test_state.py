@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.core.errors import SnapshotUnreadable
-from hub.core.records import Access, Kept
+from hub.core.records import Access, Case, Kept
 from hub.core.state import SIZE_KEY, TABLES, Change, State, _read_key, row_key
 from messages import cbor
 from messages.errors import BadProof
@@ -36,6 +36,8 @@ def village() -> Village:
     village.state.apply([Change("call", b"\1" * 16, 5 * HOUR)])
     village.state.apply([Change("record", bytes(32), Kept("ann", "bill", b"d", "file:x", "ann"))])
     village.state.apply([Change("access", b"\1" * 16, Access(bytes(32), "bob", "grant", b"", 7))])
+    case = Case("ann", "reg", "a dispute", 7, 9 * HOUR, HOUR)
+    village.state.apply([Change("case", "case-1", case)])
     village.state.apply([Change("grant", ("ann", "bill", "bob"), 9 * HOUR)])
     return village
 
