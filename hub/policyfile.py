@@ -14,6 +14,7 @@ from typing import Any
 from hub.balancing.errors import BalancingError
 from hub.code_id import code_id
 from hub.core.clearing import Contracts
+from hub.core.disclosing import DISCLOSURES, PSEUDONYMS, STABLE
 from hub.core.pricing import schedule_fault
 from hub.errors import ConfigError
 from hub.market.errors import MarketError
@@ -34,7 +35,8 @@ from messages.proposing import (
 EXAMPLE = """\
 contract = "dep_balance"       # who trades with whom
 dispatch = "dep"               # which relays open when there is not enough; "none": no relay moves
-disclosure = "open"            # who sees whose energy: bills are never shown to others
+disclosure = "open"            # who sees whose energy; or "pseudonymous_offers", "totals"
+pseudonyms = "stable"          # where names are hidden: one for good, or "fresh" each slot
 
 [parameters]                   # of the contract
 deficit = "curtail"            # or "supplier": the rest is bought from the base-load supplier
@@ -61,8 +63,6 @@ energy_kwh_max = 100
 rule = "proportional"          # or "paper"
 round_ms = 10_000              # how long each is waited for before the next one may propose
 """
-
-DISCLOSURES = ("open", "pseudonymous_offers", "totals")
 
 
 def _minute(text: str) -> int | None:
@@ -116,6 +116,7 @@ class PolicyFile:
     price: tuple[PriceTable, ...]
     feed_in: tuple[PriceTable, ...]
     disclosure: str = setting(default="open", choices=DISCLOSURES)
+    pseudonyms: str = setting(default=STABLE, choices=PSEUDONYMS)
     parameters: ParameterTable = ParameterTable()
     dispatch_parameters: ParameterTable = ParameterTable()
     proposers: ProposersTable | None = None
@@ -189,6 +190,7 @@ def policy_entry(
         dispatch=file.dispatch,
         dispatch_parameters=_plain(file.dispatch_parameters),
         disclosure=file.disclosure,
+        pseudonyms=file.pseudonyms,
         code_id=code_id(contracts, policies),
         proposers=None if file.proposers is None else ProposerRules(**asdict(file.proposers)),
     )

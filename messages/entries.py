@@ -109,7 +109,8 @@ class PolicyEntry:
     """What binds every slot from `from_slot_ms` on: contract, prices, dispatch. [ms, utok per kWh]
 
     `prices` and `feed_in` are schedules by time of day: (minute of the day UTC, utok per kWh), in
-    ascending order, the first at minute 0. `proposers` None: as they were.
+    ascending order, the first at minute 0. `proposers` None: as they were. `disclosure` and
+    `pseudonyms` ("stable" or "fresh" each slot): who sees what of others (`hub.core.disclosing`).
     """
 
     KIND: ClassVar[str] = "policy"
@@ -123,6 +124,7 @@ class PolicyEntry:
     disclosure: str
     code_id: bytes
     proposers: ProposerRules | None = None
+    pseudonyms: str = "stable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,10 @@ def _meter_lines(meter: MeterPlace) -> Iterator[str]:
         yield "reversed = true"
     if meter.parent:
         yield f'parent = "{meter.parent}"'
+    if meter.fuel:
+        yield f'fuel = "{meter.fuel}"'
+    if meter.location:
+        yield f'location = "{meter.location}"'
 
 
 def _relay(relay: RelayPlace) -> str:

@@ -51,6 +51,8 @@ class MeterPlace:
     probe: Probe
     parent: str = ""
     shunt_mohm: int = 0
+    fuel: str = ""
+    location: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ def _bench_node(member: MemberTable, bus: BusTable) -> NodePlace:
         _ina219(f"{node}-{purpose}", purpose, site, member.rated_w, Probe(kind, site), bus)
         for purpose, kind in kinds
     ]
+    meters[0] = replace(meters[0], fuel=member.fuel, location=member.location)
     meters += [
         replace(
             _ina219(

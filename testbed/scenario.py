@@ -15,6 +15,7 @@ from hardware.mock.catalog import SIMULATORS
 from hardware.modelfile import shipped_model, shipped_names
 from hub.policyfile import PolicyFile
 from messages.config import Document, Finding, name_complaint, read, setting
+from messages.membership import FUELS, location_complaint
 from testbed.errors import BadScenario
 from testbed.series import ClearSky, Household, Series, Steps
 
@@ -70,7 +71,7 @@ class LoadTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberTable:
-    """One member and the node that meters it."""
+    """One member and the node that meters it; what its generation comes from, and where."""
 
     member: str = setting(check=name_complaint)
     node: str = setting(check=name_complaint)
@@ -78,6 +79,8 @@ class MemberTable:
     consumption: Source
     wire_mohm: int = setting(default=0, low=0)
     rated_w: int = setting(low=1)
+    fuel: str = setting(default="", choices=FUELS)
+    location: str = setting(default="", check=location_complaint)
     load: tuple[LoadTable, ...] = ()
 
 

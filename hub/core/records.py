@@ -193,6 +193,7 @@ class Policy(NamedTuple):
     code_id: bytes
     entry_index: int
     proposers: RuleRow = rule_row(USUAL_RULES)
+    pseudonyms: str = "stable"
 
 
 class Calibrated(NamedTuple):

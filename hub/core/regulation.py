@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from hub.core.disclosing import DISCLOSURES, PSEUDONYMS
 from hub.core.effects import PolicySet
 from hub.core.events import Event
 from hub.core.headers import rules_at
@@ -35,6 +36,7 @@ def set_policy(state: State, event: Event, entry: PolicyEntry) -> Outcome:
         entry.code_id,
         event.index,
         rule_row(entry.proposers or rules_at(state, entry.from_slot_ms)),
+        entry.pseudonyms,
     )
     return Outcome(
         (Change("policy", entry.from_slot_ms, policy),),
@@ -51,5 +53,7 @@ def _fault(state: State, entry: PolicyEntry) -> str | None:
     for what, name in (("contract", entry.contract), ("dispatch", entry.dispatch)):
         if RULE_NAME.fullmatch(name) is None:
             return f"{name!r} is no name of a {what}"
+    if entry.disclosure not in DISCLOSURES or entry.pseudonyms not in PSEUDONYMS:
+        return f"no disclosure {entry.disclosure!r} with {entry.pseudonyms!r} pseudonyms"
     fault = schedule_fault("prices", entry.prices) or schedule_fault("feed_in", entry.feed_in)
     return fault or (rules_fault(entry.proposers) if entry.proposers else None)

@@ -45,9 +45,10 @@ def statement(
     """Write what was booked on a member's account: each line, what it follows from, the balance.
 
     The .json holds every proof: give it to the member, who checks it with gridtally-verify and
-    trust.toml alone. The .csv is for a sheet, the .pdf to print; both name the entries. A statement
-    covers what is settled and published (final, where a quorum is asked for). It shows nobody
-    else's bill. Works while the hub runs.
+    trust.toml alone. The .csv is for a sheet, the .pdf to print; both name the entries, and others
+    as the disclosure in force has it, while the .json has names as the ledger does, since that is
+    what is proven. A statement covers what is settled and published (final, where a quorum is asked
+    for). It shows nobody else's bill. Works while the hub runs.
 
       gridtally-hub statement ann --out ann.json --out ann.pdf
 
@@ -55,11 +56,14 @@ def statement(
     """
     log_to_stderr(verbose=False)
     with told():
+        from hub.core.disclosing import MEMBER_KIND, Asker
         from hub.ledger.store import Store
+        from hub.lens import lens_of
         from hub.market.catalog import installed
         from hub.starting import read_trust
         from hub.statements.files import write_statement
         from hub.statements.making import Wanted, make_statement
+        from hub.vault.following import Follower
         from messages.log.policy import parse_policy
 
         wrong = [path for path in out if path.suffix.lower() not in SUFFIXES]
@@ -73,8 +77,9 @@ def statement(
         policy = parse_policy(read_trust(Path(settings.trust)).policy)
         with Store.open(settings.database, read_only=True) as store, progress("folding") as tell:
             made = make_statement(store, wanted, policy, installed(), tell)
+            lens = lens_of(Follower(store).state, Asker(MEMBER_KIND, member))
         for path in out:
-            write_statement(made, path)
+            write_statement(made, path, lens.called)
             print(path)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -49,42 +49,55 @@ PAGE: Final = (  # heading, width in mm, alignment
 )
 
 
-def write_statement(statement: Statement, path: Path) -> None:
+Names = Callable[[str, int], str]
+"""How somebody is called on paper: by name or account, and the slot."""
+
+
+def by_name(name: str, _slot_ms: int) -> str:
+    """Call everybody by name."""
+    return name
+
+
+def write_statement(statement: Statement, path: Path, names: Names = by_name) -> None:
     """Write a statement in the format that the file's name ends in: .json, .csv or .pdf.
+
+    `names` is for those to be read; the proofs in the .json are over names as the ledger has them.
 
     Raises:
         ExportRefused: another ending, or the file cannot be written.
     """
+    writers: dict[str, Callable[[Statement, Names], bytes]]
     writers = {".json": _json, ".csv": _csv, ".pdf": _pdf}
     write = writers.get(path.suffix.lower())
     if write is None:
         raise ExportRefused(f"{path}: a statement is a .json, .csv or .pdf")
     try:
-        path.write_bytes(write(statement))
+        path.write_bytes(write(statement, names))
     except OSError as error:
         raise ExportRefused(f"{path}: {error.strerror}") from None
 
 
-def _json(statement: Statement) -> bytes:
+def _json(statement: Statement, _names: Names) -> bytes:
     return format_statement(statement).encode()
 
 
-def _csv(statement: Statement) -> bytes:
+def _csv(statement: Statement, names: Names) -> bytes:
     ids = _ids(statement)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    writer.writerows(_csv_row(item, ids) for item in items(statement))
+    writer.writerows(_csv_row(item, ids, names) for item in items(statement))
     return text.getvalue().encode()
 
 
-def _csv_row(item: Item, ids: Mapping[int, str]) -> tuple[object, ...]:
+def _csv_row(item: Item, ids: Mapping[int, str], names: Names) -> tuple[object, ...]:
     line = item.line
+    other = names(line.counterparty, item.slot_ms)
     return (
         _utc(item.slot_ms),
         item.slot_ms,
         line.kind,
-        f"'{line.counterparty}" if line.counterparty.startswith("@") else line.counterparty,
+        f"'{other}" if other.startswith("@") else other,
         line.energy_uwh,
         line.price_utok_per_kwh,
         line.amount_utok,
@@ -97,7 +110,7 @@ def _csv_row(item: Item, ids: Mapping[int, str]) -> tuple[object, ...]:
     )
 
 
-def _pdf(statement: Statement) -> bytes:
+def _pdf(statement: Statement, names: Names) -> bytes:
     from fpdf import FPDF  # noqa: PLC0415 - it is large, and few commands print
 
     class Pages(FPDF):
@@ -126,7 +139,7 @@ def _pdf(statement: Statement) -> bytes:
     ) as table:
         table.row(tuple(heading for heading, _, _ in PAGE))
         for item in items(statement):
-            table.row(tuple(map(_plain, _pdf_row(item, ids))))
+            table.row(tuple(map(_plain, _pdf_row(item, ids, names))))
     return bytes(pages.output())
 
 
@@ -159,12 +172,12 @@ def _head(statement: Statement) -> Iterator[tuple[int, str]]:
     yield 4, " "
 
 
-def _pdf_row(item: Item, ids: Mapping[int, str]) -> tuple[str, ...]:
+def _pdf_row(item: Item, ids: Mapping[int, str], names: Names) -> tuple[str, ...]:
     line = item.line
     return (
         _utc(item.slot_ms),
         line.kind,
-        line.counterparty,
+        names(line.counterparty, item.slot_ms),
         _kwh(line.energy_uwh),
         _tokens(line.price_utok_per_kwh),
         _tokens(line.amount_utok),

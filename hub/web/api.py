@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from hub.core.disclosing import NOBODY, Asker
 from hub.errors import NoSuchEntry
 from hub.web.metrics import metrics_text
 from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization, EntryDoor
-from hub.web.view import Picture
+from hub.web.view import Picture, SlotView
 
 
-def build_routes(
-    take_picture: Callable[[], Picture], ledger: LedgerReader, door: EntryDoor
-) -> APIRouter:
+class Sight(Protocol):
+    """What may be seen, by who asks."""
+
+    def picture(self, asker: Asker = NOBODY) -> Picture:
+        """Return the microgrid now."""
+
+    def slots(self, limit: int, asker: Asker = NOBODY) -> tuple[SlotView, ...]:
+        """Return the newest closed slots, newest first."""
+
+
+def build_routes(sight: Sight, ledger: LedgerReader, door: EntryDoor) -> APIRouter:
     """Return every route of /api/v1, /metrics and /healthz."""
     routes = APIRouter()
-    _picture_routes(routes, take_picture)
-    _slot_routes(routes, ledger)
+    _picture_routes(routes, sight)
+    _slot_routes(routes, sight)
     _proof_routes(routes, ledger, door)
-    _machine_routes(routes, take_picture)
+    _machine_routes(routes, sight)
     return routes
 
 
-def _picture_routes(routes: APIRouter, take_picture: Callable[[], Picture]) -> None:
+def _picture_routes(routes: APIRouter, sight: Sight) -> None:
     @routes.get("/api/v1/picture", tags=["now"], summary="The whole microgrid now")
     def picture() -> dict[str, Any]:
-        return asdict(take_picture())
+        return asdict(sight.picture())
 
     @routes.get("/api/v1/members", tags=["now"], summary="Members with meters and relays")
     def members() -> list[dict[str, Any]]:
-        return [asdict(member) for member in take_picture().members]
+        return [asdict(member) for member in sight.picture().members]
 
     @routes.get("/api/v1/meters", tags=["now"], summary="Newest signed sample of each meter")
     def meters() -> list[dict[str, Any]]:
-        return [asdict(m) for member in take_picture().members for m in member.meters]
+        return [asdict(m) for member in sight.picture().members for m in member.meters]
 
     @routes.get("/api/v1/relays", tags=["now"], summary="Relays, leases and reasons")
     def relays() -> list[dict[str, Any]]:
-        return [asdict(relay) for member in take_picture().members for relay in member.relays]
+        return [asdict(relay) for member in sight.picture().members for relay in member.relays]
 
     @routes.get("/api/v1/ledger", tags=["ledger"], summary="Ledger head and what we verified")
     def head() -> dict[str, Any]:
-        return asdict(take_picture().ledger)
+        return asdict(sight.picture().ledger)
 
 
-def _slot_routes(routes: APIRouter, ledger: LedgerReader) -> None:
+def _slot_routes(routes: APIRouter, sight: Sight) -> None:
     @routes.get("/api/v1/slots", tags=["market"], summary="Closed slots, newest first")
     def slots(limit: Annotated[int, Query(ge=1, le=1000)] = 24) -> list[dict[str, Any]]:
-        return [asdict(slot) for slot in ledger.slots(limit)]
+        return [asdict(slot) for slot in sight.slots(limit)]
 
 
 def _proof_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -> None:
@@ -95,14 +103,14 @@ def _proof_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -> N
             raise HTTPException(404, str(missing)) from missing
 
 
-def _machine_routes(routes: APIRouter, take_picture: Callable[[], Picture]) -> None:
+def _machine_routes(routes: APIRouter, sight: Sight) -> None:
     @routes.get("/metrics", tags=["machines"], summary="Prometheus metrics")
     def metrics() -> Response:
-        return Response(metrics_text(take_picture()), media_type="text/plain; version=0.0.4")
+        return Response(metrics_text(sight.picture()), media_type="text/plain; version=0.0.4")
 
     @routes.get("/healthz", tags=["machines"], summary="200 when all is well, else 503 and why")
     def healthz() -> JSONResponse:
-        picture = take_picture()
+        picture = sight.picture()
         wrong = [*picture.alarms]
         if picture.ledger.finding:
             wrong.append(picture.ledger.finding)

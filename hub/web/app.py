@@ -42,8 +42,8 @@ def run_web(config: HubConfig) -> None:
         docs_url="/docs",
         redoc_url=None,
     )
-    door = EntryDoor(_token(config.web.entries_token_file))
-    app.include_router(build_routes(watch.picture, watch.ledger, door))
+    door = EntryDoor(_token(config.web.entries_token_file), watch.is_disclosed)
+    app.include_router(build_routes(watch, watch.ledger, door))
     app.include_router(build_log_routes(watch.ledger, door))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     ui.run_with(

@@ -1,11 +1,15 @@
-"""From the fold's registry, the verified samples and the hub's health to one picture. Pure."""
+"""From the fold's registry, the verified samples and the hub's health to one picture. Pure.
+
+It has everything; what of it somebody may see, `hub.web.showing` decides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hub.config import HubConfig
+from hub.core.disclosing import disclosure_at, round_at
 from hub.core.records import Calibrated, Meter, Relay
 from hub.core.state import State
 from hub.web.samples import Samples
@@ -17,9 +21,11 @@ from hub.web.view import (
     MeterView,
     Picture,
     RelayView,
+    SourceView,
     power_text,
 )
 from messages.live import Live
+from messages.membership import SOURCES
 from messages.trust import Trust
 
 LATE_MS = 5_000
@@ -60,7 +66,8 @@ def compose_picture(
         ledger=UNREAD,
         alarms=tuple(str(text) for text in health.get("alarms", ())),
         request=request_text(samples),
-        disclosure=disclosure(state),
+        disclosure=disclosure_at(state),
+        pseudonyms="stable" if round_at(state) is None else "fresh",
         refused={str(k): int(v) for k, v in health.get("refused", {}).items()},
     )
 
@@ -89,6 +96,8 @@ def meter_view(
         age_ms=age_ms,
         quality=heard.live.quality if heard is not None else "",
         calibration=calibration_view(calibrated, live),
+        fuel=meter.fuel,
+        location=meter.location,
     )
 
 
@@ -148,7 +157,18 @@ def member_view(
         account_utok=state.accounts.get(name),
         meters=tuple(mine),
         relays=tuple(relay for relay in relays if relay.member == name),
+        sources=sources_of(mine),
     )
+
+
+def sources_of(meters: Iterable[MeterView]) -> tuple[SourceView, ...]:
+    """Return what a member's energy comes from and where, each pair once, in order."""
+    found = {
+        SourceView(meter.fuel, meter.location)
+        for meter in meters
+        if meter.fuel or (meter.location and meter.purpose in SOURCES)
+    }
+    return tuple(sorted(found, key=lambda each: (each.fuel, each.location)))
 
 
 def _sum(powers: list[int | None]) -> int | None:
@@ -172,9 +192,3 @@ def request_text(samples: Samples) -> str:
     if request.direction == "balanced":
         return "balance request: none, the microgrid is balanced"
     return f"balance request: {request.direction} of {power_text(abs(request.amount_mw))}"
-
-
-def disclosure(state: State) -> str:
-    """Return the disclosure rule of the newest policy."""
-    newest = max(state.policies, default=None)
-    return "open" if newest is None else state.policies[newest].disclosure

@@ -15,12 +15,16 @@ from hub.web.view import (
     MeterView,
     Picture,
     RelayView,
+    SourceView,
     calibration_text,
     power_text,
 )
 
 CARD_WIDTH = 236
 CARD_HEAD = 92
+HIDDEN_HEAD = 38
+SOURCE_ROW = 19
+SOURCE_MAX = 34
 RELAY_ROW = 26
 GAP = 22
 FEEDER = 64
@@ -36,11 +40,14 @@ BADGES: dict[Badge, tuple[str, str]] = {
 
 
 WIDE_COLUMNS_MAX = 6
+NO_MEMBERS = '<p class="soft">No member is shown by itself.</p>'
 
 
 def draw_map(picture: Picture, *, narrow: bool = False) -> str:
     """Return the map of `picture` as one SVG element, for a wide or a phone-narrow screen."""
     members = picture.members
+    if not members and picture.boundary is None and picture.disclosure != "open":
+        return NO_MEMBERS
     if narrow or len(members) <= 1:
         return _draw_column(picture)
     return _draw_bus(picture, members)
@@ -79,7 +86,14 @@ def _hang(member: MemberView, column: int, top: int, bus_y: int, peak_mw: int) -
     x = GAP + column * (CARD_WIDTH + GAP)
     edge = top + _height(member) if top < bus_y else top
     return [
-        _feeder(x + CARD_WIDTH // 2, edge, bus_y, member.net_mw, peak_mw),
+        _feeder(
+            x + CARD_WIDTH // 2,
+            edge,
+            bus_y,
+            member.net_mw,
+            peak_mw,
+            is_hidden=not member.is_live,
+        ),
         _card(member, x, top),
     ]
 
@@ -138,10 +152,13 @@ def _flow(path: str, net_mw: int | None, peak_mw: int, *, tie: bool = False) -> 
     )
 
 
-def _feeder(x: int, card_y: int, bus_y: int, net_mw: int | None, peak_mw: int) -> str:
+def _feeder(
+    x: int, card_y: int, bus_y: int, net_mw: int | None, peak_mw: int, *, is_hidden: bool
+) -> str:
     middle = (card_y + bus_y) // 2
+    said = "" if is_hidden else _direction(net_mw)
     return _flow(f"M{x} {bus_y} V{card_y}", net_mw, peak_mw) + (
-        f'<text class="flow" x="{x + 14}" y="{middle + 5}">{_direction(net_mw)}</text>'
+        f'<text class="flow" x="{x + 14}" y="{middle + 5}">{said}</text>'
     )
 
 
@@ -154,24 +171,57 @@ def _direction(net_mw: int | None) -> str:
 
 
 def _height(member: MemberView) -> int:
-    return CARD_HEAD + RELAY_ROW * len(member.relays) + (6 if member.relays else 0)
+    return _head(member) + RELAY_ROW * len(member.relays) + (6 if member.relays else 0)
+
+
+def _head(member: MemberView) -> int:
+    """Height above the relays: name, sources, and where samples are shown powers and meters."""
+    name = CARD_HEAD if member.is_live else HIDDEN_HEAD
+    return name + (SOURCE_ROW if member.sources else 0)
 
 
 def _card(member: MemberView, x: int, y: int) -> str:
-    settled = [meter for meter in member.meters if meter.purpose != "appliance"]
-    rows = "".join(
-        _meter_mark(meter, x + 23 + 22 * i, y + 72) for i, meter in enumerate(settled[:9])
-    )
+    head = _head(member)
     relays = "".join(
-        _relay_row(relay, x, y + CARD_HEAD + RELAY_ROW * i) for i, relay in enumerate(member.relays)
+        _relay_row(relay, x, y + head + RELAY_ROW * i) for i, relay in enumerate(member.relays)
     )
+    side = _direction(member.net_mw) if member.is_live else ""
     return (
         f'<g><rect class="card" x="{x}" y="{y}" width="{CARD_WIDTH}" height="{_height(member)}"'
         f' rx="10"/><text class="name" x="{x + 14}" y="{y + 24}">{escape(member.member)}</text>'
-        f'<text class="side" x="{x + CARD_WIDTH - 14}" y="{y + 24}">{_direction(member.net_mw)}'
-        f'</text><text class="quantity" x="{x + 14}" y="{y + 46}">☀ {_shown(member.generation_mw)}'
+        f'<text class="side" x="{x + CARD_WIDTH - 14}" y="{y + 24}">{side}</text>'
+        f"{_sources(member, x, y + 43)}{_powers(member, x, y + head - CARD_HEAD)}{relays}</g>"
+    )
+
+
+def _sources(member: MemberView, x: int, y: int) -> str:
+    """What its energy comes from, and where; as much as fits, and all of it in the title."""
+    if not member.sources:
+        return ""
+    every = "; ".join(_source(source) for source in member.sources)
+    short = every if len(every) <= SOURCE_MAX else every[: SOURCE_MAX - 1] + "…"
+    return (
+        f'<text class="source" x="{x + 14}" y="{y}">{escape(short)}'
+        f"<title>{escape(every)}</title></text>"
+    )
+
+
+def _source(source: SourceView) -> str:
+    return ", ".join(word for word in (source.fuel, source.location) if word)
+
+
+def _powers(member: MemberView, x: int, y: int) -> str:
+    """Generation, load and the state of each meter."""
+    if not member.is_live:
+        return ""
+    settled = [meter for meter in member.meters if meter.purpose != "appliance"]
+    marks = "".join(
+        _meter_mark(meter, x + 23 + 22 * i, y + 72) for i, meter in enumerate(settled[:9])
+    )
+    return (
+        f'<text class="quantity" x="{x + 14}" y="{y + 46}">☀ {_shown(member.generation_mw)}'
         f'</text><text class="quantity" x="{x + CARD_WIDTH // 2}" y="{y + 46}">'
-        f"⌂ {_shown(member.load_mw)}</text>{rows}{relays}</g>"
+        f"⌂ {_shown(member.load_mw)}</text>{marks}"
     )
 
 
@@ -183,9 +233,11 @@ def _meter_mark(meter: MeterView, x: int, y: int) -> str:
     path, meaning = BADGES[meter.badge]
     age = "" if meter.age_ms is None else f", {meter.age_ms / 1000:.1f} s old"
     quality = f", {escape(meter.quality)}" if meter.quality else ""
+    source = _source(SourceView(meter.fuel, meter.location))
+    purpose = escape(f"{meter.purpose}: {source}" if source else meter.purpose)
     return (
         f'<g class="badge {meter.badge}" transform="translate({x} {y})"><circle r="8.5"/>'
-        f'<path d="{path}"/><title>{escape(meter.meter_id)} ({escape(meter.purpose)}): '
+        f'<path d="{path}"/><title>{escape(meter.meter_id)} ({purpose}): '
         f"{power_text(meter.power_mw)}{age}; {meaning}{quality}{_calibration(meter)}</title></g>"
     )
 
@@ -206,7 +258,7 @@ def _relay_row(relay: RelayView, x: int, y: int) -> str:
     blade = "M18 13 H38" if relay.fed else "M18 13 L36 2"
     left = max(0, relay.lease_left_ms)
     lease = f"{left / 1000:.0f} s" if left else ""
-    bar = min(64, 64 * left // 5000)
+    bar = min(60, 60 * left // 5000)
     unsafe = "" if relay.is_failsafe else "; not fail-safe"
     meaning = escape(
         f"{relay.relay}: load {state}; lease {lease or 'none'}; {relay.reason}{unsafe}"
@@ -216,9 +268,9 @@ def _relay_row(relay: RelayView, x: int, y: int) -> str:
         f'<circle cx="16" cy="13" r="2.5"/><circle cx="40" cy="13" r="2.5"/>'
         f'<path class="blade" d="{blade}"/>'
         f'<text x="52" y="17">{escape(_label(relay))}</text>'
-        f'<rect class="lease-back" x="146" y="9" width="64" height="6" rx="3"/>'
-        f'<rect class="lease" x="146" y="9" width="{bar}" height="6" rx="3"/>'
-        f'<text class="side" x="{CARD_WIDTH - 2}" y="17">{lease}</text></g>'
+        f'<rect class="lease-back" x="138" y="9" width="60" height="6" rx="3"/>'
+        f'<rect class="lease" x="138" y="9" width="{bar}" height="6" rx="3"/>'
+        f'<text class="side" x="{CARD_WIDTH - 12}" y="17">{lease}</text></g>'
     )
 
 

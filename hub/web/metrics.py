@@ -42,6 +42,16 @@ class PictureCollector(Collector):
                 age.add_metric(values, meter.age_ms / 1000)
         yield power
         yield age
+        totals = self._picture.totals
+        if totals is not None:
+            total = GaugeMetricFamily(
+                "gridtally_total_power_watts",
+                "Sums over all members, none where one of them is not known.",
+                labels=["of"],
+            )
+            total.add_metric(["generation"], totals.generation_mw / 1000)
+            total.add_metric(["load"], totals.load_mw / 1000)
+            yield total
 
     def _relays(self) -> Iterator[Metric]:
         fed = GaugeMetricFamily(

@@ -16,8 +16,10 @@ from nicegui import ui
 from hub.web.map import draw_map
 from hub.web.view import (
     LedgerView,
+    MatchView,
     MemberView,
     Picture,
+    PositionView,
     SlotView,
     WitnessView,
     energy_text,
@@ -29,6 +31,7 @@ REFRESH_S = 1.0
 SLOTS_SHOWN = 8
 CHART_SLOTS_MAX = 96
 CHART_MEMBERS_MAX = 24
+EVERYBODY = "all members"
 
 
 def build_page(take_picture: Callable[[], Picture]) -> None:
@@ -43,7 +46,7 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         narrow = ui.html("", sanitize=False).classes("only-narrow")
         ui.html("<h2>Last slots</h2>", sanitize=False)
         slots = ui.html("", sanitize=False).classes("scroll")
-        ui.html(CHART_TITLE, sanitize=False)
+        chart_title = ui.html("", sanitize=False)
         charts = ui.element("div").classes("charts")
         ui.html(FOOT, sanitize=False)
     plots: dict[str, ui.echart] = {}
@@ -56,14 +59,15 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         wide.set_content(draw_map(picture))
         narrow.set_content(draw_map(picture, narrow=True))
         slots.set_content(slots_html(picture.slots[:SLOTS_SHOWN]))
-        for member in picture.members[:CHART_MEMBERS_MAX]:
-            options = chart_options(member.member, picture.slots[:CHART_SLOTS_MAX])
-            if member.member not in plots:
+        chart_title.set_content(CHART_TITLE if charted(picture) else "")
+        for name in charted(picture):
+            options = chart_options(name, picture.slots[:CHART_SLOTS_MAX])
+            if name not in plots:
                 with charts:
-                    plots[member.member] = ui.echart(options).classes("chart")
-            elif plots[member.member].options != options:
-                plots[member.member].options.update(options)
-                plots[member.member].update()
+                    plots[name] = ui.echart(options).classes("chart")
+            elif plots[name].options != options:
+                plots[name].options.update(options)
+                plots[name].update()
 
     refresh()
     ui.timer(REFRESH_S, refresh)
@@ -75,10 +79,21 @@ CHART_TITLE = (
     '<b class="dot" style="background:var(--leaf)"></b>used, with balancing'
     '<b class="dot" style="background:var(--rust)"></b>curtailed: wanted and not served</p>'
 )
+NO_TOTAL = (
+    '<p class="legend">No total is shown: a member is not heard, or there are fewer than four, '
+    "so that each could be told from the others.</p>"
+)
 FOOT = (
     '<p class="legend">This page only reads. REST: <a href="/docs">/api/v1</a>, '
     '<a href="/metrics">/metrics</a>, <a href="/healthz">/healthz</a>.</p>'
 )
+
+
+def charted(picture: Picture) -> list[str]:
+    """Return who gets a chart: members that are shown one by one, else all of them together."""
+    shown = [member.member for member in picture.members if member.is_live]
+    has_totals = any(slot.totals for slot in picture.slots)
+    return shown[:CHART_MEMBERS_MAX] or ([EVERYBODY] if has_totals else [])
 
 
 def head_html(picture: Picture) -> str:
@@ -87,15 +102,30 @@ def head_html(picture: Picture) -> str:
     if picture.simulation:
         banner = '<div class="simulation">SIMULATION: no real meters, no real money</div>'
     alarms = "".join(
-        f'<div class="alarm" role="alert">{escape(text)}</div>' for text in picture.alarms
+        f'<div class="{kind}" role="alert">{escape(text)}</div>'
+        for kind, texts in (("alarm", picture.alarms), ("notice", picture.notices))
+        for text in texts
     )
     clock = "" if picture.at_ms is None else f"{time_text(picture.at_ms)} UTC"
     request = f'<span class="soft">{escape(picture.request)}</span>' if picture.request else ""
     return (
         f'{banner}{alarms}<header class="page top" style="margin-bottom:0;padding-bottom:0">'
         f"<h1>gridtally · {escape(picture.microgrid)}</h1><span>{clock}</span>{request}"
-        f'<span class="soft">disclosure: {escape(picture.disclosure)}</span></header>'
+        f'<span class="soft">{disclosure_text(picture)}</span></header>'
     )
+
+
+def disclosure_text(picture: Picture) -> str:
+    """Return which disclosure is in force, and what it hides."""
+    hides = {
+        "open": "names, samples and trades are shown, bills are not",
+        "pseudonymous_offers": "sources and trades are shown under pseudonyms, the rest in totals",
+        "totals": "only totals over four members or more are shown",
+    }
+    fresh = "; pseudonyms change each slot" if picture.pseudonyms == "fresh" else ""
+    said = hides.get(picture.disclosure, "nothing is shown")
+    hidden = fresh if picture.disclosure != "open" else ""
+    return f"disclosure <b>{escape(picture.disclosure)}</b>: {said}{hidden}"
 
 
 def time_text(at_ms: int) -> str:
@@ -151,8 +181,14 @@ def _witness_words(witness: WitnessView) -> str:
 
 def strip_html(picture: Picture) -> str:
     """Return the now strip: sources above, sinks below, the residual named unaccounted."""
-    generated = sum(m.generation_mw or 0 for m in picture.members)
-    load = sum(m.load_mw or 0 for m in picture.members)
+    totals = picture.totals
+    if picture.disclosure != "open" and totals is None:
+        return NO_TOTAL
+    if totals is None:
+        generated = sum(m.generation_mw or 0 for m in picture.members)
+        load = sum(m.load_mw or 0 for m in picture.members)
+    else:
+        generated, load = totals.generation_mw, totals.load_mw
     tie = picture.boundary.power_mw if picture.boundary is not None else None
     sources = [("generation", "generated", generated)]
     sinks = [("load", "used", load)]
@@ -214,7 +250,7 @@ def slots_html(slots: tuple[SlotView, ...]) -> str:
 def _slot_row(slot: SlotView) -> str:
     sold = "<br>".join(
         f"{escape(match.seller)} → {escape(match.buyer)} {energy_text(match.energy_uwh)} "
-        f'<span class="soft">for {money_text(match.amount_utok)}</span>'
+        f'<span class="soft">{_price(match)}</span>'
         for match in slot.matches
     )
     curtailed = "<br>".join(
@@ -222,14 +258,40 @@ def _slot_row(slot: SlotView) -> str:
         for position in slot.positions
         if position.curtailed_uwh
     )
+    if not slot.positions and slot.totals is not None and slot.totals.curtailed_uwh:
+        curtailed = f"in all {energy_text(slot.totals.curtailed_uwh)}"
     marked = " · estimated" if any(position.estimated for position in slot.positions) else ""
     return (
         f'<tr><td class="when">{time_text(slot.start_ms)}</td>'
-        f'<td data-label="sold">{sold or "nobody"}</td>'
-        f'<td data-label="curtailed">{curtailed or "nothing"}</td>'
-        f'<td class="number" data-label="unaccounted">{energy_text(slot.unaccounted_uwh)}</td>'
+        f'<td data-label="sold">{sold or _unsold(slot)}</td>'
+        f'<td data-label="curtailed">{curtailed or _uncurtailed(slot)}</td>'
+        f'<td class="number" data-label="unaccounted">{_unaccounted(slot)}</td>'
         f'<td data-label="closed">{escape(slot.reason)}{marked}</td></tr>'
     )
+
+
+def _price(match: MatchView) -> str:
+    """The amount for those whose bill it stands on, for others the price."""
+    if match.amount_utok is not None:
+        return f"for {money_text(match.amount_utok)}"
+    return f"at {money_text(match.price_utok_per_kwh)} per kWh"
+
+
+def _unsold(slot: SlotView) -> str:
+    if slot.disclosure != "totals":
+        return "nobody"
+    if slot.totals is None:
+        return "not shown"
+    return f"{slot.totals.members} members, in all {energy_text(slot.totals.matched_uwh)}"
+
+
+def _uncurtailed(slot: SlotView) -> str:
+    return "nothing" if slot.positions or slot.totals is not None else "not shown"
+
+
+def _unaccounted(slot: SlotView) -> str:
+    is_hidden = slot.disclosure != "open" and slot.totals is None
+    return "not shown" if is_hidden else energy_text(slot.unaccounted_uwh)
 
 
 def chart_options(member: str, slots: tuple[SlotView, ...]) -> dict[str, Any]:
@@ -237,7 +299,7 @@ def chart_options(member: str, slots: tuple[SlotView, ...]) -> dict[str, Any]:
     generated, used, curtailed, labels = [], [], [], []
     for slot in reversed(slots):
         labels.append(time_text(slot.start_ms)[11:16])
-        mine = next((p for p in slot.positions if p.member == member), None)
+        mine = slot.totals if member == EVERYBODY else _position(slot, member)
         generated.append(_wh(mine.generation_uwh if mine else None))
         used.append(_wh(mine.load_uwh if mine else None))
         curtailed.append(_wh(mine.curtailed_uwh if mine else None))
@@ -262,6 +324,10 @@ def chart_options(member: str, slots: tuple[SlotView, ...]) -> dict[str, Any]:
             },
         ],
     }
+
+
+def _position(slot: SlotView, member: str) -> PositionView | None:
+    return next((each for each in slot.positions if each.member == member), None)
 
 
 def _wh(energy_uwh: int | None) -> float | None:

@@ -34,20 +34,31 @@ AcceptEncoding = Annotated[str, Header()]
 
 
 class EntryDoor:
-    """Who may read entries: anybody, or whoever shows the token."""
+    """Who may read entries: anybody, or whoever shows the token.
 
-    def __init__(self, token: str | None) -> None:
+    Entries name everybody. So without a token nobody reads them where the disclosure in force hides
+    anything: `is_disclosed` says whether it does not.
+    """
+
+    def __init__(self, token: str | None, is_disclosed: Callable[[], bool] = lambda: True) -> None:
         self._token = token
+        self._is_disclosed = is_disclosed
 
     @property
     def is_open(self) -> bool:
         """Whether anybody may."""
-        return self._token is None
+        return self._token is None and self._is_disclosed()
 
     def require(self, authorization: str) -> None:
-        """Let in who may; HTTPException 401 keeps out everybody else."""
-        if self._token is None:
+        """Let in who may; HTTPException 401 or 403 keeps out everybody else."""
+        if self.is_open:
             return
+        if self._token is None:
+            raise HTTPException(
+                403,
+                "entries name members, and the disclosure in force hides them: set "
+                "`entries_token_file` under [web] for those who may read them",
+            )
         shown = authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else ""
         if not hmac.compare_digest(shown.encode(), self._token.encode()):
             raise HTTPException(

@@ -43,6 +43,8 @@ class MeterView:
     age_ms: int | None
     quality: str
     calibration: CalibrationView | None = None
+    fuel: str = ""
+    location: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,19 @@ class RelayView:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceView:
+    """What a member's energy comes from, and roughly where; "" where its enrolment says nothing."""
+
+    fuel: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
 class MemberView:
-    """One member on the bus; powers are sums of its settled meters. [mW, utok]"""
+    """One member on the bus; powers are sums of its settled meters. [mW, utok]
+
+    `member` is a name or a pseudonym. `is_live` False: the disclosure in force shows no samples.
+    """
 
     member: str
     generation_mw: int | None
@@ -76,37 +89,60 @@ class MemberView:
     account_utok: int | None
     meters: tuple[MeterView, ...]
     relays: tuple[RelayView, ...]
+    sources: tuple[SourceView, ...] = ()
+    is_live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsView:
+    """The sums over all members now; there are none where one of them is not known. [mW]"""
+
+    members: int
+    generation_mw: int
+    load_mw: int
 
 
 @dataclass(frozen=True, slots=True)
 class MatchView:
-    """Energy that one member sold to another in a slot. [uWh, utok]"""
+    """Energy that one member sold to another in a slot; the amount is for the two. [uWh, utok]"""
 
     seller: str
     buyer: str
     energy_uwh: int
     price_utok_per_kwh: int
-    amount_utok: int
+    amount_utok: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class PositionView:
     """What one member had, used and wanted in a slot; `estimated` where a register is missing.
 
-    `curtailed_uwh` is what was wanted and not served: wanted = load + curtailed. [uWh, utok]
+    `curtailed_uwh` is what was wanted and not served: wanted = load + curtailed. The amount is for
+    the member alone. [uWh, utok]
     """
 
     member: str
     generation_uwh: int
     load_uwh: int
     curtailed_uwh: int
-    amount_utok: int
+    amount_utok: int | None
     estimated: bool
 
 
 @dataclass(frozen=True, slots=True)
+class SlotTotalsView:
+    """The sums over all members in a slot. [uWh]"""
+
+    members: int
+    generation_uwh: int
+    load_uwh: int
+    curtailed_uwh: int
+    matched_uwh: int
+
+
+@dataclass(frozen=True, slots=True)
 class SlotView:
-    """One closed slot. [ms UTC, uWh]"""
+    """One closed slot; `disclosure` says what of it may be shown. [ms UTC, uWh]"""
 
     start_ms: int
     end_ms: int
@@ -115,6 +151,8 @@ class SlotView:
     positions: tuple[PositionView, ...]
     matches: tuple[MatchView, ...]
     unaccounted_uwh: int | None
+    disclosure: str = "open"
+    totals: SlotTotalsView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +186,10 @@ class LedgerView:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The whole microgrid at one moment."""
+    """The whole microgrid at one moment, as who asks may see it.
+
+    `notices`: what the regulator did that the asker is told of.
+    """
 
     microgrid: str
     simulation: bool
@@ -161,6 +202,9 @@ class Picture:
     alarms: tuple[str, ...] = ()
     request: str = ""
     disclosure: str = "open"
+    pseudonyms: str = "stable"
+    totals: TotalsView | None = None
+    notices: tuple[str, ...] = ()
     refused: dict[str, int] = field(default_factory=dict)
 
 

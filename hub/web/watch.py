@@ -16,11 +16,14 @@ from pathlib import Path
 from hub.arrivals import Arrivals
 from hub.broker import BrokerLink
 from hub.config import HubConfig
+from hub.core.disclosing import NOBODY, OPEN, Asker, disclosure_at
 from hub.health import read_health, silence
+from hub.lens import Roll, lens_of
 from hub.web.compose import compose_picture
 from hub.web.reader import LedgerReader
 from hub.web.samples import Samples
-from hub.web.view import Picture
+from hub.web.showing import show_picture, show_slots
+from hub.web.view import Picture, SlotView
 from messages import topics
 from messages.publickey import PublicKey, parse_cose_key
 from messages.trust import parse_trust
@@ -28,6 +31,7 @@ from messages.trust import parse_trust
 LEDGER_EVERY_S = 1.0
 TAKE_S = 0.5
 BACKOFF_SIMULATION_S = 2.0
+SLOTS_SHOWN = 96
 
 log = logging.getLogger("hub.web")
 
@@ -42,6 +46,7 @@ class Watch:
         self._samples = Samples(self._trust)
         self._samples_lock = threading.Lock()
         self._keys: dict[bytes, PublicKey] = {}
+        self._roll = Roll()
         self._stopping = threading.Event()
         self._arrivals = Arrivals(linger_s=0.0, clock_s=time.monotonic)
         settings = replace(
@@ -74,17 +79,31 @@ class Watch:
         self._arrivals.wake()
         self._link.stop()
 
-    def picture(self) -> Picture:
-        """Return the microgrid as it is now."""
+    def picture(self, asker: Asker = NOBODY) -> Picture:
+        """Return the microgrid as it is now, and as the asker may see it."""
         health = read_health(Path(self._config.state))
         silent = silence(health, time.time_ns() // 1_000_000)
-        if health is None or silent:
-            health = {"alarms": (f"Hub: {silent}. This page shows what it left behind.",)}
+        alarms = (f"Hub: {silent}. This page shows what it left behind.",) if silent else ()
+        slots, ledger = self.ledger.slots(SLOTS_SHOWN), self.ledger.view()
         with self._samples_lock, self.ledger.lock:
-            picture = compose_picture(
-                self._config, self._trust, self.ledger.state, self._samples, health, now_ms()
+            state = self.ledger.state
+            whole = compose_picture(
+                self._config, self._trust, state, self._samples, health or {}, now_ms()
             )
-        return replace(picture, slots=self.ledger.slots(96), ledger=self.ledger.view())
+            lens = lens_of(state, asker, self._roll)
+            shown = show_picture(replace(whole, slots=slots, ledger=ledger), lens)
+        return replace(shown, alarms=alarms or shown.alarms)
+
+    def slots(self, limit: int, asker: Asker = NOBODY) -> tuple[SlotView, ...]:
+        """Return the newest closed slots as the asker may see them, newest first."""
+        slots = self.ledger.slots(limit)
+        with self.ledger.lock:
+            return show_slots(slots, lens_of(self.ledger.state, asker, self._roll))
+
+    def is_disclosed(self) -> bool:
+        """Whether the disclosure in force hides nothing of what entries say."""
+        with self.ledger.lock:
+            return disclosure_at(self.ledger.state) == OPEN
 
     def _read_ledger(self) -> None:
         while not self._stopping.is_set():

@@ -36,7 +36,7 @@ def test_everything_wrong_with_the_form_is_said_at_once() -> None:
     text = EXAMPLE.replace('"00:00"', '"24:00"', 1).replace("= 0 ", "= 0.5 ")
     text = text.replace('disclosure = "open"', 'disclosure = "all"')
     found = findings(text)
-    assert [line.split(":")[0] for line in found] == ["3", "10", "13"]
+    assert [line.split(":")[0] for line in found] == ["3", "11", "14"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from hub.cli import app
 from hub.closing import Closer, CloseRule
 from hub.core import effects
 from hub.market import contract
+from hub.statements.files import write_statement
 from member.verify import main as verify
 from messages import statement as told
 from messages.jsontext import format_json
@@ -154,6 +155,24 @@ def test_the_pages_name_every_entry_of_every_line(folder: Path, tmp_path: Path) 
         assert row["header_id"] in text
         assert all(each in text for each in row["register_ids"].split())
     assert "Statement of alice" in text
+
+
+def test_paper_calls_others_as_it_is_told_and_the_proofs_by_name(
+    folder: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"alice{suffix}" for suffix in (".json", ".csv", ".pdf")]
+    statement(folder, "alice", "--out", str(paths[0]))
+    made, before = parse_statement(paths[0].read_text()), paths[0].read_bytes()
+    for path in paths:
+        write_statement(made, path, lambda name, slot_ms: f"m-{slot_ms % 97}{name[1:3]}")
+    assert paths[0].read_bytes() == before
+    rows = list(csv.DictReader(io.StringIO(paths[1].read_text(), newline="")))
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(paths[2]).pages)
+    for row, item in zip(rows, told.items(made), strict=True):
+        called = f"m-{item.slot_ms % 97}{item.line.counterparty[1:3]}"
+        assert row["counterparty"] == called
+        assert called in text
+        assert item.line.counterparty not in text
 
 
 def test_the_same_statement_gives_the_same_pages(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from hub.web.map import LINE_MAX, LINE_MIN, draw_map
-from hub.web.view import CalibrationView
+from hub.web.view import CalibrationView, SourceView
 from tests.support.pictures import member, meter, picture, relay
 
 HOSTILE = '<script>alert(1)</script>"&'
@@ -63,7 +63,7 @@ def test_a_cut_load_is_an_open_switch_with_its_lease_running_down() -> None:
     svg = draw_map(picture(member("dep1", 1), member("dep2", 1, relays=both)))
 
     assert re.findall(r'class="relay (\w+)"', svg) == ["cut", "fed"]
-    assert re.findall(r'class="lease" x="\d+" y="\d+" width="(\d+)"', svg) == ["32", "0"]
+    assert re.findall(r'class="lease" x="\d+" y="\d+" width="(\d+)"', svg) == ["30", "0"]
     assert "heater: load cut; lease 2 s; deficit 40.0 W<" in svg
 
 
@@ -128,3 +128,19 @@ def test_badges_tell_by_shape_as_well_as_colour() -> None:
     shapes = re.findall(r'class="badge (\w+)".*?<path d="([^"]+)"', svg)
     assert [name for name, _ in shapes] == ["signed", "late", "silent"]
     assert len({shape for _, shape in shapes}) == 3
+
+
+def test_sources_are_named_and_hidden_members_show_nothing_else() -> None:
+    sources = (SourceView("solar", "Upper Mill"), SourceView("wind", "<Hill> with a long name"))
+    svg = draw_map(picture(member("dep1", 5_000, sources=sources)))
+    assert "solar, Upper Mill; wind, <Hill> w…" in texts(svg)
+    assert "&lt;Hill&gt; with a long name</title>" in svg
+    hidden = member("m-1", None, sources=sources[:1], is_live=False, meters=(), relays=())
+    svg = draw_map(picture(hidden, member("m-2", None, is_live=False), disclosure="totals"))
+    assert [text for text in texts(svg) if text] == ["m-1", "solar, Upper Mill", "m-2"]
+    ElementTree.fromstring(svg)
+
+
+def test_where_no_member_is_shown_nothing_is_drawn() -> None:
+    assert "No member is shown" in draw_map(picture(disclosure="totals"))
+    assert "<svg" in draw_map(picture())

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hub.web.page import chart_options, head_html, ledger_html, slots_html, strip_html
-from hub.web.view import WitnessView
+from hub.web.page import (
+    EVERYBODY,
+    chart_options,
+    charted,
+    head_html,
+    ledger_html,
+    slots_html,
+    strip_html,
+)
+from hub.web.view import SlotTotalsView, WitnessView
 from tests.support.pictures import LEDGER, member, meter, picture, slot
 
 HOSTILE = "<b>&'\""
@@ -99,3 +107,26 @@ def test_chart_has_a_hole_where_a_member_was_not_there() -> None:
     options = chart_options("dep2", (slot(3_600_000), slot(0, curtailed_uwh=40_000_000)))
     assert options["xAxis"]["data"] == ["00:00", "01:00"]
     assert options["series"][1]["data"] == [40.0, 0.0]
+
+
+def test_the_disclosure_in_force_is_said_with_what_it_hides() -> None:
+    assert "disclosure <b>open</b>: names, samples and trades are shown" in head_html(picture())
+    hidden = picture(disclosure="totals", pseudonyms="fresh")
+    assert "only totals over four members or more" in head_html(hidden)
+    assert "pseudonyms change each slot" in head_html(hidden)
+    assert "change each slot" not in head_html(picture(pseudonyms="fresh"))
+
+
+def test_charts_are_of_members_or_of_all_together_or_there_is_none() -> None:
+    assert charted(picture(member("dep1", 1), slots=(slot(),))) == ["dep1"]
+    hidden = member("m-1", None, is_live=False)
+    assert charted(picture(hidden, slots=(slot(),))) == []
+    totals = SlotTotalsView(4, 5_000_000, 6_000_000, 0, 7_000_000)
+    closed = replace(slot(), positions=(), matches=(), disclosure="totals", totals=totals)
+    assert charted(picture(hidden, slots=(closed,))) == [EVERYBODY]
+    options = chart_options(EVERYBODY, (closed,))
+    assert [series["data"] for series in options["series"]] == [[6.0], [0.0], [5.0]]
+    html = slots_html((closed,))
+    assert "4 members, in all 7.00 Wh" in html
+    none = slots_html((replace(closed, totals=None),))
+    assert none.count("not shown") == 3

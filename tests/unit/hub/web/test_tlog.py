@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from hub.core.disclosing import NOBODY, Asker
 from hub.errors import ConfigError
 from hub.ledger.export import export_tiles
 from hub.ledger.records import Cosigned
@@ -20,6 +21,7 @@ from hub.web.api import build_routes
 from hub.web.app import _token
 from hub.web.reader import LedgerReader
 from hub.web.tlog import EntryDoor, build_log_routes
+from hub.web.view import Picture, SlotView
 from messages.log.checkpoint import open_checkpoint
 from messages.log.cosignature import cosign
 from messages.log.note import COSIGNATURE, NoteKey, format_vkey, parse_note, parse_vkey
@@ -59,6 +61,19 @@ class Client:
             return httpx.Response(answer.status_code, headers=kept, content=body), raw
 
 
+class Everything:
+    """Shows the same to everybody."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
+        self._ledger = ledger
+
+    def picture(self, asker: Asker = NOBODY) -> Picture:
+        return picture()
+
+    def slots(self, limit: int, asker: Asker = NOBODY) -> tuple[SlotView, ...]:
+        return self._ledger.slots(limit)
+
+
 class Site:
     """A ledger of some 300 entries, and its routes."""
 
@@ -80,14 +95,16 @@ class Site:
     def size(self) -> int:
         return self.opened.recorder.store.size
 
-    def client(self, token: str | None = None, policy: str | None = None) -> Client:
+    def client(
+        self, token: str | None = None, policy: str | None = None, *, is_disclosed: bool = True
+    ) -> Client:
         trust = self.trust if policy is None else replace(self.trust, policy=policy)
         ledger = LedgerReader(self.bench.config, trust)
         while not ledger.refresh():
             pass
-        door = EntryDoor(token)
+        door = EntryDoor(token, lambda: is_disclosed)
         app = FastAPI()
-        app.include_router(build_routes(picture, ledger, door))
+        app.include_router(build_routes(Everything(ledger), ledger, door))
         app.include_router(build_log_routes(ledger, door))
         return Client(app)
 
@@ -237,3 +254,17 @@ def test_a_token_is_long_and_nobody_else_s_to_read(tmp_path: Path) -> None:
     assert _token(None) is None
     with pytest.raises(ConfigError, match="No such file"):
         _token(str(tmp_path / "none"))
+
+
+def test_entries_are_for_nobody_without_a_token_where_names_are_hidden(site: Site) -> None:
+    hidden = site.client(is_disclosed=False)
+    for path in ("/api/v1/ledger/entries/3", "/tile/entries/000.p/5"):
+        answer = hidden.get(path)
+        assert answer.status_code == 403
+        assert "the disclosure in force hides them" in answer.text
+    assert hidden.get("/tile/0/000.p/5").status_code == 200
+    assert hidden.get("/proof/3.tlog-proof").status_code == 200
+    shown = site.client(TOKEN, is_disclosed=False)
+    bearer: dict[str, str | bytes] = {"Authorization": f"Bearer {TOKEN}"}
+    assert shown.get("/api/v1/ledger/entries/3", bearer).status_code == 200
+    assert shown.get("/api/v1/ledger/entries/3").status_code == 401
