@@ -145,6 +145,21 @@ class Outbox:
         with self._transaction(DURABLE) as connection:
             connection.execute("DELETE FROM fact WHERE name IN ('alarm', 'evidence', 'checkpoint')")
 
+    def begin_log_anew(self) -> None:
+        """Send again all that is not final: the hub that had it stored gave it up, by an entry.
+
+        The checkpoint stays until a receipt brings the next one, for others to see.
+        """
+        heads = {
+            key: replace(head, stored_up_to=min(head.stored_up_to, head.final_up_to))
+            for key, head in self.heads().items()
+        }
+        with self._transaction(DURABLE) as connection:
+            for key, head in heads.items():
+                keep_head(connection, key, head)
+            connection.execute("DELETE FROM fact WHERE name IN ('alarm', 'evidence')")
+        self._heads = heads
+
     def first_held(self, kid: bytes, stream: str) -> int:
         """Return the lowest sequence beyond the stored ones that can still be sent."""
         head = self.head(kid, stream)

@@ -17,12 +17,12 @@ from edge.errors import HubBehind, OutboxError
 from edge.journal import Journal
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft, Key, Row
-from edge.receipts import TELEMETRY, LogTrust, check_receipt
+from edge.receipts import TELEMETRY, LogTrust, check_receipt, open_held
 from edge.register import Register
 from messages import cose
 from messages.entries import content_type, parse_as
 from messages.errors import MessageError
-from messages.log.checkpoint import Checkpoint, open_checkpoint
+from messages.log.checkpoint import Checkpoint
 from messages.receipt import RECEIPT_BYTES_MAX, Receipt, Refusal
 from messages.status import StreamHead
 
@@ -80,11 +80,23 @@ class Posting:
         self._disk_failed = False
         self.alarm = outbox.alarm
         self.checkpoint = outbox.checkpoint
-        self._newest: Checkpoint | None = None
-        if self.checkpoint:
-            self._newest = open_checkpoint(self.checkpoint, trust.log_key)
+        held = open_held(self.checkpoint, trust)
+        self._newest: Checkpoint | None = held.newest
+        if held.has_ended:
+            self._begin_log_anew()
         if journal is not None:
             journal.note(outbox.all_rows())
+
+    def _begin_log_anew(self) -> None:
+        """Send again what is not final: the log that had stored it ended, and gave entries up."""
+        self._outbox.begin_log_anew()
+        self.alarm = ""
+        _, size, _ = self.checkpoint.split("\n", 2)
+        log.warning(
+            "the log ended of which this node holds a receipt over %s entries; what is here goes "
+            "to the one that took over",
+            size.split("\n")[0],
+        )
 
     @property
     def is_storing(self) -> bool:

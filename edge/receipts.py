@@ -15,12 +15,13 @@ from typing import TypeVar
 from edge.errors import HubBehind
 from messages import cose
 from messages.entries import Seal, network_aad, parse_as
-from messages.errors import BadProof
+from messages.errors import BadProof, MessageError
 from messages.log.checkpoint import Checkpoint, open_checkpoint
 from messages.log.cosignature import open_cosignatures
 from messages.log.note import NoteKey, parse_vkey
 from messages.log.policy import LogPolicy, parse_policy
 from messages.log.tree import check_many, leaf_hash
+from messages.logkeeping import Takeover
 from messages.publickey import PublicKey
 from messages.receipt import Receipt, SealReceipt
 from messages.trust import Trust
@@ -40,6 +41,19 @@ class LogTrust:
     log_key: NoteKey
     policy: LogPolicy
     aad: bytes
+    takeovers: tuple[Takeover, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The newest checkpoint that a node holds, as its trust has it now.
+
+    `newest` is what the hub has to continue; None: nothing, since it is of a log that ended and
+    gave entries up (`has_ended`), or since there is none.
+    """
+
+    newest: Checkpoint | None
+    has_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,30 @@ def log_trust(trust: Trust) -> LogTrust:
         parse_vkey(trust.log_vkey),
         parse_policy(trust.policy),
         network_aad(trust.network_id),
+        trust.takeovers,
     )
+
+
+def open_held(note: str, trust: LogTrust) -> Held:
+    """Return the checkpoint that a node kept; one of a key that ended is known by the takeovers.
+
+    Raises:
+        MessageError: neither the log's key nor one that it took over signed it.
+    """
+    if not note:
+        return Held(None)
+    try:
+        return Held(open_checkpoint(note, trust.log_key))
+    except MessageError as error:
+        for place, takeover in enumerate(trust.takeovers):
+            try:
+                head = open_checkpoint(note, parse_vkey(takeover.old))
+            except MessageError:
+                continue
+            if all(each.keeps_name for each in trust.takeovers[place:]):
+                return Held(head)
+            return Held(None, has_ended=True)
+        raise error
 
 
 def open_continuing(note: str, trust: LogTrust, newest: Checkpoint | None) -> Checkpoint:

@@ -16,6 +16,7 @@ import typer
 from hub.casework.cli import add_commands as add_case_commands
 from hub.commands.copies import add_commands as add_backup_commands
 from hub.commands.keyinfo import add_commands as add_key_commands
+from hub.commands.logkeeping import add_commands as add_log_commands
 from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
@@ -98,6 +99,14 @@ def init(
             help="The first policy; without it a balancing market on an island.", metavar="FILE"
         ),
     ] = None,
+    witnesses: Annotated[
+        Path | None,
+        typer.Option(
+            help="Who must cosign, in lines as `gridtally-hub quorum --example` prints them; "
+            "without it the ledger begins unwitnessed.",
+            metavar="FILE",
+        ),
+    ] = None,
     domain: Annotated[
         str, typer.Option(help="Before the microgrid in the ledger's name.")
     ] = "gridtally.local",
@@ -123,7 +132,7 @@ def init(
 
       gridtally-hub init --microgrid bench --dir . --slot-ms 60000
 
-      gridtally-hub init --microgrid north --dir north --policy policy.toml
+      gridtally-hub init --microgrid north --dir north --policy policy.toml --witnesses w.policy
 
       gridtally-hub init --microgrid west --dir west --hub-key tpm:0x81000101
     """
@@ -148,6 +157,7 @@ def init(
             policy=entry,
             domain=domain,
             keys=KeyPlaces(log_key, hub_key, administrator_key),
+            quorum="" if witnesses is None else _read(witnesses),
         )
         founded = enrolling.found_installation(directory, plan, time.time_ns() // 1_000_000)
         found = {
@@ -469,6 +479,7 @@ add_key_commands(app)
 add_backup_commands(app)
 add_statement_commands(app)
 add_cosigning_commands(app)
+add_log_commands(app)
 add_witness_commands(app)
 add_replica_commands(app)
 add_record_commands(app)

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from hub.errors import LedgerBehind
 from hub.evidence import EvidenceFolder, complete
 from hub.ledger.store import Store
+from messages.errors import MessageError
 from messages.log.checkpoint import Checkpoint, open_checkpoint
-from messages.log.note import NoteKey
+from messages.log.note import NoteKey, parse_vkey
+from messages.logkeeping import Takeover
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """What somebody holds of a log key that ended, in words; `is_odd`: a person should look."""
+
+    sentence: str
+    is_odd: bool
 
 
 class Comparison:
     """Owns the verdict on a shown head, and keeps what convinces others."""
 
-    def __init__(self, store: Store, log_key: NoteKey, evidence: EvidenceFolder) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log_key: NoteKey,
+        evidence: EvidenceFolder,
+        takeovers: Sequence[Takeover] = (),
+    ) -> None:
+        """`takeovers`: which log keys ended, and where."""
+        self._takeovers = tuple(takeovers)
         self._store = store
         self._log_key = log_key
         self._evidence = evidence
@@ -34,3 +55,26 @@ class Comparison:
                 raise
             raise LedgerBehind(f"{error} Evidence for others: {path}") from error
         return shown
+
+    def retired(self, note: str, source: str) -> Retired | None:
+        """Return what a head means that a log key signed which ended; None: none of ours did."""
+        for takeover in reversed(self._takeovers):
+            try:
+                head = open_checkpoint(note, parse_vkey(takeover.old))
+            except MessageError:
+                continue
+            return self._judged(head, takeover, source)
+        return None
+
+    def _judged(self, head: Checkpoint, takeover: Takeover, source: str) -> Retired:
+        what = f"{source} {head.size} entries of the log whose key ended at entry {takeover.size}"
+        if head.size > takeover.signed_up_to:
+            return Retired(
+                f"{what}; it was known to have signed {takeover.signed_up_to}: more is given up "
+                "than was known, or the old key still signs",
+                is_odd=takeover.keeps_name,
+            )
+        if head.size <= takeover.size and self._store.root(head.size) != head.root:
+            return Retired(f"{what}, and they are others than are here", is_odd=True)
+        lost = max(0, head.size - takeover.size)
+        return Retired(f"{what}; {lost} of them were given up", is_odd=False)

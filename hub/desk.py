@@ -30,6 +30,7 @@ from messages.entries import (
 )
 from messages.errors import MessageError
 from messages.log.tree import leaf_hash
+from messages.logkeeping import Quorum
 from messages.membership import check_proof
 from messages.publickey import parse_cose_key
 
@@ -104,7 +105,7 @@ class Desk:
         return "; ".join(told(effect) for effect in effects if isinstance(effect, WrongRoot))
 
     def _unusable(self, body: LedgerEntry) -> str:
-        if isinstance(body, KeyEntry):
+        if isinstance(body, KeyEntry | Quorum):
             return ""
         if isinstance(body, Call) and body.contract in BUILT_IN:
             return ""

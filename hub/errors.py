@@ -50,6 +50,14 @@ class BackupRefused(HubError):
     """A ledger was not copied or put back; the text says why."""
 
 
+class RetiringRefused(HubError):
+    """A log key cannot be retired so; the text says why, and what to do."""
+
+
+class QuorumRefused(HubError):
+    """The ledger does not take another quorum; the text says why."""
+
+
 class WitnessRefused(HubError):
     """A witness may not cosign with what its folder holds; the text says what to do."""
 

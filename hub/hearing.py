@@ -101,6 +101,12 @@ class Hearing:
         try:
             self._comparison.check(hello.checkpoint, f"node {hello.node} shows")
         except MessageError as error:
-            log.warning(
-                "node %s shows a checkpoint that this log did not sign: %s", hello.node, error
-            )
+            found = self._comparison.retired(hello.checkpoint, f"node {hello.node} holds")
+            if found is None:
+                log.warning(
+                    "node %s shows a checkpoint that this log did not sign: %s", hello.node, error
+                )
+                return
+            log.log(logging.CRITICAL if found.is_odd else logging.WARNING, "%s", found.sentence)
+            if found.is_odd:
+                self._spine.alarms[f"retired log, {hello.node}"] = found.sentence

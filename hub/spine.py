@@ -51,6 +51,7 @@ from messages.telemetry import STREAM as TELEMETRY
 
 EQUIVOCATION: Final = "equivocation"
 DROPPED: Final = "dropped by a full outbox"
+GIVEN_UP: Final = "given up with the log whose key ended"
 GAPS_BURST: Final = 20
 GAP_EVERY_MS: Final = 1_000
 REASON_EVERY_MS: Final = 10_000  # how often a node hears of one reason that has no row
@@ -60,11 +61,13 @@ log = logging.getLogger("hub.spine")
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Telemetry up to `last` that a node's full outbox dropped: it will never come."""
+    """Messages of a stream up to `last` that will never come: no longer held by their node."""
 
     node: str
     kid: bytes
+    stream: str
     last: int
+    reason: str
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ class Spine:
         self.sequencer = Sequencer(recorder.store.head, self._stored)
         self._gaps = Buckets(GAPS_BURST, GAP_EVERY_MS)
         self._reasons = Buckets(1, REASON_EVERY_MS)
-        self._dropped: dict[bytes, Dropped] = {}
+        self._dropped: dict[tuple[bytes, str], Dropped] = {}
 
     # --- the hops --------------------------------------------------------------------------
 
@@ -183,7 +186,7 @@ class Spine:
                 self.receipts.note_gap(refused.node, refused.kid, refused.stream, refused.sequence)
                 batch.refusals.append(_refusal(refused, index))
         for dropped in batch.dropped:
-            self.receipts.note_gap(dropped.node, dropped.kid, TELEMETRY, dropped.last)
+            self.receipts.note_gap(dropped.node, dropped.kid, dropped.stream, dropped.last)
         for pack in batch.packs:
             self.receipts.note_stored(pack, None)
         for message in batch.again:
@@ -301,25 +304,35 @@ class Spine:
         self.record([entry])
 
     def note_dropped(self, hello: Hello) -> None:
-        """Note what a node's full outbox dropped; the next batch puts a gap in its place."""
+        """Note what a node no longer holds; the next batch puts a gap in its place.
+
+        A full outbox drops telemetry. Everything else is held until it is final, so only a log that
+        gave entries up can lack it (`messages.logkeeping`).
+        """
+        gave_up = any(not row.keeps_name for row in self.recorder.state.successions.values())
         for head in hello.heads:
             known = self.roster.keys.get(head.kid)
             last = min(head.first_held, head.next_sequence) - 1
-            if known is None or known.node != hello.node or head.stream != TELEMETRY:
+            if known is None or known.node != hello.node or head.stream not in ORDERED:
                 continue
-            if self.reached(head.kid, TELEMETRY) < last:
-                self._dropped[head.kid] = Dropped(hello.node, head.kid, last)
+            if head.stream != TELEMETRY and not gave_up:
+                continue
+            if self.reached(head.kid, head.stream) < last:
+                reason = DROPPED if head.stream == TELEMETRY and not gave_up else GIVEN_UP
+                dropped = Dropped(hello.node, head.kid, head.stream, last, reason)
+                self._dropped[head.kid, head.stream] = dropped
 
     def _pass_over(self, dropped: Dropped, batch: _Batch) -> None:
         known = self.roster.keys.get(dropped.kid)
         if known is None:
             return
-        place = (dropped.kid, TELEMETRY)
+        place = (dropped.kid, dropped.stream)
         first = self.sequencer.expected(place, known.first_sequence)
         if first > dropped.last:
             return
-        log.warning("%s: telemetry %d to %d was dropped", known.name, first, dropped.last)
-        gap = Gap(known.key.cose_key, TELEMETRY, first, dropped.last, DROPPED)
+        span = f"{dropped.stream} {first} to {dropped.last}"
+        log.warning("%s: %s never comes: %s", known.name, span, dropped.reason)
+        gap = Gap(known.key.cose_key, dropped.stream, first, dropped.last, dropped.reason)
         batch.dropped.append(dropped)
         batch.entries.append(self._pen.entry(gap, skips=(*place, first, dropped.last)))
         for following in self.sequencer.skip(place, dropped.last):

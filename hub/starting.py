@@ -6,10 +6,12 @@ says what to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.config import HubConfig
+from hub.core.logkeeping import log_key_of
 from hub.core.records import Network
 from hub.errors import ConfigError, KeysUnavailable
 from hub.intake import FUTURE_MS_MAX, Rules
@@ -89,6 +91,21 @@ def read_trust(path: Path) -> Trust:
         raise ConfigError((f"{path}: {error}",)) from None
 
 
+def _log_findings(config: HubConfig, trust: Trust, recorder: Recorder) -> Iterator[str]:
+    """Yield where `trust.toml` and the ledger differ about the log's key and its quorum."""
+    vkey = format_vkey(log_key_of(recorder.state))
+    if vkey != trust.log_vkey:
+        yield (
+            f"{config.trust}: names the log {trust.log_vkey}, the ledger goes on as {vkey}: finish "
+            "with `gridtally-hub log retire`, or bring the trust.toml that it wrote"
+        )
+    elif recorder.state.network_rows[()].policy != trust.policy:
+        yield (
+            f"{config.trust}: asks for another quorum than the ledger: put the one that you want "
+            "into a file and run `gridtally-hub quorum FILE`"
+        )
+
+
 def load_key(name: str, place: str) -> Signer:
     """Return the signer of a key in [keys]; ConfigError if it cannot be opened."""
     try:
@@ -134,8 +151,10 @@ def _check_ledger(config: HubConfig, trust: Trust, recorder: Recorder) -> Networ
             (f"{config.database}: the ledger has no genesis; `gridtally-hub init` makes one",)
         )
     findings = []
-    if network.network_id != trust.network_id or network.origin != trust.origin:
+    if network.network_id != trust.network_id:
         findings.append(f"{config.trust}: of another network than the ledger {config.database}")
+    else:
+        findings += _log_findings(config, trust, recorder)
     if network.microgrid != config.microgrid:
         findings.append(f'microgrid = "{config.microgrid}": the ledger is of {network.microgrid}')
     if network.slot_ms != config.slots.slot_ms:

@@ -110,7 +110,8 @@ class _Ledger:
                 self._bodies[each.index] = taken.body
         self.genesis = self.body(Genesis, 0)
         told = (statement.network_id, statement.origin, statement.microgrid)
-        found = (leaves[0].hex(), self.genesis.origin, self.genesis.microgrid)
+        self.signatures.check_log()
+        found = (leaves[0].hex(), anchor.log_key.name, self.genesis.microgrid)
         if told != found:
             raise Refused(Code.FOREIGN, f"it says it is of {told}, its genesis is of {found}")
 

@@ -31,6 +31,7 @@ def check_mirror(folder: Path, anchor: Anchor) -> Verdict:
     found = Signatures(anchor)
     for index, raw in entries_of(folder, head.size):
         found.take(index, raw)
+    found.check_log()
     facts |= head_facts(head)
     facts |= {"signatures": found.checked, "unknown": found.unknown, "sealed": found.sealed}
     left = f", {found.unknown} of kinds not known here" if found.unknown else ""

@@ -23,7 +23,9 @@ from messages.entries import (
 )
 from messages.errors import BadSignature, MalformedMessage, MessageError, UnsupportedVersion
 from messages.keyring import KeyRing, Ringed
+from messages.log.note import format_vkey
 from messages.log.tree import leaf_hash
+from messages.logkeeping import Quorum, Takeover
 from messages.membership import check_proof
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading, decode_reading, parse_reading
@@ -74,6 +76,22 @@ class Signatures:
             code = Code.SIGNATURE if bad else Code.MALFORMED
             raise Refused(code, f"entry {index}: {error}") from None
 
+    def check_log(self) -> None:
+        """Refuse entries that lead to another log than the one whose head covers them.
+
+        Raises:
+            Refused: they do, or there is no genesis among them.
+        """
+        wanted, found = self._anchor.log_key, self._ring.log_key
+        if found is None:
+            raise Refused(Code.MALFORMED, "its genesis is not there")
+        if found != wanted:
+            raise Refused(
+                Code.FOREIGN,
+                f"its entries name {format_vkey(found)} as the log's key, trusted is "
+                f"{format_vkey(wanted)}",
+            )
+
     def _read(self, envelope: Envelope, preimage: bytes | None) -> Body | None:
         if envelope.content_type != CONTENT_TYPE:
             return parse_entry(envelope)
@@ -98,6 +116,8 @@ class Signatures:
         if isinstance(body, KeyEntry):
             check_proof(body, self._network_id)
             self._ring.change(index, signer, body)
+        elif isinstance(body, Quorum | Takeover):
+            self._ring.keep_log(index, signer, body)
         return signer
 
     def _found(self, raw: bytes, body: Body | None) -> None:
@@ -111,8 +131,6 @@ class Signatures:
                 f"another network: its genesis is {network_id.hex()}, trust.toml says "
                 f"{anchor.trust.network_id.hex()}",
             )
-        if body.log != anchor.log_key.public.cose_key or body.origin != anchor.log_key.name:
-            raise Refused(Code.FOREIGN, "entry 0 names another log key than the one trusted")
         self.genesis, self._aad = body, network_aad(network_id)
         self._network_id = network_id
         self._ring.found(body)

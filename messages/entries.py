@@ -13,6 +13,7 @@ from messages import cose, schema
 from messages.cose import Envelope
 from messages.errors import MalformedMessage, UnsupportedVersion
 from messages.investigation import Notice
+from messages.logkeeping import Quorum, Takeover
 from messages.proposing import USUAL_RULES, ProposerRules
 from messages.publickey import Signer
 
@@ -307,6 +308,8 @@ LedgerEntry = (
     | Calibration
     | Call
     | Notice
+    | Quorum
+    | Takeover
 )
 NodeEvent = Ack | Epoch | Calibration
 """What a node signs in its stream `event`, by the sequence in the field of that name."""
@@ -327,6 +330,8 @@ KINDS: dict[str, type[Any]] = {
         Calibration,
         Call,
         Notice,
+        Quorum,
+        Takeover,
     )
 }
 Message = TypeVar("Message")

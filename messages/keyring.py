@@ -12,6 +12,8 @@ from typing import Final
 
 from messages.entries import Genesis, KeyEntry
 from messages.errors import BadSignature
+from messages.log.note import ED25519, NoteKey, parse_vkey
+from messages.logkeeping import Quorum, Takeover, quorum_fault, takeover_fault
 from messages.membership import (
     HOLDERS,
     OFFICE_HOLDERS,
@@ -42,6 +44,8 @@ SIGNERS: Final[Mapping[str, frozenset[str]]] = {
     "notice": frozenset(("hub",)),
     "key": frozenset(("member", "node", "meter", "replica")),
     "policy": frozenset(("member",)),
+    "quorum": frozenset(("member",)),
+    "takeover": frozenset(("member",)),
     "genesis": frozenset(("member",)),
 }
 """Kind of entry -> whose keys may sign it at all. What a member's role allows is the fold's."""
@@ -70,6 +74,9 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._keys: dict[bytes, Ringed] = {}
+        self.log_key: NoteKey | None = None  # whose signature a checkpoint needs now
+        self.quorum = ""  # the policy in force
+        self.takeovers: tuple[Takeover, ...] = ()
 
     def found(self, genesis: Genesis) -> None:
         """Take in the keys of entry 0. Raises BadKey."""
@@ -78,6 +85,8 @@ class KeyRing:
         for holder, cose_key in (("hub", genesis.hub), ("log", genesis.log)):
             key = parse_cose_key(cose_key)
             self._keys[key.kid] = Ringed(key, holder, holder, 1, frozenset())
+        self.log_key = NoteKey(genesis.origin, ED25519, parse_cose_key(genesis.log))
+        self.quorum = genesis.policy
 
     def signer(self, kid: bytes, kind: str, stream: str, sequence: int) -> Ringed:
         """Return the key that may have signed a message here.
@@ -116,6 +125,25 @@ class KeyRing:
             self._revoke(index, entry)
         else:
             self._give_roles(entry)
+
+    def keep_log(self, index: int, signer: Ringed, entry: Quorum | Takeover) -> None:
+        """Take in another quorum or log key, if an administrator says so; else nothing changes."""
+        if self.log_key is None or not signer.is_newest or not signer.roles & ADMINISTRATORS:
+            return
+        if isinstance(entry, Quorum):
+            if not quorum_fault(entry, self.log_key):
+                self.quorum = entry.policy
+        elif not takeover_fault(entry, index, self.log_key):
+            self._take_over(parse_vkey(entry.new), entry)
+
+    def _take_over(self, new: NoteKey, entry: Takeover) -> None:
+        old_kid = new.public.kid if self.log_key is None else self.log_key.public.kid
+        if new.public.kid in self._keys:
+            return
+        self._keys[old_kid] = replace(self._keys[old_kid], last_sequences={})
+        self._keys[new.public.kid] = Ringed(new.public, "log", "log", 1, frozenset())
+        self.log_key, self.quorum = new, entry.policy
+        self.takeovers = (*self.takeovers, entry)
 
     def _may(self, signer: Ringed, entry: KeyEntry) -> bool:
         """Whether a key may change what it says: as an enroller, or to name its own successor."""

@@ -15,9 +15,11 @@ from pathlib import Path
 from hub.errors import FoundingRefused
 from keys.stores import open_or_generate
 from messages.entries import Genesis, PolicyEntry, sign_entry
+from messages.errors import MessageError
 from messages.log.note import ED25519, NoteKey, format_vkey
-from messages.log.policy import unwitnessed
+from messages.log.policy import parse_policy, unwitnessed
 from messages.log.tree import leaf_hash
+from messages.logkeeping import policy_for
 from messages.publickey import EDDSA, PublicKey, Signer
 from messages.topics import check_name
 from messages.trust import Trust, format_trust
@@ -37,7 +39,10 @@ class KeyPlaces:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a new microgrid is to be. [ms]"""
+    """What a new microgrid is to be. [ms]
+
+    `quorum`: the lines of a C2SP policy that say who has to cosign; "": nobody.
+    """
 
     microgrid: str
     slot_ms: int
@@ -47,6 +52,7 @@ class Plan:
     policy: PolicyEntry
     domain: str = "gridtally.local"
     keys: KeyPlaces = KeyPlaces()
+    quorum: str = ""
 
     @property
     def origin(self) -> str:
@@ -74,9 +80,10 @@ def found(directory: Path, plan: Plan, now_ms: int) -> Founded:
     """
     check_name(plan.microgrid, "microgrid")
     _require_empty(directory)
+    _check_quorum(plan)
     log, hub, administrator = _signers(directory, plan.keys)
     vkey = format_vkey(NoteKey(plan.origin, ED25519, log.public))
-    policy_text = unwitnessed(vkey)
+    policy_text = policy_for(vkey, plan.quorum) if plan.quorum else unwitnessed(vkey)
     genesis = _sign_genesis(plan, log, hub, administrator, policy_text, now_ms)
     network_id = leaf_hash(genesis)
     trust = Trust(network_id, plan.origin, vkey, hub.public, policy_text, plan.simulation)
@@ -137,6 +144,15 @@ def _require_empty(directory: Path) -> None:
             "nothing is overwritten. Choose another --dir, or move that away first."
         )
     directory.mkdir(parents=True, exist_ok=True)
+
+
+def _check_quorum(plan: Plan) -> None:
+    """Refuse a quorum that nobody could read, before any key is made."""
+    try:
+        if plan.quorum:
+            parse_policy(plan.quorum)
+    except MessageError as error:
+        raise FoundingRefused(f"--witnesses: {error}") from None
 
 
 def _signers(directory: Path, places: KeyPlaces) -> tuple[Signer, Signer, Signer]:

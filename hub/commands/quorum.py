@@ -1,4 +1,4 @@
-"""Whose cosignatures make a checkpoint final: read from people, kept in `trust.toml`."""
+"""Whose cosignatures make a checkpoint final: by a signed entry, and in `trust.toml`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from hub.errors import ConfigError
+from hub.commands.enrolling import hand_over, sign_as_administrator
+from hub.config import HubConfig
+from hub.errors import ConfigError, LedgerCorrupt, QuorumRefused
+from hub.ledger.log import Log
 from hub.ledger.newest import sync_folder
+from hub.ledger.store import Store
 from hub.starting import read_trust
+from messages import cose
+from messages.entries import Genesis, parse_entry
 from messages.errors import MalformedMessage
 from messages.log.note import format_vkey
 from messages.log.policy import parse_policy
-from messages.trust import format_trust
+from messages.logkeeping import Quorum, Takeover
+from messages.trust import Trust, format_trust
 
 EXAMPLE = """\
 # Who must cosign a checkpoint before it is final (C2SP tlog-policy). The line of the log is added.
@@ -36,22 +43,50 @@ def policy_of(log_vkey: str, text: str) -> str:
     return whole
 
 
-def set_policy(trust_path: Path, text: str, name: str) -> str:
-    """Put a policy into `trust.toml`; return it whole.
+def set_policy(config: HubConfig, text: str, name: str, now_ms: int) -> str:
+    """Put a policy onto the ledger, signed by the administrator, and into `trust.toml`.
+
+    Returns it whole. One that the ledger has already is only written into `trust.toml`, so that a
+    command which was cut short can be repeated.
 
     Raises:
-        ConfigError: the policy, or `trust.toml`, is wrong; nothing was written.
+        ConfigError: the policy, or `trust.toml`, is wrong, or the key is not here; nothing was
+            written.
+        QuorumRefused: the ledger does not take it.
     """
-    trust = read_trust(trust_path)
+    path = Path(config.trust)
+    trust = read_trust(path)
     try:
         policy = policy_of(trust.log_vkey, text)
     except MalformedMessage as error:
         raise ConfigError((f"{name}: {error}",)) from None
+    with Store.open(config.database, read_only=True) as store:
+        in_force = policy_in_force(store)
+    if policy != in_force:
+        if trust.policy != in_force:
+            write_trust(path, replace(trust, policy=in_force))
+        (reason,) = hand_over(config, sign_as_administrator(config, [Quorum(policy, now_ms)]))
+        if reason:
+            raise QuorumRefused(reason)
+    write_trust(path, replace(trust, policy=policy))
+    return policy
+
+
+def policy_in_force(store: Log) -> str:
+    """Return the quorum policy that the entries have: genesis's, or the newest that changed it."""
+    rows = [store.entry(0), *store.of_kind(Quorum.KIND), *store.of_kind(Takeover.KIND)]
+    body = parse_entry(cose.parse(max(rows, key=lambda row: row.index).raw))
+    if not isinstance(body, Genesis | Quorum | Takeover):
+        raise LedgerCorrupt("entry 0 is no genesis: run `gridtally-hub verify`")
+    return body.policy
+
+
+def write_trust(trust_path: Path, trust: Trust) -> None:
+    """Replace `trust.toml`, durably."""
     partial = trust_path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as file:
-        file.write(format_trust(replace(trust, policy=policy)))
+        file.write(format_trust(trust))
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, trust_path)
     sync_folder(trust_path.absolute().parent)
-    return policy

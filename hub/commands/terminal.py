@@ -33,6 +33,8 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.LedgerLocked, os.EX_UNAVAILABLE),
     (errors.ListenRefused, os.EX_UNAVAILABLE),
     (errors.BackupRefused, os.EX_DATAERR),
+    (errors.RetiringRefused, os.EX_DATAERR),
+    (errors.QuorumRefused, os.EX_DATAERR),
     (errors.WitnessRefused, os.EX_CONFIG),
     (ReplicaRefused, os.EX_CONFIG),
     (MirrorDamaged, os.EX_DATAERR),

@@ -83,13 +83,13 @@ def restored_lines(*, witnessed: bool) -> Iterator[str]:
     if witnessed:
         yield (
             "Next: gridtally-hub run. It signs nothing before enough witnesses have said what they "
-            "cosigned last, and stops if one has more than is here."
+            "cosigned last, and stops if one has more than is here. Then: gridtally-hub log retire."
         )
     else:
         yield (
             "No witness can tell whether there was more: only the nodes know, by their receipts. "
-            "If the hub ran after this copy was made, do not run it with this ledger: found a log "
-            "of another origin with gridtally-hub init, and keep this one for reading."
+            "If the hub ran after this copy was made, end the log's key before it runs again: "
+            "gridtally-hub log retire --restored."
         )
         yield (
             "If it did not: gridtally-hub run. The first node that shows a newer receipt stops it "

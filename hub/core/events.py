@@ -27,6 +27,7 @@ from messages.entries import (
 from messages.errors import MalformedMessage
 from messages.investigation import Notice
 from messages.log.tree import leaf_hash
+from messages.logkeeping import LogEntry
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.senml import CONTENT_TYPE
 
@@ -43,6 +44,7 @@ Body: TypeAlias = (
     | NodeEvent
     | Call
     | Notice
+    | LogEntry
 )
 
 

@@ -29,6 +29,22 @@ class Network(NamedTuple):
     proposers: RuleRow = rule_row(USUAL_RULES)
 
 
+class Succession(NamedTuple):
+    """A log key that ended, keyed by the entry that says so; `given_up`: entries it had signed.
+
+    `old` and `new` are vkeys. The first entries, up to that one, went over to the new log.
+    """
+
+    old: str
+    new: str
+    given_up: int
+
+    @property
+    def keeps_name(self) -> bool:
+        """Whether nothing was given up, known or not."""
+        return self.old.partition("+")[0] == self.new.partition("+")[0]
+
+
 class Progress(NamedTuple):
     """How far the fold has come.
 

@@ -34,6 +34,7 @@ from messages.entries import (
 )
 from messages.errors import BadKey
 from messages.investigation import Notice
+from messages.logkeeping import Quorum, Takeover
 from messages.membership import OFFICE_HOLDERS, ORDINARY_ROLES, key_id
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading
@@ -66,6 +67,8 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "key rotate own": ("meter", "node", "replica", "member"),
     "policy prices": ("administrator",),
     "policy rules": ("administrator", "manager"),
+    "quorum": ("administrator",),
+    "takeover": ("administrator",),
 }
 """Kind of entry -> roles that may sign it. Genesis is signed by the key it names, once.
 
@@ -90,6 +93,8 @@ _KINDS: Final[Mapping[type, str]] = {
     Genesis: "genesis",
     KeyEntry: "key",
     PolicyEntry: "policy",
+    Quorum: "quorum",
+    Takeover: "takeover",
 }
 
 

@@ -32,6 +32,7 @@ from hub.core.records import (
     Register,
     Relay,
     Shed,
+    Succession,
 )
 from hub.market.contract import Value
 from messages import cbor
@@ -91,6 +92,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "grant": Table((str, str, str), _plain),
     "access": Table((bytes,), _row(Access)),
     "case": Table((str,), _row(Case)),
+    "succession": Table((int,), _row(Succession)),
 }
 """Every table by name. A single row has the empty key ()."""
 
@@ -124,6 +126,7 @@ class State:
         self.cases: dict[str, Case] = {}
         # the log's own clock, and who proposes
         self.progress_rows: dict[tuple[()], Progress] = {}
+        self.successions: dict[int, Succession] = {}
         self.dues: dict[int, Due] = {}
         self.draw_rows: dict[tuple[()], Draw] = {}
         self.standings: dict[str, Standing] = {}
@@ -150,6 +153,7 @@ class State:
             "grant": self.grants,
             "access": self.accesses,
             "case": self.cases,
+            "succession": self.successions,
         }
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}

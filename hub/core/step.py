@@ -18,6 +18,7 @@ from hub.core.events import Event
 from hub.core.headers import note_root, take_header
 from hub.core.investigating import take_notice
 from hub.core.loads import take_ack, take_decision
+from hub.core.logkeeping import set_quorum, take_over
 from hub.core.outcome import Outcome, ignore
 from hub.core.registers import begin_epoch, take_reading
 from hub.core.registry import change_key, found
@@ -40,6 +41,7 @@ from messages.entries import (
     Seal,
 )
 from messages.investigation import Notice
+from messages.logkeeping import Quorum, Takeover
 from messages.reading import Reading
 
 __all__ = ["Outcome", "step"]
@@ -60,6 +62,8 @@ _STEPS: Final[Mapping[type, Callable[[State, Event, Any], Outcome]]] = {
     KeyEntry: change_key,
     Genesis: found,
     BlockHeader: take_header,
+    Quorum: set_quorum,
+    Takeover: take_over,
     Gap: _nothing,
     Seal: _nothing,
     Notice: take_notice,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -49,10 +50,11 @@ def quorum(
         ),
     ] = False,
 ) -> None:
-    """Put a quorum into trust.toml, or print the one in force.
+    """Put a quorum into force, or print the one that is.
 
-    Nodes delete a reading only under a checkpoint that meets it, so every node needs the new
-    trust.toml; start the hub again, too.
+    The administrator's key signs an entry with it, and trust.toml gets it. Nodes delete a reading
+    only under a checkpoint that meets it, so every node needs the new trust.toml; start the hub
+    again, too.
 
       gridtally-hub quorum
 
@@ -65,12 +67,13 @@ def quorum(
         from hub.commands.quorum import set_policy
         from hub.starting import read_trust
 
-        trust = Path(load_config(config).trust)
+        settings = load_config(config)
         if file is None:
-            print(read_trust(trust).policy, end="")
+            print(read_trust(Path(settings.trust)).policy, end="")
             return
-        print(set_policy(trust, _read(file), str(file)), end="")
-        print(f"{trust}: copy it to every node, and start the hub again", file=sys.stderr)
+        now_ms = time.time_ns() // 1_000_000
+        print(set_policy(settings, _read(file), str(file), now_ms), end="")
+        print(f"{settings.trust}: copy it to every node, and start the hub again", file=sys.stderr)
 
 
 def evidence(

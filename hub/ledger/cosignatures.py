@@ -51,6 +51,11 @@ class Cosignatures:
             old = (table.size < oldest, table.size != final_size)
             connection.execute(delete(cosignature).where(*mine, *old))
 
+    def clear(self) -> None:
+        """Forget every line: they are of a log that ended, and this one has another name."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(cosignature))
+
     def all(self) -> list[Cosigned]:
         """Return every line that is kept, by size and name."""
         table = cosignature.c

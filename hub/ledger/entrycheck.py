@@ -26,9 +26,9 @@ from messages.entries import (
 )
 from messages.errors import BadSignature, MessageError
 from messages.keyring import KeyRing, Ringed
-from messages.log.note import parse_vkey
 from messages.log.tree import leaf_hash
 from messages.log.tree import root as root_of
+from messages.logkeeping import Quorum, Takeover
 from messages.membership import check_proof, key_id
 from messages.publickey import PublicKey
 from messages.reading import Reading, decode_reading, parse_reading
@@ -119,9 +119,7 @@ class EntryCheck:
         )
         if isinstance(body, Genesis):
             self._ring.found(body)
-            log_key = parse_vkey(trust.log_vkey).public.cose_key
             _require(body.hub == trust.hub_key.cose_key, "its hub key is not that of trust.toml")
-            _require(body.log == log_key, "its log key is not that of trust.toml")
 
     def _follow(self, place: Place, first: int, sequence: int) -> None:
         expected = self._expected(place, first)
@@ -143,6 +141,8 @@ class EntryCheck:
         if isinstance(body, KeyEntry):
             check_proof(body, self._trust.network_id)
             self._ring.change(index, signer, body)
+        elif isinstance(body, Quorum | Takeover):
+            self._ring.keep_log(index, signer, body)
         elif isinstance(body, Gap):
             kid = key_id(body.key)
             _require(1 <= body.first <= body.last, "its gap ends before it begins")

@@ -201,11 +201,12 @@ def check_continues(seen: HandedOut, nodes: StoredNodes, size: int, source: str)
         raise LedgerBehind(
             f"this ledger holds {size} entries, but {source} a checkpoint over {seen.size}: it is "
             "an old copy, and signing on would fork the log. Put the newest copy back. If that is "
-            "lost, keep this one for reading and start a log of another origin with "
-            "`gridtally-hub init`."
+            "lost, end the log's key with `gridtally-hub log retire`: another one goes on with "
+            "what is here."
         )
     if proofs.root(seen.size, nodes) != seen.root:
         raise LedgerBehind(
             f"{source} a checkpoint over {seen.size} entries with another root than this ledger's: "
-            "two histories exist under one key. Do not sign on; keep both files as evidence."
+            "two histories exist under one key. Do not sign on; keep both files as evidence. Which "
+            "one counts, people decide: with `gridtally-hub log retire` a new key goes on with it."
         )

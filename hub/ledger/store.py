@@ -70,8 +70,11 @@ class Store(Log):
         read_only: bool = False,
         create: bool = False,
         ballast_bytes: int = BALLAST_BYTES,
+        despite_behind: bool = False,
     ) -> Store:
         """Open a ledger by its database URL; a writer locks it and checks the tail first.
+
+        `despite_behind`: also if more was handed out; only for who ends the log's key by it.
 
         Raises:
             LedgerLocked: another process writes.
@@ -89,7 +92,8 @@ class Store(Log):
             opening.check_schema(store.engine, migrate=not read_only)
             if not read_only:
                 store._edge()
-                store.check_handed_out()
+                if not despite_behind:
+                    store.check_handed_out()
         except BaseException:
             store.close()
             raise
@@ -124,6 +128,17 @@ class Store(Log):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def newest_path(self) -> Path:
+        """The file beside the ledger that remembers what was handed out last.
+
+        Raises:
+            LedgerError: the database is no file, and has none.
+        """
+        if self._handed is None:
+            raise LedgerError("a ledger on a database server remembers nothing beside itself")
+        return self._handed.path
 
     # --- appending -------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from hub.ledger.store import Store
 from messages.errors import MessageError
 from messages.keyring import KeyRing
 from messages.log.checkpoint import open_checkpoint
-from messages.log.note import parse_vkey
+from messages.log.note import format_vkey, parse_vkey
 from messages.log.policy import parse_policy
 from messages.log.tree import Frontier, leaf_hash
 from messages.trust import Trust
@@ -138,7 +138,7 @@ class Verifier:
 
     def _check_note(self, size: int, note: str) -> None:
         try:
-            head = open_checkpoint(note, self._log_key)
+            head = open_checkpoint(note, self.ring.log_key or self._log_key)
         except MessageError as error:
             raise LedgerCorrupt(f"the checkpoint over {size} entries: {error}") from error
         if head.size != size:
@@ -170,6 +170,7 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         report = verifier.report()
         findings = list(report.findings)
         if not findings:
+            findings += _another_log(verifier.ring, trust)
             findings += _beside_entries(store)
             findings += faults_beside(store, trust, verifier.ring)
             findings += _handed_out(store)
@@ -187,6 +188,16 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
 
 def _raw_of(entry: Entry) -> bytes:
     return entry.raw
+
+
+def _another_log(ring: KeyRing, trust: Trust) -> list[str]:
+    """Say that the entries lead to another log key than the one that is believed."""
+    if ring.log_key is None or format_vkey(ring.log_key) == trust.log_vkey:
+        return []
+    by = f"entry {ring.takeovers[-1].size}" if ring.takeovers else "genesis"
+    return [
+        f"by {by} the log's key is {format_vkey(ring.log_key)}, trust.toml names {trust.log_vkey}"
+    ]
 
 
 def _beside_entries(store: Store) -> list[str]:

@@ -27,6 +27,7 @@ from messages.errors import BadKey
 from messages.keyring import key_id
 from messages.log import tree
 from messages.log.policy import LogPolicy
+from messages.logkeeping import Takeover
 from messages.reading import Reading
 from messages.statement import Block, Booked, Source, Statement
 
@@ -88,7 +89,7 @@ def make_statement(
     progress(head.size, head.size)
     drafts, opening = watch.chosen()
     blocks = [draft.proven() for draft in drafts]
-    named = {0}.union(*(draft.indices for draft in (*drafts, *opening)))
+    named = {0, *watch.takeovers}.union(*(draft.indices for draft in (*drafts, *opening)))
     indices = watch.with_keys(log, named, _meters(blocks))
     entries = [log.entry(index) for index in sorted(indices)]
     first = opening[0].proven() if opening and opening[0].block.bill else None
@@ -121,6 +122,7 @@ class _Watch:
         self._registers: dict[tuple[str, int], tuple[int, int]] = {}  # -> (index, epoch)
         self._epochs: dict[tuple[str, int], int] = {}
         self._key_entries: list[tuple[int, bytes, KeyEntry]] = []
+        self.takeovers: list[int] = []  # the entries that gave the log another key
         self._leaves: list[bytes] = []  # of the results since the last close
         self._booked: list[Booked] = []
         self._waiting: dict[int, Draft] = {}  # end index -> a block without its header
@@ -144,6 +146,8 @@ class _Watch:
                 self._registers[body.meter_id, body.at_ms] = (event.index, body.epoch)
             elif isinstance(body, Epoch) and self._is_own(body.meter_id):
                 self._epochs[body.meter_id, body.epoch] = event.index
+            elif isinstance(body, Takeover):
+                self.takeovers.append(event.index)
             elif isinstance(body, KeyEntry):
                 self._key_entries.append((event.index, event.kid, body))
         for effect in outcome.effects:

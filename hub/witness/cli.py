@@ -55,6 +55,13 @@ def witness(
         typer.Option(help="Makes a new witness of this name if the folder is new.", metavar="NAME"),
     ] = None,
     log: Logs = None,
+    follow: Annotated[
+        Path | None,
+        typer.Option(
+            help="A trust.toml by which a watched log's key ended: watch its successor instead.",
+            metavar="FILE",
+        ),
+    ] = None,
 ) -> None:
     """Answer logs over HTTP (C2SP tlog-witness v1.0.0): cosign what continues, refuse the rest.
 
@@ -64,9 +71,12 @@ def witness(
       gridtally-hub witness --dir w1 --listen 127.0.0.1:8091
 
       gridtally-hub witness --dir w1 --listen 127.0.0.1:8091 --log VKEY
+
+      gridtally-hub witness --dir w1 --listen 127.0.0.1:8091 --follow trust.toml
     """
     log_to_stderr(verbose=False)
     with told():
+        from hub.starting import read_trust
         from hub.witness import home
         from hub.witness.server import run_witness
 
@@ -76,6 +86,9 @@ def witness(
             _found(directory, name, log or [])
         else:
             home.add_logs(directory, log or [])
+        if follow is not None:
+            for vkey in home.follow(directory, read_trust(follow)):
+                print(f"no longer watched: {vkey}", file=sys.stderr)
         host, port = _address(listen)
         run_witness(directory, host, port, lambda: int(time.time()))
 

@@ -23,6 +23,7 @@ from keys import file as key_files
 from messages.errors import MalformedMessage
 from messages.log.note import COSIGNATURE, NoteKey, format_vkey, parse_vkey
 from messages.publickey import EDDSA, Signer
+from messages.trust import Trust
 
 LOGS_HEAD = "# The logs that this witness watches: the vkey of one a line. Read at each start.\n"
 
@@ -116,6 +117,35 @@ def _read_logs(path: Path) -> tuple[NoteKey, ...]:
         raise WitnessRefused(f"{path}: cannot be read: {reason}") from None
     except MalformedMessage as error:
         raise WitnessRefused(f"{path}: {error}") from None
+
+
+def follow(folder: Path, trust: Trust) -> tuple[str, ...]:
+    """Let a witness go over to the key that took a watched log over; return the keys that ended.
+
+    `trust` was checked when it was read: its lineage leads from the network's genesis to the key.
+
+    Raises:
+        WitnessRefused: it names no log that was watched before.
+    """
+    path = folder / "logs"
+    known = {format_vkey(key) for key in _read_logs(path)}
+    ended = tuple(each.old for each in trust.takeovers if each.old in known)
+    if trust.log_vkey in known and not ended:
+        return ()
+    if not ended:
+        raise WitnessRefused(
+            f"{path}: this witness never watched a log whose key {trust.log_vkey} took over; "
+            "to watch a new log, give its --log VKEY"
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [f"# ended: {line}" if line.strip() in ended else line for line in lines]
+    if trust.log_vkey not in known:
+        kept.append(trust.log_vkey)
+    draft = path.with_suffix(".partial")
+    draft.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    os.replace(draft, path)
+    sync_folder(folder)
+    return ended
 
 
 def add_logs(folder: Path, vkeys: Sequence[str]) -> None:
