@@ -71,7 +71,26 @@ def open_head(note: str, anchor: Anchor) -> Checkpoint:
         return open_checkpoint(note, anchor.log_key)
     except BadProof as error:
         other = not note.startswith(f"{anchor.log_key.name}\n")
+        _check_ended(note, anchor)
         raise Refused(Code.FOREIGN if other else Code.SIGNATURE, str(error)) from None
+
+
+def _check_ended(note: str, anchor: Anchor) -> None:
+    """Refuse a head of a log key that ended, saying so.
+
+    Raises:
+        Refused: the trusted key took over from the one that signed it.
+    """
+    for takeover in anchor.trust.takeovers if anchor.trust else ():
+        try:
+            head = open_checkpoint(note, parse_vkey(takeover.old))
+        except MessageError:
+            continue
+        raise Refused(
+            Code.FOREIGN,
+            f"signed over {head.size} entries by {head.origin}, whose key ended: the first "
+            f"{takeover.size} of them went over. Check it with the trust.toml of that time",
+        )
 
 
 def quorum(note: str, policy: LogPolicy) -> tuple[Cosignature, ...]:

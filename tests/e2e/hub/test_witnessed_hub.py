@@ -18,12 +18,14 @@ import pytest
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 from edge.posting import Posting
-from edge.receipts import log_trust
+from edge.receipts import LogTrust, log_trust
 from hub.starting import read_trust
 from messages import topics
+from messages.entries import sign_entry
 from messages.evidence import check_heads, parse_evidence
 from messages.log.note import parse_vkey
 from messages.reading import Reading, sign_reading
+from messages.status import Hello
 from tests.support.brokers import RunningBroker, running_broker
 from tests.support.hub_bench import MICROGRID, NODE, SLOT_MS, START_MS, Bench
 from tests.support.hub_process import Hub, command
@@ -53,6 +55,19 @@ class EdgeNode:
         self.client.reconnect_delay_set(1, 1)
         self.client.connect("127.0.0.1", broker.port)
         self.client.loop_start()
+
+    def restart(self, trust: LogTrust) -> None:
+        """Begin anew with another trust.toml, as an agent does."""
+        self.posting = Posting(self.outbox, trust, NODE, self._publish)
+
+    def hello(self) -> Hello:
+        """Return what an agent says of itself when it connects."""
+        heads = self.posting.stream_heads()
+        return Hello(NODE, bytes(16), self.posting.checkpoint, heads, 0, "test")
+
+    def say_hello(self, hello: Hello) -> None:
+        network_id = read_trust(self.bench.folder / "trust.toml").network_id
+        self._publish("hello", sign_entry(self.bench.node, hello, network_id))
 
     def _keep(self, _c: object, _u: object, message: mqtt.MQTTMessage) -> None:
         if topics.parse(message.topic).leaf == "receipt":

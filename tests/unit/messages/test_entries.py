@@ -32,6 +32,7 @@ from messages.entries import (
 )
 from messages.errors import BadSignature, MalformedMessage, UnsupportedVersion
 from messages.lease import Lease
+from messages.logkeeping import Quorum, Takeover
 from messages.receipt import Receipt, Refusal, SealedPack, SealReceipt, StreamReceipt
 from messages.status import Beacon, Hello, RelayStatus, Request, Status, StreamHead
 from tests.support.signers import ed25519
@@ -68,6 +69,8 @@ ENTRIES = [
     Calibration(
         3, "dep1", "m", 12_000, -3, 0, 0, 1, 1_000_000, None, None, 988_142, None, None, 30, "", 0
     ),
+    Quorum("log x\nquorum none\n", 5),
+    Takeover(7, "old", "new", 9, "note", "policy", "stolen", 5),
     Call(bytes(16), 0, "listing", "buy", {"n": 1, "t": "x", "b": b"y", "f": True}),
 ]
 CONTROL = [

@@ -24,6 +24,7 @@ from messages.entries import (
     Seal,
 )
 from messages.investigation import Notice
+from messages.logkeeping import Quorum, Takeover
 from messages.membership import OFFICES, ROLES
 from messages.reading import Reading
 from tests.support.signers import ed25519
@@ -70,6 +71,8 @@ ENTRIES: dict[str, Any] = {
     "key role": KeyEntry("role", "member", "old-timer", b"", roles=("manager",)),
     "policy prices": _policy(1, "dep_balance"),
     "policy rules": _policy(300_000, "other"),
+    "quorum": Quorum("quorum none\n", 0),
+    "takeover": Takeover(0, "", "", 0, "", "", "", 0),
 }
 # The one signer of each kind that also has the right name.
 OWN_DEVICE = {"meter": "ann-pv", "node": "pi"}
@@ -152,6 +155,8 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "key rotate own": ("meter", "node", "replica", "member"),
         "policy prices": ("administrator",),
         "policy rules": ("administrator", "manager"),
+        "quorum": ("administrator",),
+        "takeover": ("administrator",),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.core.errors import SnapshotUnreadable
-from hub.core.records import Access, Case, Kept
+from hub.core.records import Access, Case, Kept, Succession
 from hub.core.state import SIZE_KEY, TABLES, Change, State, _read_key, row_key
 from messages import cbor
 from messages.errors import BadProof
@@ -38,6 +38,7 @@ def village() -> Village:
     village.state.apply([Change("access", b"\1" * 16, Access(bytes(32), "bob", "grant", b"", 7))])
     case = Case("ann", "reg", "a dispute", 7, 9 * HOUR, HOUR)
     village.state.apply([Change("case", "case-1", case)])
+    village.state.apply([Change("succession", 7, Succession("old", "new", 3))])
     village.state.apply([Change("grant", ("ann", "bill", "bob"), 9 * HOUR)])
     return village
 
