@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from hub.commands.enrolling import hand_over, sign_as_administrator
@@ -88,7 +89,7 @@ def _joined(policy: LogPolicy) -> tuple[str, list[str]]:
 
 
 def enrol(config: HubConfig, enrolment: Enrolment) -> list[str]:
-    """Put a replica onto the ledger and into `trust.toml`; return what was done, for people.
+    """Put a replica and its quorum onto the ledger and into `trust.toml`; return what was done.
 
     Raises:
         ReplicaRefused: it only mirrors, counts already, or the ledger did not take its key.
@@ -108,7 +109,8 @@ def enrol(config: HubConfig, enrolment: Enrolment) -> list[str]:
         if reason:
             raise ReplicaRefused(reason)
         done.append(f"replica {enrolment.member}: its keys are on the ledger, and it proposes")
-    set_policy(trust_path, policy, "the policy with the replica")
+    now_ms = time.time_ns() // 1_000_000
+    set_policy(config, policy, "the policy with the replica", now_ms)
     done.append(f"{trust_path}: its cosignature counts; copy it to every node and replica")
     done.append("start the hub again, so that it asks the replica")
     return done

@@ -176,9 +176,9 @@ class Execution:
 
     def _check_genesis(self, network_id: bytes, genesis: Genesis) -> None:
         trust = self._trust
-        log_key = parse_vkey(trust.log_vkey).public.cose_key
-        theirs = (network_id, genesis.hub, genesis.log)
-        if theirs != (trust.network_id, trust.hub_key.cose_key, log_key):
+        ours = (trust.network_id, trust.hub_key.cose_key)
+        first_log = genesis.log == parse_vkey(trust.log_vkey).public.cose_key
+        if (network_id, genesis.hub) != ours or not (first_log or trust.lineage):
             raise LogWrong("entry 0 is not the genesis of the network in trust.toml")
 
     def _preimage(self, _index: int) -> bytes | None:
