@@ -31,6 +31,7 @@ from messages.entries import (
     sign_entry,
 )
 from messages.errors import BadSignature, MalformedMessage, UnsupportedVersion
+from messages.investigation import Notice
 from messages.lease import Lease
 from messages.logkeeping import Quorum, Takeover
 from messages.receipt import Receipt, Refusal, SealedPack, SealReceipt, StreamReceipt
@@ -69,6 +70,7 @@ ENTRIES = [
     Calibration(
         3, "dep1", "m", 12_000, -3, 0, 0, 1, 1_000_000, None, None, 988_142, None, None, 30, "", 0
     ),
+    Notice("tap-1", "ann", (3, 5)),
     Quorum("log x\nquorum none\n", 5),
     Takeover(7, "old", "new", 9, "note", "policy", "stolen", 5),
     Call(bytes(16), 0, "listing", "buy", {"n": 1, "t": "x", "b": b"y", "f": True}),
