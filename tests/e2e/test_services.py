@@ -25,6 +25,7 @@ SCORE_MAX = {
     "gridtally-hub": 1.0,
     "gridtally-web": 1.0,
     "gridtally-witness": 1.0,
+    "gridtally-replica": 1.0,
 }
 READY_WITHIN_S = 40.0
 
@@ -109,14 +110,14 @@ def test_the_installer_writes_what_each_role_needs(tmp_path: Path) -> None:
         "gridtally-edge.service",
     }
     assert "gridtally-edge join" in run("edge").stderr
-    assert run("hub", "witness").returncode == 0
+    assert run("hub", "witness", "replica").returncode == 0
     assert {path.stem for path in units.glob("*.service")} == set(SCORE_MAX)
     assert (units / "mosquitto.service.d/gridtally.conf").exists()
     assert run("--remove").returncode == 0
     assert list(units.glob("*.service")) == []
     wrong = run("edge", "huub")
     assert wrong.returncode == 64
-    assert "no role is named huub: edge, hub, witness" in wrong.stderr
+    assert "no role is named huub: edge, hub, witness, replica" in wrong.stderr
     assert run().returncode == 64
 
 
