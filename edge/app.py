@@ -38,6 +38,8 @@ from edge.relaydoor import SOCKET as RELAY_SOCKET
 from edge.relaydoor import relay_door
 from edge.relaying import NodeKey, Relaying
 from edge.relays import Relays
+from edge.rotating import SOCKET as KEYS_SOCKET
+from edge.rotating import Rotating, rotation_door
 from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device, Rhythm
 from edge.sweep import Devices
 from edge.trace import SOCKET as TRACE_SOCKET
@@ -246,7 +248,9 @@ def _connect(
         uplink=uplink,
         barrier=barrier,
     )
-    threads: list[Running] = [devices, uplink, traces]
+    rotating = Rotating(outbox, parts.posting, parts.measuring, key, signers)
+    doors = rotation_door(Path(config.state) / KEYS_SOCKET, events.put, rotating)
+    threads: list[Running] = [devices, uplink, traces, doors]
     threads += [guard] if parts.relaying.send is not None else []
     if parts.relaying.buses:
         threads.append(relay_door(Path(config.state) / RELAY_SOCKET, parts.relaying.on_buses))

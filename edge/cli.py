@@ -22,6 +22,7 @@ from edge.joining import cli as joining
 from edge.relaytest import cli as relaytest
 from edge.service import command, loaded, log_to_stderr, told
 from messages.correction import gain_text
+from messages.membership import ROTATION
 
 app = typer.Typer(
     name="gridtally-edge",
@@ -279,6 +280,10 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     if found["streams"]:
         yield f"{'key':<18}{'stream':<11}{'signed':>10}{'stored':>10}{'final':>10}"
     for each in found["streams"]:
+        if each["stream"] == ROTATION:
+            has = "has" if each["final"] else "does not have"
+            yield f"key {each['key']} has a successor; the hub {has} its last word"
+            continue
         numbers = "".join(f"{each[name]:>10}" for name in ("signed", "stored", "final"))
         yield f"{each['key']:<18}{each['stream']:<11}{numbers}"
     for each in found["dead_letters"]:

@@ -64,6 +64,13 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """Something that only the loop's thread may do; it tells who asked what came of it."""
+
+    run: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadEnded:
     """A thread of ours ended that should not: a bug, and the end of this process."""
 
@@ -83,6 +90,7 @@ Event = (
     | FromBus
     | Instant
     | Sampled
+    | Task
     | ThreadEnded
     | Stop
 )

@@ -154,6 +154,10 @@ class Measuring:
         count = self._live_counts[meter_id]
         return live_sequence(self._boot, count) if count else 0
 
+    def change_key(self, meter_id: str, signer: Signer) -> None:
+        """Let another key sign for a meter from now on; its register goes on as it is."""
+        self._meters[meter_id] = replace(self._meters[meter_id], signer=signer)
+
     def kids(self) -> dict[str, bytes]:
         """Return the key id of each meter."""
         return {meter_id: each.signer.public.kid for meter_id, each in self._meters.items()}

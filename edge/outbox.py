@@ -207,14 +207,23 @@ class Outbox:
 
     def calibrate(self, meter_id: str, calibrated: Calibrated, draft: Draft) -> Row:
         """Keep how a meter is corrected, and sign that it is, in one durable transaction."""
+        return self.keep(draft, lambda each: keep_calibration(each, meter_id, calibrated))
+
+    def keep(self, draft: Draft, also: Callable[[sqlite3.Connection], None]) -> Row:
+        """Sign and store one message, and what stands or falls with it, in one transaction."""
         heads = self.heads()
         with self._transaction(DURABLE) as connection:
             row = store(connection, heads, draft)
             keep_head(connection, (row.kid, row.stream), heads[row.kid, row.stream])
-            keep_calibration(connection, meter_id, calibrated)
+            also(connection)
         self._heads = heads
         self.rows += 1
         return row
+
+    def note(self, name: str, value: str) -> None:
+        """Keep one named fact durably; an empty one is forgotten."""
+        with self._transaction(DURABLE) as connection:
+            keep_fact(connection, name, value)
 
     def settle(self, proven: Proven) -> Settled:
         """Note what a receipt says, and delete what it proves final."""

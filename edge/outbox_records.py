@@ -85,8 +85,10 @@ def store(connection: sqlite3.Connection, heads: dict[Key, Head], draft: Draft) 
 
 
 def keep_fact(connection: sqlite3.Connection, name: str, value: str | int) -> None:
-    """Write one named fact."""
-    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+    """Write one named fact; an empty one is forgotten."""
+    connection.execute("DELETE FROM fact WHERE name = ?", (name,))
+    if value != "":
+        connection.execute("INSERT INTO fact VALUES (?, ?)", (name, value))
 
 
 def keep_head(connection: sqlite3.Connection, key: Key, head: Head) -> None:

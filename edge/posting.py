@@ -23,6 +23,7 @@ from messages import cose
 from messages.entries import content_type, parse_as
 from messages.errors import MessageError
 from messages.log.checkpoint import Checkpoint
+from messages.membership import ROTATION
 from messages.receipt import RECEIPT_BYTES_MAX, Receipt, Refusal
 from messages.status import StreamHead
 
@@ -32,6 +33,7 @@ LEAF_OF_STREAM: Final[Mapping[str, str]] = {
     "register": "register",
     "telemetry": "telemetry",
     "event": "ack",
+    ROTATION: "call",
 }
 
 log = logging.getLogger("edge.posting")

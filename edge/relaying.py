@@ -30,9 +30,9 @@ GUARD: Final = ""
 log = logging.getLogger("edge.relaying")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NodeKey:
-    """The node's own key and what it signs for."""
+    """The node's own key and what it signs for. `signer` is another when the key was rotated."""
 
     node: str
     signer: Signer
@@ -44,11 +44,12 @@ class NodeKey:
 
     def event(self, entry: Any) -> Draft:
         """Return the draft of an entry whose field `event` is its sequence."""
-        return Draft(
-            self.signer.public.kid,
-            EVENT,
-            lambda sequence: self.sign(replace(entry, event=sequence)),
-        )
+        signer, network_id = self.signer, self.network_id
+
+        def sign(sequence: int) -> bytes:
+            return sign_entry(signer, replace(entry, event=sequence), network_id)
+
+        return Draft(signer.public.kid, EVENT, sign)
 
 
 @dataclass(slots=True)

@@ -66,9 +66,13 @@ def log_to_stderr(*, verbose: bool) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format=LOG_FORMAT, datefmt="%FT%T")
 
 
-def loaded(path: Path) -> EdgeConfig:
-    """Return a configuration; a simulated one is told loudly."""
+def loaded(path: Path, *, uses_keys: bool = True) -> EdgeConfig:
+    """Return a configuration with the keys that count now; a simulated one is told loudly."""
     config = load_config(path)
+    if uses_keys:
+        from edge.successors import followed
+
+        config = followed(config)
     if config.simulation is not None:
         print(SIMULATION, file=sys.stderr)
     return config
@@ -81,7 +85,7 @@ def main(arguments: list[str]) -> int:
     try:
         from edge import app
 
-        config = loaded(Path(path))
+        config = loaded(Path(path), uses_keys=name == RUN)
         trust = app.load_trust(config)
         if name == RUN:
             app.run(config, trust)

@@ -20,6 +20,7 @@ from hub.ledger.proofs import Place, make_proof
 from hub.ledger.records import Checkpoint, PendingPack
 from hub.ledger.store import Store
 from messages.log import tree
+from messages.membership import ROTATION
 from messages.receipt import RECEIPT_BYTES_MAX, Receipt, SealedPack, SealReceipt, StreamReceipt
 from messages.status import Hello
 
@@ -102,6 +103,17 @@ class Receipts:
         """Note that a gap entry used up the sequences to `last`."""
         known = self._touch(node, kid, stream, last)
         known.stored_up_to = max(known.stored_up_to, last)
+
+    def note_rotation(self, node: str, kid: bytes, index: int) -> None:
+        """Note where a key's word on its successor stands; told once that is final.
+
+        Until then the node sends it again now and then, and so asks.
+        """
+        if self._final_size is not None and index >= self._final_size:
+            return
+        known = self._touch(node, kid, ROTATION, 1)
+        known.stored_up_to, known.proven_up_to = 1, 0
+        known.indices[1] = index
 
     def note_hello(self, hello: Hello, owned: Container[bytes]) -> None:
         """Note how far a node's own proofs reach: it knows, whatever was sent to it.

@@ -45,6 +45,7 @@ from hub.sequencer import (
 from messages.correction import gain_text
 from messages.entries import Gap, KeyEntry
 from messages.live import STREAM as LIVE
+from messages.membership import ROTATION
 from messages.receipt import Refusal
 from messages.status import Hello
 from messages.telemetry import STREAM as TELEMETRY
@@ -287,21 +288,23 @@ class Spine:
     def _rotate(self, message: Verified, refusals: list[Refusal]) -> None:
         """Let a key name its successor, behind all that it signed and that came with it."""
         if self.recorder.holds(message.leaf_hash):
-            return
-        objection = self.recorder.objection(message.raw)
-        if objection is None:
-            self.record_key(as_entry(message))
-            return
-        log.warning("a new key of %s was not taken: %s", message.name, objection)
-        refusals.append(Refusal(message.node, message.kid, KeyEntry.KIND, 0, None, objection))
+            index = self.recorder.store.find(message.leaf_hash).index
+        else:
+            objection = self.recorder.objection(message.raw)
+            if objection is not None:
+                log.warning("a new key of %s was not taken: %s", message.name, objection)
+                refusals.append(Refusal(message.node, message.kid, ROTATION, 1, None, objection))
+                return
+            index = self.record_key(as_entry(message))
+        self.receipts.note_rotation(message.node, message.kid, index)
 
-    def record_key(self, entry: NewEntry) -> None:
+    def record_key(self, entry: NewEntry) -> int:
         """Append an entry about keys; packs of a key that it ends are sealed before."""
         while packs := self.recorder.store.packs.pending():
             seal = self._pen.entry(seal_of(open_slot_ms(self.recorder.state), packs))
             sealed = [(pack.kid, pack.sequence) for pack in packs]
             self.receipts.note_sealed(packs, self.record([seal], sealed=sealed).indices[0])
-        self.record([entry])
+        return self.record([entry]).indices[0]
 
     def note_dropped(self, hello: Hello) -> None:
         """Note what a node no longer holds; the next batch puts a gap in its place.

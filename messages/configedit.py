@@ -34,6 +34,26 @@ def set_keys(
     return "\n".join(kept) + "\n"
 
 
+def set_in_array(text: str, table: str, number: int, key: str, value: Setting) -> str:
+    """Return a TOML text in which one `[[table]]`, counted from 0, has this value for a key.
+
+    It is written right under the table's header. With "" for the table the key is one of those that
+    stand before every table, and is written first of all.
+    """
+    line = f"{key} = {_value(value)}"
+    kept = [] if table else [line]
+    newest, is_inside = -1, not table
+    for path, _, block in _blocks(text.splitlines()):
+        if block[:1] and block[0].lstrip().startswith("["):
+            is_array = block[0].lstrip().startswith("[[") and path == (table,)
+            newest += is_array
+            is_inside = is_array and newest == number
+            kept += [*block, line] if is_inside else block
+        elif not (is_inside and path == ((table, key) if table else (key,))):
+            kept += block
+    return "\n".join(kept) + "\n"
+
+
 def _blocks(lines: list[str]) -> Iterator[tuple[tuple[str, ...], bool, list[str]]]:
     """Yield (key path, whether it is a table's header, lines) of each statement, in order."""
     found = list(statements("\n".join(lines)))

@@ -22,6 +22,9 @@ FOUNDED: Final = ("hub", "log")
 OFFICE_HOLDERS: Final = (*FOUNDED, "replica")
 """Holders whose keys only an administrator touches."""
 
+ROTATION: Final = "key"
+"""The stream of a key's word on its own successor: one message, sequence 1, in receipts alone."""
+
 ROLES: Final = (
     "member",
     "administrator",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from edge.service import log_to_stderr, told
 
+Alg = Annotated[
+    Literal["eddsa", "es256"] | None,
+    typer.Option(help="Kind of the keys that are made; left out, as keygen does."),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to a program."""
     app.command(short_help="Join the microgrid of a pairing text.")(join)
+    app.command(short_help="Give the node new keys, while it runs.")(rotate)
 
 
 def join(
@@ -51,3 +57,46 @@ def join(
         for path in files:
             print(path)
         print(f"joined: gridtally-edge run --config {files[-1]}", file=sys.stderr)
+
+
+def rotate(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Meters, or the node's own name; none: every key.", metavar="NAMES"),
+    ] = None,
+    *,
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The node's configuration file.", metavar="FILE")
+    ] = Path("edge.toml"),
+    to: Annotated[
+        str, typer.Option("--to", help="Where the new key lies, or is made.", metavar="KEY")
+    ] = "",
+    alg: Alg = None,
+) -> None:
+    """Let new keys take over from those of the node and its meters; no reading is lost.
+
+    Each new key is made where the old one lies: keys/pv.pem is followed by keys/pv.2.pem, a key on
+    a token by one with another label. For a handle of a TPM, and for a credential, say --to. A
+    running agent changes over at once; without one, the next start does. edge.toml names the new
+    keys, and the hub hears of them from the old ones, so nobody has to confirm anything.
+
+    If it was ended halfway, run it again. Run it as the user that the agent runs as.
+
+      gridtally-edge rotate
+
+      gridtally-edge rotate dep1-pv --to tpm:0x81000102
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from edge.joining.rotate import rotate as change_keys
+        from keys.stores import ALGORITHMS
+
+        chosen = None if alg is None else ALGORITHMS[alg]
+        for each in change_keys(config, names or (), to, chosen):
+            owner = f"meter {each.name}" if each.name else "the node"
+            what = each.fingerprint or "finished what was begun:"
+            print(f"{what}  {owner}: {each.new_place}")
+            when = "signs with it now" if each.is_agents else "signs with it from its next start on"
+            print(f"the agent {when}; {each.old_place} signs nothing more", file=sys.stderr)
+        told_when = "`gridtally-edge status` says that the hub has their last word"
+        print(f"delete old keys when {told_when}", file=sys.stderr)

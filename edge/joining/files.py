@@ -154,7 +154,7 @@ class Folder:
             self.config_file: text.encode(),
         }
         for path, content in files.items():
-            _write(path, content)
+            write_file(path, content)
         return tuple(files)
 
     def _check_certificate(self, node: str, offer: Offer, certificate: bytes) -> None:
@@ -177,7 +177,7 @@ def certificate_request(node: str, key: ec.EllipticCurvePrivateKey) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file so that there is always either the old one or the new one, whole."""
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     partial = path.with_name(path.name + ".partial")

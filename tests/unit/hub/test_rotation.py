@@ -116,7 +116,7 @@ def test_a_second_successor_is_refused_and_its_node_told(
     other = ed25519("pv, another")
     assert take(spine, successor(opened, old, other, {})) == size
     (refusal,) = bench.take_sent(opened, Refusal)
-    assert (refusal.kid, refusal.stream, refusal.sequence) == (old.public.kid, "key", 0)
+    assert (refusal.kid, refusal.stream, refusal.sequence) == (old.public.kid, "key", 1)
     assert "meter pv has a new key" in refusal.reason
     assert spine.recorder.state.meters["pv"].kid == HEIR.public.kid
 
@@ -259,3 +259,27 @@ def test_a_node_cannot_spoil_the_ledger_by_denying_packs_in_the_same_breath(
     assert spine.recorder.state.meters["pv"].kid == HEIR.public.kid
     close(opened, spine, 1)
     assert is_sound(opened, spine) == ()
+
+
+# --- how the node learns that it was taken
+
+
+def told(bench: Bench, opened: Opened, kid: bytes) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Return (stored, final, indices) of each receipt's line about a key's last word."""
+    lines = [line for each in bench.take_sent(opened, Receipt) for line in each.streams]
+    return [
+        (line.stored_up_to, line.final_up_to, line.indices)
+        for line in lines
+        if (line.kid, line.stream) == (kid, "key")
+    ]
+
+
+def test_a_node_gets_the_proof_of_its_rotation_each_time_it_asks(
+    bench: Bench, opened: Opened, spine: Spine
+) -> None:
+    old = bench.meters["pv"]
+    arrival = successor(opened, old, HEIR, {})
+    index = take(spine, arrival) - 1
+    assert told(bench, opened, old.public.kid) == [(1, 1, (index,))]
+    take(spine, arrival)
+    assert told(bench, opened, old.public.kid) == [(1, 1, (index,))]

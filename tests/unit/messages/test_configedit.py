@@ -3,7 +3,7 @@
 import tomllib
 
 from edge.config import EXAMPLE
-from messages.configedit import set_keys
+from messages.configedit import set_in_array, set_keys
 
 BROKER = {"host": "hub.local", "port": 8883, "tls": {"ca": "tls/ca.pem", "key": "k"}}
 
@@ -57,3 +57,24 @@ def test_texts_are_escaped():
 def test_writing_twice_changes_nothing_more():
     once = set_keys(EXAMPLE, "broker", BROKER, ("password_file",))
     assert set_keys(once, "broker", BROKER, ("password_file",)) == once
+
+
+def test_one_of_many_tables_gets_a_key_and_all_else_stays():
+    after = set_in_array(EXAMPLE, "meter", 1, "key", "keys/other.pem")
+    wanted = tomllib.loads(EXAMPLE)
+    wanted["meter"][1]["key"] = "keys/other.pem"
+    assert tomllib.loads(after) == wanted
+    gone = [line for line in EXAMPLE.splitlines() if line not in after.splitlines()]
+    assert gone == ['key = "keys/dep1-load.pem"']
+
+
+def test_a_key_before_every_table_is_written_or_written_anew():
+    once = set_in_array(EXAMPLE, "", 0, "key", "tpm:0x81000101")
+    assert tomllib.loads(once) == {**tomllib.loads(EXAMPLE), "key": "tpm:0x81000101"}
+    again = set_in_array(once, "", 0, "key", "other.pem")
+    assert tomllib.loads(again) == {**tomllib.loads(EXAMPLE), "key": "other.pem"}
+    assert again.endswith(EXAMPLE)
+
+
+def test_a_table_that_is_not_there_is_left_out():
+    assert set_in_array(EXAMPLE, "meter", 9, "key", "x") == EXAMPLE
