@@ -17,10 +17,13 @@ from hub.core.clearing import Contracts
 from hub.core.disclosing import DISCLOSURES, PSEUDONYMS, STABLE
 from hub.core.pricing import schedule_fault
 from hub.errors import ConfigError
+from hub.market.contract import PRICE_UTOK_PER_KWH_MAX
 from hub.market.errors import MarketError
 from hub.switching.dispatch import Policies
 from messages.config import Document, Finding, read, rest, setting
+from messages.disputes import ENDINGS, SLOTS_MAX, DisputeRules, dispute_rules_fault
 from messages.entries import PolicyEntry
+from messages.feeding import AGE_MS_MAX, VALUE_MAX, FeedRule, feed_rules_fault
 from messages.proposing import (
     ENERGY_KWH_MAX,
     FACTOR_MAX,
@@ -62,6 +65,23 @@ gamma = 1                      # for each point of reputation, 0 to 100
 energy_kwh_max = 100
 rule = "proportional"          # or "paper"
 round_ms = 10_000              # how long each is waited for before the next one may propose
+
+# Until when lines of a bill can be disputed, and a dispute ruled on (docs/disputes.md). Left out,
+# it stays as it was; at first 31 days for each.
+[disputes]
+within_slots = 2_976           # after the line's own slot; 2976 quarter hours are 31 days
+rule_slots = 2_976             # after the dispute began
+unruled = "dismiss"            # what happens without a ruling; or "uphold", "halve"
+
+# A fact from outside, told by a feeder that is enrolled (docs/feeds.md): price and feed_in take the
+# place of the schedules above, others are shown. Repeat it for each fact.
+# [[feed]]
+# fact = "price"
+# feeder = "meteo"
+# age_max_s = 3_600            # older than that, it does not count
+# low = 100_000                # the regulator's floor and cap
+# high = 500_000
+# fallback = 220_000           # what counts without it; left out, the schedule above does
 """
 
 
@@ -108,6 +128,27 @@ class ProposersTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisputesTable:
+    """Until when a line can be disputed, and a dispute ruled on."""
+
+    within_slots: int = setting(low=1, high=SLOTS_MAX)
+    rule_slots: int = setting(low=1, high=SLOTS_MAX)
+    unruled: str = setting(choices=ENDINGS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedTable:
+    """A fact from outside. [s, the fact's unit]"""
+
+    fact: str
+    feeder: str
+    age_max_s: int = setting(low=1, high=AGE_MS_MAX // 1_000)
+    low: int = setting(low=-VALUE_MAX, high=VALUE_MAX)
+    high: int = setting(low=-VALUE_MAX, high=VALUE_MAX)
+    fallback: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
     """All of a policy file."""
 
@@ -120,6 +161,8 @@ class PolicyFile:
     parameters: ParameterTable = ParameterTable()
     dispatch_parameters: ParameterTable = ParameterTable()
     proposers: ProposersTable | None = None
+    disputes: DisputesTable | None = None
+    feed: tuple[FeedTable, ...] = ()
 
 
 def load_policy(
@@ -161,6 +204,8 @@ def policy_fault(entry: PolicyEntry, contracts: Contracts, policies: Policies) -
     except (MarketError, BalancingError) as error:
         return str(error)
     fault = schedule_fault("price", entry.prices) or schedule_fault("feed_in", entry.feed_in)
+    fault = fault or feed_rules_fault(entry.feeds, PRICE_UTOK_PER_KWH_MAX)
+    fault = fault or ("" if entry.disputes is None else dispute_rules_fault(entry.disputes))
     return fault or ("" if entry.proposers is None else rules_fault(entry.proposers))
 
 
@@ -193,7 +238,14 @@ def policy_entry(
         pseudonyms=file.pseudonyms,
         code_id=code_id(contracts, policies),
         proposers=None if file.proposers is None else ProposerRules(**asdict(file.proposers)),
+        disputes=None if file.disputes is None else DisputeRules(**asdict(file.disputes)),
+        feeds=tuple(map(_feed_rule, file.feed)),
     )
+
+
+def _feed_rule(table: FeedTable) -> FeedRule:
+    age_max_ms = table.age_max_s * 1_000
+    return FeedRule(table.fact, table.feeder, age_max_ms, table.low, table.high, table.fallback)
 
 
 def _plain(table: ParameterTable) -> dict[str, int | str]:

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, TypeVar
 
 from messages import cose, schema
 from messages.cose import Envelope
+from messages.disputes import DisputeRules
 from messages.errors import MalformedMessage, UnsupportedVersion
+from messages.feeding import Feed, FeedRule
 from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.proposing import USUAL_RULES, ProposerRules
@@ -74,10 +76,11 @@ class Genesis:
 class KeyEntry:
     """Enrols, rotates or revokes a key, or changes its roles.
 
-    `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node" or "member"; `name`
-    is the meter id, the node or the member. A meter entry names node, member, purpose, parent,
-    model, rated power, and what its energy comes from and where (`messages.membership`); a node
-    entry carries its relays. A rotation may be signed by the old key, `replaces`, itself; it is
+    `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node", "feeder" or
+    "member"; `name` is the meter id, the node, the feeder or the member. A meter entry names node,
+    member, purpose, parent, model, rated power, and what its energy comes from and where
+    (`messages.membership`); a node entry carries its relays; a feeder's `facts` are what it may
+    tell, name -> unit. A rotation may be signed by the old key, `replaces`, itself; it is
     countersigned by the new one: `proof` (`messages.possession`), which an enrolment may have, too.
     `last_sequences` names for each stream the last sequence of the old key.
     """
@@ -103,6 +106,7 @@ class KeyEntry:
     location: str = ""
     proof: bytes = b""
     vrf: bytes = b""
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,9 @@ class PolicyEntry:
     """What binds every slot from `from_slot_ms` on: contract, prices, dispatch. [ms, utok per kWh]
 
     `prices` and `feed_in` are schedules by time of day: (minute of the day UTC, utok per kWh), in
-    ascending order, the first at minute 0. `proposers` None: as they were. `disclosure` and
-    `pseudonyms` ("stable" or "fresh" each slot): who sees what of others (`hub.core.disclosing`).
+    ascending order, the first at minute 0. `feeds`: what outside facts take their place.
+    `proposers`, `disputes` None: as they were. `disclosure` and `pseudonyms` ("stable" or "fresh"
+    each slot): who sees what of others (`hub.core.disclosing`).
     """
 
     KIND: ClassVar[str] = "policy"
@@ -126,6 +131,8 @@ class PolicyEntry:
     code_id: bytes
     proposers: ProposerRules | None = None
     pseudonyms: str = "stable"
+    disputes: DisputeRules | None = None
+    feeds: tuple[FeedRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +317,7 @@ LedgerEntry = (
     | Notice
     | Quorum
     | Takeover
+    | Feed
 )
 NodeEvent = Ack | Epoch | Calibration
 """What a node signs in its stream `event`, by the sequence in the field of that name."""
@@ -332,6 +340,7 @@ KINDS: dict[str, type[Any]] = {
         Notice,
         Quorum,
         Takeover,
+        Feed,
     )
 }
 Message = TypeVar("Message")

@@ -11,15 +11,16 @@ from typing import Final
 
 from messages.entries import DEENERGISED, PURPOSES, KeyEntry
 from messages.errors import BadKey
+from messages.feeding import facts_fault
 from messages.possession import Claim
 from messages.publickey import EDDSA, KID_BYTES, SIGNATURE_BYTES, PublicKey, parse_cose_key
 from messages.topics import NAME
 
 ACTIONS: Final = ("enrol", "rotate", "revoke", "role")
-HOLDERS: Final = ("meter", "node", "replica", "member")
+HOLDERS: Final = ("meter", "node", "replica", "feeder", "member")
 FOUNDED: Final = ("hub", "log")
 """Holders of keys that genesis names and trust.toml repeats: they can be revoked, not replaced."""
-OFFICE_HOLDERS: Final = (*FOUNDED, "replica")
+OFFICE_HOLDERS: Final = (*FOUNDED, "replica", "feeder")
 """Holders whose keys only an administrator touches."""
 
 ROTATION: Final = "key"
@@ -144,6 +145,10 @@ def _enrol_fault(entry: KeyEntry) -> str | None:
         return f"a proof of possession has {SIGNATURE_BYTES} bytes"
     if entry.holder == "replica" or entry.vrf:
         return _replica_fault(entry)
+    if entry.holder == "feeder":
+        return facts_fault(entry.facts)
+    if entry.facts:
+        return f"a {entry.holder} tells no facts from outside: a feeder does"
     if entry.holder == "meter":
         return _meter_fault(entry)
     return _relay_fault(entry) if entry.holder == "node" else None

@@ -7,14 +7,16 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from hub.core.clearing import Contracts, check_transfer
+from hub.core.disputing import serve_dispute
 from hub.core.draft import Draft
-from hub.core.effects import CallFailed, CallServed, Line
+from hub.core.effects import CallFailed, CallServed, DisputeMoved, Line
 from hub.core.events import Event
+from hub.core.feeding import priced_at
 from hub.core.investigating import keep_cases
 from hub.core.memory import Memory, check_memory, check_value, own_copy, remember
 from hub.core.money import transfer
 from hub.core.outcome import Outcome, ignore
-from hub.core.pricing import policy_at, tariff_at
+from hub.core.pricing import policy_at
 from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.core.recordkeeping import keep_records
 from hub.core.results import book_results
@@ -22,6 +24,7 @@ from hub.core.rights import CASES
 from hub.core.state import State
 from hub.market.contract import CallRequest, CallResult, StepBudget, Value
 from hub.market.errors import CallRefused, ImpossibleClearing, MarketError
+from messages.disputes import CONTRACT as DISPUTES
 from messages.entries import Call
 
 CALL_AHEAD_MS: Final = 31 * 86_400_000
@@ -51,27 +54,30 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
         return ignore(event, "a call needs an id of 8 to 32 bytes, and a slot that has closed")
     caller = Caller(state.keys[event.kid].name, state.keys[event.kid].roles, event.index)
     draft = Draft(state)
-    effect: CallServed | CallFailed
+    effects: tuple[CallServed | CallFailed | DisputeMoved, ...]
     try:
         _check_time(call, next_slot_ms)
         if call.contract in BUILT_IN:
             answer = BUILT_IN[call.contract](draft, event, call, next_slot_ms)
-            effect = _served(caller, call, answer, ())
+            effects = (_served(caller, call, answer, ()),)
+        elif call.contract == DISPUTES:
+            moved = serve_dispute(draft, event, call, next_slot_ms)
+            effects = (_served(caller, call, {"dispute": moved.dispute}, ()), moved)
         else:
             result = _run(state, caller, call, next_slot_ms, contracts)
-            effect = _serve(draft, caller, call, result)
+            effects = (_serve(draft, caller, call, result),)
     except MemoryError:
         raise  # this machine's fault, not the contract's
     except MarketError as error:
-        effect = _failure(caller, call, str(error))
+        effects = (_failure(caller, call, str(error)),)
     except Exception as error:
-        effect = _failure(caller, call, f"the contract raised {type(error).__name__}")
-    if isinstance(effect, CallFailed):
+        effects = (_failure(caller, call, f"the contract raised {type(error).__name__}"),)
+    if isinstance(effects[0], CallFailed):
         draft = Draft(state)
     if next_slot_ms <= call.not_after_slot_ms <= next_slot_ms + CALL_AHEAD_MS:
         draft.put("call", call.call_id, call.not_after_slot_ms)
-    book_results(draft, (effect,))
-    return Outcome(draft.changes(), (effect,))
+    book_results(draft, effects)
+    return Outcome(draft.changes(), effects)
 
 
 def _check_time(call: Call, next_slot_ms: int) -> None:
@@ -98,7 +104,7 @@ def _run(
         sequence=caller.entry,
         roles=caller.roles,
         parameters=own_copy(policy.parameters),
-        tariff=tariff_at(policy, next_slot_ms),
+        tariff=priced_at(state, next_slot_ms).tariff,
         balances=MappingProxyType(state.accounts),
     )
     return contracts[call.contract]().call(request, StepBudget())

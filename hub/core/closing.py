@@ -11,12 +11,14 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from hub.core.clearing import Contracts, clear
+from hub.core.disputing import keep_closed, lapse
 from hub.core.draft import Draft
 from hub.core.effects import (
     ESTIMATED,
     METERED,
     SHARED,
     Corrected,
+    DisputeMoved,
     PricedMatch,
     RegisterReset,
     SlotEnergy,
@@ -24,11 +26,12 @@ from hub.core.effects import (
 )
 from hub.core.energy import moved, settle_span, span
 from hub.core.events import Event
+from hub.core.feeding import priced_at
 from hub.core.headers import settled_uwh
 from hub.core.loads import held_uwh
 from hub.core.memory import Memory, own_copy, remember
 from hub.core.outcome import Outcome, ignore
-from hub.core.pricing import policy_at, tariff_at
+from hub.core.pricing import policy_at
 from hub.core.records import Due, Meter, Policy, Progress
 from hub.core.results import book_results, frontier_of
 from hub.core.settlement import settlement
@@ -51,7 +54,7 @@ class Slot(NamedTuple):
     length_ms: int
 
 
-Early = list[Corrected | RegisterReset]
+Early = list[Corrected | RegisterReset | DisputeMoved]
 
 
 def missing_registers(state: State, slot_start_ms: int) -> tuple[str, ...]:
@@ -80,6 +83,7 @@ def close_slot(state: State, event: Event, close: Close, contracts: Contracts) -
         for meter_id, meter in state.meters_in_order
         if (energy := _slot_energy(draft, event.index, slot, meter_id, meter, early)) is not None
     )
+    early += lapse(draft, event.index, slot.start_ms)
     settled = _settle(draft, event.index, slot, close.reason, energies, contracts)
     _keep_nets(draft, slot, settled.positions, energies)
     for call_id, not_after_ms in sorted(state.calls.items()):
@@ -197,7 +201,7 @@ def _book(
         slot_ms=slot.start_ms,
         length_ms=slot.length_ms,
         positions=positions,
-        tariff=tariff_at(policy, slot.start_ms),
+        tariff=priced_at(draft.state, slot.start_ms).tariff,
         parameters=own_copy(policy.parameters) if policy else {},
         memory=Memory(draft.state.memory, policy.contract) if policy else {},
         sites=_sites(draft.state),
@@ -288,6 +292,7 @@ def _finish(
         settled_uwh(draft.state, settled.lines),
     )
     draft.put("due", end_index, due)
+    keep_closed(draft, slot.start_ms, NETS_KEPT)
     first_slot_ms = progress.first_slot_ms
     progress = progress._replace(
         first_slot_ms=slot.start_ms if first_slot_ms is None else first_slot_ms,

@@ -195,6 +195,38 @@ class OwnerTold:
 
 
 @dataclass(frozen=True, slots=True)
+class DisputeMoved:
+    """A dispute began, was answered, or ended; `event` is one of `messages.disputes.EVENTS`.
+
+    `dispute` is the entry that began it, `index` the one that did this: a call, or the close by
+    which nobody had ruled. `to_claimant_utok` of the amount went to the claimant. `lines` move it.
+    """
+
+    index: int
+    dispute: int
+    event: str
+    claimant: str
+    respondent: str
+    slot_ms: int
+    line: int
+    amount_utok: int
+    to_claimant_utok: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FactTold:
+    """A feeder told a fact from outside, which counts from `at_ms` on."""
+
+    index: int
+    feeder: str
+    fact: str
+    at_ms: int
+    value: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryChanged:
     """Keys, meters, relays or roles are others than before: whoever keeps a copy reads again."""
 
@@ -257,6 +289,8 @@ Effect: TypeAlias = (
     | CallServed
     | CallFailed
     | OwnerTold
+    | DisputeMoved
+    | FactTold
     | RegistryChanged
     | PolicySet
     | HeaderFollows

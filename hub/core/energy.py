@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from hub.core.draft import Draft
 from hub.core.effects import CORRECTED, Corrected, RegisterReset, SlotEnergy
+from hub.core.feeding import priced_at
 from hub.core.money import correction
-from hub.core.pricing import policy_at, tariff_at
 from hub.core.records import Cursor, Register
 
 REGISTER_UWH_MAX: Final = 10**18
@@ -108,7 +108,7 @@ def correct(
     )
     if not meter.is_settled:
         return Corrected(index, slot_start_ms, energy, ())
-    tariff = tariff_at(policy_at(draft.state, slot_start_ms), slot_start_ms)
+    tariff = priced_at(draft.state, slot_start_ms).tariff
     kept_uwh = draft.net_uwh(slot_start_ms, meter.member)
     old_uwh = estimate_uwh if kept_uwh is None else kept_uwh
     new_uwh = old_uwh + metered_uwh - estimate_uwh

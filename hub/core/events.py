@@ -25,6 +25,7 @@ from messages.entries import (
     parse_entry,
 )
 from messages.errors import MalformedMessage
+from messages.feeding import Feed
 from messages.investigation import Notice
 from messages.log.tree import leaf_hash
 from messages.logkeeping import LogEntry
@@ -45,6 +46,7 @@ Body: TypeAlias = (
     | Call
     | Notice
     | LogEntry
+    | Feed
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Final
 
 from hub.market.contract import PRICE_UTOK_PER_KWH_MAX, Tariff
@@ -56,4 +57,7 @@ def schedule_fault(name: str, schedule: Schedule) -> str | None:
 def keeps_prices(state: State, entry: PolicyEntry) -> bool:
     """Whether an entry leaves the prices as the policy in force at its start has them."""
     policy = policy_at(state, entry.from_slot_ms)
-    return policy is not None and (policy.prices, policy.feed_in) == (entry.prices, entry.feed_in)
+    if policy is None:
+        return False
+    feeds = tuple(astuple(rule) for rule in entry.feeds)
+    return (policy.prices, policy.feed_in, policy.feeds) == (entry.prices, entry.feed_in, feeds)

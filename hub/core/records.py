@@ -83,7 +83,8 @@ class Key(NamedTuple):
 
     It counts from `from_index` on. `until_index` set: revoked, no later entry counts. `rotated_to`
     set: another key took over, and only sequences up to `last_sequences` (stream, sequence) count.
-    `vrf` is the COSE_Key of a replica's random function; a replica has its member's name.
+    `vrf` is the COSE_Key of a replica's random function; a replica has its member's name. `facts`
+    are what a feeder may tell: (name, unit).
     """
 
     cose_key: bytes
@@ -97,6 +98,7 @@ class Key(NamedTuple):
     rotated_to: bytes = b""
     last_sequences: tuple[tuple[str, int], ...] = ()
     vrf: bytes = b""
+    facts: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_current(self) -> bool:
@@ -197,7 +199,10 @@ class Case(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """What binds every slot from its start on; keyed by it. Schedules: (minute of day, price)."""
+    """What binds every slot from its start on; keyed by it. Schedules: (minute of day, price).
+
+    `disputes` and each of `feeds` are the fields of `DisputeRules` and `FeedRule` in their order.
+    """
 
     contract: str
     parameters: Mapping[str, Value]
@@ -210,6 +215,49 @@ class Policy(NamedTuple):
     entry_index: int
     proposers: RuleRow = rule_row(USUAL_RULES)
     pseudonyms: str = "stable"
+    disputes: tuple[int, int, str] | None = None
+    feeds: tuple[tuple[str, str, int, int, int, int | None], ...] = ()
+
+
+class Fact(NamedTuple):
+    """What a feeder told; keyed by (feeder, fact, the instant from which on it counts). [ms UTC]"""
+
+    value: int
+    unit: str
+    valid_until_ms: int
+    entry_index: int
+
+
+class Closed(NamedTuple):
+    """A closed slot, for as long as it may be disputed or corrected; keyed by its start.
+
+    `results_*` is the tree of its results. `until_ms` is the last slot in which its lines can be
+    disputed. `facts` are the feed entries that its prices come from. [ms UTC, utok per kWh]
+    """
+
+    results_root: bytes
+    results_size: int
+    until_ms: int
+    price_utok_per_kwh: int
+    feed_in_utok_per_kwh: int
+    facts: tuple[int, ...] = ()
+
+
+class Dispute(NamedTuple):
+    """An open dispute; keyed by the index of the entry that began it.
+
+    `slot_ms` and `line` (from 1, of the claimant's own) say what about. It is ruled on up to slot
+    `rule_by_ms`; then `unruled` happens. `answer_index`: where the respondent answered. [ms, utok]
+    """
+
+    claimant: str
+    respondent: str
+    slot_ms: int
+    line: int
+    amount_utok: int
+    rule_by_ms: int
+    unruled: str
+    answer_index: int | None = None
 
 
 class Calibrated(NamedTuple):

@@ -87,6 +87,7 @@ def _enrol(state: State, event: Event, entry: KeyEntry) -> Outcome:
         entry.first_sequence,
         event.index,
         vrf=entry.vrf,
+        facts=tuple(sorted(entry.facts.items())),
     )
     changes = [Change("key", key.kid, row)]
     if entry.holder == "meter":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import astuple
 from typing import Final
 
 from hub.core.disclosing import DISCLOSURES, PSEUDONYMS
@@ -10,11 +11,14 @@ from hub.core.effects import PolicySet
 from hub.core.events import Event
 from hub.core.headers import rules_at
 from hub.core.outcome import Outcome, ignore
-from hub.core.pricing import schedule_fault
+from hub.core.pricing import policy_at, schedule_fault
 from hub.core.proposers import rule_row
 from hub.core.records import Policy
 from hub.core.state import Change, State
+from hub.market.contract import PRICE_UTOK_PER_KWH_MAX
+from messages.disputes import dispute_rules_fault
 from messages.entries import PolicyEntry
+from messages.feeding import feed_rules_fault
 from messages.proposing import rules_fault
 
 RULE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -37,6 +41,8 @@ def set_policy(state: State, event: Event, entry: PolicyEntry) -> Outcome:
         event.index,
         rule_row(entry.proposers or rules_at(state, entry.from_slot_ms)),
         entry.pseudonyms,
+        _disputes(state, entry),
+        tuple(astuple(rule) for rule in entry.feeds),
     )
     return Outcome(
         (Change("policy", entry.from_slot_ms, policy),),
@@ -56,4 +62,14 @@ def _fault(state: State, entry: PolicyEntry) -> str | None:
     if entry.disclosure not in DISCLOSURES or entry.pseudonyms not in PSEUDONYMS:
         return f"no disclosure {entry.disclosure!r} with {entry.pseudonyms!r} pseudonyms"
     fault = schedule_fault("prices", entry.prices) or schedule_fault("feed_in", entry.feed_in)
-    return fault or (rules_fault(entry.proposers) if entry.proposers else None)
+    fault = fault or feed_rules_fault(entry.feeds, PRICE_UTOK_PER_KWH_MAX)
+    fault = fault or (dispute_rules_fault(entry.disputes) if entry.disputes else "")
+    return fault or (rules_fault(entry.proposers) if entry.proposers else "")
+
+
+def _disputes(state: State, entry: PolicyEntry) -> tuple[int, int, str] | None:
+    """Return the rules on disputes as a record holds them: the entry's, or those before it."""
+    if entry.disputes is not None:
+        return entry.disputes.within_slots, entry.disputes.rule_slots, entry.disputes.unruled
+    before = policy_at(state, entry.from_slot_ms)
+    return before.disputes if before else None

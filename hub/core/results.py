@@ -7,6 +7,8 @@ and nobody else's is shown. The state carries the frontier of that tree.
     ["correction", index, slot_ms, energy, lines]                 a late register, in its own entry
     ["call", index, call_id, member, contract, method, answer]    a call that was served
     ["paid", index, account, lines]                               then one an account it moved
+    ["dispute", index, dispute, account, event, claimant, respondent, slot_ms, line, amount_utok,
+     to_claimant_utok, lines]                            a dispute moved: one an account it concerns
     ["failed call", index, call_id, member, contract, method, reason]
     ["slot", index, slot_ms, length_ms, reason, contract, failure, price_utok_per_kwh,
      feed_in_utok_per_kwh, unaccounted_uwh, count of bills]       the close, last of all, and then
@@ -24,12 +26,21 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from hub.core.draft import Draft
-from hub.core.effects import CallFailed, CallServed, Corrected, Effect, Line, SlotSettled
+from hub.core.effects import (
+    CallFailed,
+    CallServed,
+    Corrected,
+    DisputeMoved,
+    Effect,
+    Line,
+    SlotSettled,
+)
 from hub.core.records import Progress
 from messages import cbor
+from messages.disputes import HELD
 from messages.log.tree import Frontier, leaf_hash
 
-RESULTS: Final = (SlotSettled, Corrected, CallServed, CallFailed)
+RESULTS: Final = (SlotSettled, Corrected, CallServed, CallFailed, DisputeMoved)
 Row: TypeAlias = list[Any]
 Balance: TypeAlias = Callable[[str], int]
 
@@ -49,6 +60,8 @@ def result_rows(effect: Effect, balance: Balance) -> Iterator[Row]:
         yield ["call", *_call(effect), effect.answer]
         for account in sorted({line.account for line in effect.lines}):
             yield ["paid", effect.index, account, _own(effect.lines, account)]
+    elif isinstance(effect, DisputeMoved):
+        yield from _dispute_rows(effect)
     elif isinstance(effect, CallFailed):
         yield ["failed call", *_call(effect), effect.reason]
 
@@ -109,6 +122,23 @@ def _slot_rows(slot: SlotSettled, balance: Balance) -> Iterator[Row]:
                 bills[account][place].append(part)
     for account, bill in bills.items():
         yield ["bill", slot.index, slot.slot_ms, account, balance(account), *bill]
+
+
+def _dispute_rows(moved: DisputeMoved) -> Iterator[Row]:
+    """Both parties are told each step, also one that moves no money of theirs."""
+    told = [
+        moved.event,
+        moved.claimant,
+        moved.respondent,
+        moved.slot_ms,
+        moved.line,
+        moved.amount_utok,
+        moved.to_claimant_utok,
+    ]
+    for account in sorted({moved.claimant, moved.respondent, HELD}):
+        lines = _own(moved.lines, account)
+        if lines or account != HELD:
+            yield ["dispute", moved.index, moved.dispute, account, *told, lines]
 
 
 def _concerned(part: Any) -> tuple[str, ...]:

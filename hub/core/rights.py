@@ -17,6 +17,7 @@ from hub.core.events import Body, Event
 from hub.core.pricing import keeps_prices
 from hub.core.records import Key
 from hub.core.state import State
+from messages.disputes import CONTRACT as DISPUTES
 from messages.entries import (
     Ack,
     BlockHeader,
@@ -33,6 +34,7 @@ from messages.entries import (
     Seal,
 )
 from messages.errors import BadKey
+from messages.feeding import Feed
 from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.membership import OFFICE_HOLDERS, ORDINARY_ROLES, key_id
@@ -42,8 +44,9 @@ from messages.reading import Reading
 EVENT: Final = "event"
 CASES: Final = "cases"
 """The built-in contract of investigations (`hub.core.investigating`)."""
+RULE: Final = "rule"
 
-DEVICES: Final = ("meter", "node", "replica", "hub", "log")
+DEVICES: Final = ("meter", "node", "replica", "feeder", "hub", "log")
 """Holders whose role cannot be given to anybody else."""
 
 RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -56,15 +59,18 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "decision": ("hub",),
     "seal": ("hub",),
     "block": ("hub", "replica"),
+    "feed": ("feeder",),
     "call": ("member",),
     "call case": ("regulator",),
     "notice": ("hub",),
+    "dispute": ("member",),
+    "dispute ruling": ("regulator",),
     "key enrol": ("administrator", "manager"),
     "key rotate": ("administrator", "manager"),
     "key revoke": ("administrator", "manager"),
     "key role": ("administrator",),
     "key of an office": ("administrator",),
-    "key rotate own": ("meter", "node", "replica", "member"),
+    "key rotate own": ("meter", "node", "replica", "feeder", "member"),
     "policy prices": ("administrator",),
     "policy rules": ("administrator", "manager"),
     "quorum": ("administrator",),
@@ -76,6 +82,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 or revokes that of hub or log.
 "key rotate own": the old key itself names its successor.
 "call case": opens, uses or closes a case of the regulator's.
+"dispute": opens, answers, concedes or withdraws one; whose it is, `hub.core.disputing` judges.
 """
 
 _KINDS: Final[Mapping[type, str]] = {
@@ -90,6 +97,7 @@ _KINDS: Final[Mapping[type, str]] = {
     BlockHeader: "block",
     Call: "call",
     Notice: "notice",
+    Feed: "feed",
     Genesis: "genesis",
     KeyEntry: "key",
     PolicyEntry: "policy",
@@ -115,6 +123,8 @@ def cell(state: State, event: Event) -> str:
         return "policy rules" if keeps_prices(state, body) else "policy prices"
     if isinstance(body, Call) and body.contract == CASES:
         return "call case"
+    if isinstance(body, Call) and body.contract == DISPUTES:
+        return "dispute ruling" if body.method == RULE else "dispute"
     return _KINDS[type(body)]
 
 

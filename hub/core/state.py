@@ -20,9 +20,12 @@ from hub.core.records import (
     Access,
     Calibrated,
     Case,
+    Closed,
     Contact,
     Cursor,
+    Dispute,
     Due,
+    Fact,
     Kept,
     Key,
     Meter,
@@ -93,6 +96,11 @@ TABLES: Final[Mapping[str, Table]] = {
     "access": Table((bytes,), _row(Access)),
     "case": Table((str,), _row(Case)),
     "succession": Table((int,), _row(Succession)),
+    "fact": Table((str, str, int), _row(Fact)),
+    "fed": Table((str, str), _plain),
+    "closed": Table((int,), _row(Closed)),
+    "dispute": Table((int,), _row(Dispute)),
+    "disputed": Table((bytes, int), _plain),
 }
 """Every table by name. A single row has the empty key ()."""
 
@@ -101,60 +109,44 @@ class State:
     """All that the fold knows after some entry. Read it as attributes; change it by `apply`."""
 
     def __init__(self) -> None:
+        tables: dict[str, dict[Any, Any]] = {name: {} for name in TABLES}
+        self._tables = tables
         # the registry
-        self.network_rows: dict[tuple[()], Network] = {}
-        self.keys: dict[bytes, Key] = {}
-        self.meters: dict[str, Meter] = {}
-        self.relays: dict[tuple[str, str], Relay] = {}
-        self.policies: dict[int, Policy] = {}
-        self.calibrations: dict[str, Calibrated] = {}
+        self.network_rows: dict[tuple[()], Network] = tables["network"]
+        self.keys: dict[bytes, Key] = tables["key"]
+        self.meters: dict[str, Meter] = tables["meter"]
+        self.relays: dict[tuple[str, str], Relay] = tables["relay"]
+        self.policies: dict[int, Policy] = tables["policy"]
+        self.calibrations: dict[str, Calibrated] = tables["calibration"]
         # energy on its way to settlement
-        self.edges: dict[tuple[int, str], Register] = {}
-        self.cursors: dict[str, Cursor] = {}
-        self.nets: dict[tuple[int, str], int] = {}
+        self.edges: dict[tuple[int, str], Register] = tables["edge"]
+        self.cursors: dict[str, Cursor] = tables["cursor"]
+        self.nets: dict[tuple[int, str], int] = tables["net"]
         # loads
-        self.contacts: dict[tuple[str, str], Contact] = {}
-        self.sheds: dict[tuple[str, str, int], Shed] = {}
+        self.contacts: dict[tuple[str, str], Contact] = tables["contact"]
+        self.sheds: dict[tuple[str, str, int], Shed] = tables["shed"]
         # money
-        self.accounts: dict[str, int] = {}
-        self.memory: dict[tuple[str, str], Value] = {}
-        self.calls: dict[bytes, int] = {}
+        self.accounts: dict[str, int] = tables["account"]
+        self.memory: dict[tuple[str, str], Value] = tables["memory"]
+        self.calls: dict[bytes, int] = tables["call"]
         # records off the ledger, and until when (owner, what, grantee) may read
-        self.records: dict[bytes, Kept] = {}
-        self.grants: dict[tuple[str, str, str], int] = {}
-        self.accesses: dict[bytes, Access] = {}
-        self.cases: dict[str, Case] = {}
+        self.records: dict[bytes, Kept] = tables["record"]
+        self.grants: dict[tuple[str, str, str], int] = tables["grant"]
+        self.accesses: dict[bytes, Access] = tables["access"]
+        self.cases: dict[str, Case] = tables["case"]
+        # facts from outside, and the last sequence of each
+        self.facts: dict[tuple[str, str, int], Fact] = tables["fact"]
+        self.fed: dict[tuple[str, str], int] = tables["fed"]
+        # closed slots; open disputes; (row, line) that was disputed, by which entry, until when
+        self.closed: dict[int, Closed] = tables["closed"]
+        self.disputes: dict[int, Dispute] = tables["dispute"]
+        self.disputed: dict[tuple[bytes, int], tuple[int, int]] = tables["disputed"]
         # the log's own clock, and who proposes
-        self.progress_rows: dict[tuple[()], Progress] = {}
-        self.successions: dict[int, Succession] = {}
-        self.dues: dict[int, Due] = {}
-        self.draw_rows: dict[tuple[()], Draw] = {}
-        self.standings: dict[str, Standing] = {}
-        self._tables: dict[str, dict[Any, Any]] = {
-            "network": self.network_rows,
-            "progress": self.progress_rows,
-            "due": self.dues,
-            "draw": self.draw_rows,
-            "standing": self.standings,
-            "key": self.keys,
-            "meter": self.meters,
-            "relay": self.relays,
-            "policy": self.policies,
-            "calibration": self.calibrations,
-            "edge": self.edges,
-            "cursor": self.cursors,
-            "net": self.nets,
-            "contact": self.contacts,
-            "shed": self.sheds,
-            "account": self.accounts,
-            "memory": self.memory,
-            "call": self.calls,
-            "record": self.records,
-            "grant": self.grants,
-            "access": self.accesses,
-            "case": self.cases,
-            "succession": self.successions,
-        }
+        self.progress_rows: dict[tuple[()], Progress] = tables["progress"]
+        self.successions: dict[int, Succession] = tables["succession"]
+        self.dues: dict[int, Due] = tables["due"]
+        self.draw_rows: dict[tuple[()], Draw] = tables["draw"]
+        self.standings: dict[str, Standing] = tables["standing"]
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}
         self._tree = StateTree()

@@ -15,6 +15,7 @@ from hub.core.calls import take_call
 from hub.core.clearing import Contracts
 from hub.core.closing import close_slot
 from hub.core.events import Event
+from hub.core.feeding import take_feed
 from hub.core.headers import note_root, take_header
 from hub.core.investigating import take_notice
 from hub.core.loads import take_ack, take_decision
@@ -40,6 +41,7 @@ from messages.entries import (
     PolicyEntry,
     Seal,
 )
+from messages.feeding import Feed
 from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.reading import Reading
@@ -64,6 +66,7 @@ _STEPS: Final[Mapping[type, Callable[[State, Event, Any], Outcome]]] = {
     BlockHeader: take_header,
     Quorum: set_quorum,
     Takeover: take_over,
+    Feed: take_feed,
     Gap: _nothing,
     Seal: _nothing,
     Notice: take_notice,

@@ -185,6 +185,13 @@ class Village:
         expect_effect(self.put(self.administrator, entry))
         return signer
 
+    def feeder(self, name: str, **facts: str) -> FileSigner:
+        """Enrol a feeder that tells these facts (name=unit) and return its key."""
+        signer = ed25519(name)
+        entry = KeyEntry("enrol", "feeder", name, signer.public.cose_key, facts=facts)
+        expect_effect(self.put(self.administrator, entry))
+        return signer
+
     def read(
         self,
         meter_id: str,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hub.balancing.catalog import POLICIES
 from hub.errors import ConfigError
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
+from messages.disputes import DisputeRules
+from messages.feeding import FeedRule
 
 
 def findings(text: str) -> list[str]:
@@ -52,3 +56,27 @@ def test_everything_wrong_with_the_form_is_said_at_once() -> None:
 def test_what_nobody_could_use_is_refused(change: tuple[str, str], what: str) -> None:
     (finding,) = findings(EXAMPLE.replace(*change, 1))
     assert what in finding
+
+
+def test_the_example_s_feed_is_one() -> None:
+    text = re.sub(r"(?m)^# (\[\[feed|\w+ = )", r"\1", EXAMPLE)
+    entry = read_policy(text, "policy.toml", 900_000, CONTRACTS, POLICIES)
+    assert entry.feeds == (FeedRule("price", "meteo", 3_600_000, 100_000, 500_000, 220_000),)
+    assert entry.disputes == DisputeRules(2_976, 2_976, "dismiss")
+    without = read_policy(text.replace("fallback", "# "), "x", 900_000, CONTRACTS, POLICIES)
+    assert without.feeds[0].fallback is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("low = 100_000", "low = 900_000", "feed price: floor and cap ascend"),
+        ("fallback = 220_000", "fallback = 1", "the fallback lies between floor and cap"),
+        ('unruled = "dismiss"', 'unruled = "toss"', "unruled"),
+        ("within_slots = 2_976", "within_slots = 0", "within_slots"),
+    ],
+)
+def test_what_feeds_and_disputes_cannot_be(old: str, new: str, said: str) -> None:
+    text = re.sub(r"(?m)^# (\[\[feed|\w+ = )", r"\1", EXAMPLE)
+    assert old in text
+    assert said in " ".join(findings(text.replace(old, new)))

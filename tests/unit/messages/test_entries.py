@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from messages import cbor, cose, schema
+from messages.disputes import DisputeRules
 from messages.entries import (
     KINDS,
     Ack,
@@ -31,6 +32,7 @@ from messages.entries import (
     sign_entry,
 )
 from messages.errors import BadSignature, MalformedMessage, UnsupportedVersion
+from messages.feeding import Feed, FeedRule
 from messages.investigation import Notice
 from messages.lease import Lease
 from messages.logkeeping import Quorum, Takeover
@@ -74,6 +76,21 @@ ENTRIES = [
     Quorum("log x\nquorum none\n", 5),
     Takeover(7, "old", "new", 9, "note", "policy", "stolen", 5),
     Call(bytes(16), 0, "listing", "buy", {"n": 1, "t": "x", "b": b"y", "f": True}),
+    Feed("co2", 1, 5, -3, "g_per_kwh", 9),
+    KeyEntry("enrol", "feeder", "meteo", b"k", facts={"co2": "g_per_kwh"}),
+    PolicyEntry(
+        0,
+        "dep_balance",
+        {},
+        ((0, 5),),
+        ((0, 1),),
+        "none",
+        {},
+        "open",
+        b"",
+        disputes=DisputeRules(4, 5, "halve"),
+        feeds=(FeedRule("price", "meteo", 5, 0, 9), FeedRule("co2", "meteo", 5, -1, 9, 3)),
+    ),
 ]
 CONTROL = [
     Receipt("dep1", "note", (StreamReceipt(b"k", "register", 3, 3, 2, (8, 9)),),
@@ -172,5 +189,6 @@ class Odd:
 def test_a_type_the_schema_cannot_read_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError):
         schema.from_map(Odd, {"number": 1})
+    call = next(entry for entry in ENTRIES if isinstance(entry, Call))
     with pytest.raises(MalformedMessage, match="text keys"):
-        schema.from_map(Call, {**schema.to_map(ENTRIES[-1]), "arguments": {1: 1}})
+        schema.from_map(Call, {**schema.to_map(call), "arguments": {1: 1}})

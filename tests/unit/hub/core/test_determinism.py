@@ -40,6 +40,24 @@ print(village.state.root().hex(), village.log.root().hex(), view_root(bench).hex
 print(verdict)
 print(village.state.progress, village.state.accounts, village.state.draw)
 print(village.state.standings)
+
+from messages.disputes import DisputeRules
+from messages.feeding import Feed, FeedRule
+from tests.support.court import Court
+
+rule = FeedRule("price", "meteo", 3_600_000, 1, 500_000)
+court = Court(disputes=DisputeRules(4, 2, "halve"), feeds=(rule,))
+meteo = court.feeder("meteo", price="utok_per_kwh", co2="g_per_kwh", sun="W/m2")
+for slot in range(6):
+    for fact, unit in (("price", "utok_per_kwh"), ("sun", "W/m2"), ("co2", "g_per_kwh")):
+        at_ms = slot * 3_600_000
+        court.put(meteo, Feed(fact, slot + 1, at_ms, 250_000 + slot, unit, at_ms + 9_000_000))
+    court.trade(slot)
+    for who, name, kind in ((court.bob, "bob", "purchase"), (court.ann, "ann", "sale")):
+        court.dispute(who, court.line(name, slot, kind), 1_001 + slot)
+    if slot % 2:
+        court.rule(court.rita, max(court.state.disputes), "split", 7)
+print(court.state.root().hex(), court.log.root().hex(), court.state.disputes, court.state.facts)
 """
 
 

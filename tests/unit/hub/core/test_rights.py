@@ -23,6 +23,7 @@ from messages.entries import (
     PolicyEntry,
     Seal,
 )
+from messages.feeding import Feed
 from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.membership import OFFICES, ROLES
@@ -56,6 +57,9 @@ ENTRIES: dict[str, Any] = {
     "call": Call(b"1" * 16, 10 * HOUR, "dep_balance", "bid", {}),
     "call case": Call(b"1" * 16, 10 * HOUR, "cases", "open", {}),
     "notice": Notice("tap-1", "ann", ()),
+    "feed": Feed("co2", 1, 0, 300, "g_per_kwh", HOUR),
+    "dispute": Call(b"2" * 16, 10 * HOUR, "disputes", "open", {}),
+    "dispute ruling": Call(b"3" * 16, 10 * HOUR, "disputes", "rule", {}),
     "key enrol": KeyEntry("enrol", "member", "newcomer", NEWCOMER),
     "key rotate": KeyEntry(
         "rotate",
@@ -98,6 +102,8 @@ def _signer(village: Village, role: str) -> FileSigner:
     if role == "replica":
         village.replica("ann")
         return replica_of("ann")
+    if role == "feeder":
+        return village.feeder("meteo", co2="g_per_kwh")
     if role in ("hub", "log"):
         return ed25519(role)
     return village.person(f"the-{role}", *(() if role == "member" else (role,)))
@@ -144,15 +150,18 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "decision": ("hub",),
         "seal": ("hub",),
         "block": ("hub", "replica"),
+        "feed": ("feeder",),
         "call": ("member",),
         "call case": ("regulator",),
         "notice": ("hub",),
+        "dispute": ("member",),
+        "dispute ruling": ("regulator",),
         "key enrol": ("administrator", "manager"),
         "key rotate": ("administrator", "manager"),
         "key revoke": ("administrator", "manager"),
         "key role": ("administrator",),
         "key of an office": ("administrator",),
-        "key rotate own": ("meter", "node", "replica", "member"),
+        "key rotate own": ("meter", "node", "replica", "feeder", "member"),
         "policy prices": ("administrator",),
         "policy rules": ("administrator", "manager"),
         "quorum": ("administrator",),

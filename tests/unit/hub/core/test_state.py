@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.core.errors import SnapshotUnreadable
-from hub.core.records import Access, Case, Kept, Succession
+from hub.core.records import Access, Case, Dispute, Fact, Kept, Succession
 from hub.core.state import SIZE_KEY, TABLES, Change, State, _read_key, row_key
 from messages import cbor
 from messages.errors import BadProof
@@ -39,6 +39,10 @@ def village() -> Village:
     case = Case("ann", "reg", "a dispute", 7, 9 * HOUR, HOUR)
     village.state.apply([Change("case", "case-1", case)])
     village.state.apply([Change("succession", 7, Succession("old", "new", 3))])
+    dispute = Dispute("ann", "bob", 0, 1, 5, 9 * HOUR, "dismiss")
+    village.state.apply([Change("dispute", 7, dispute), Change("disputed", (bytes(32), 1), (7, 9))])
+    village.state.apply([Change("fact", ("meteo", "co2", 0), Fact(300, "g_per_kwh", HOUR, 3))])
+    village.state.apply([Change("fed", ("meteo", "co2"), 1)])
     village.state.apply([Change("grant", ("ann", "bill", "bob"), 9 * HOUR)])
     return village
 

@@ -1,0 +1,1 @@
+"""Disputes as people see them: which line, with which proof, and what became of it."""
