@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -150,12 +150,63 @@ def _read(row: bytes) -> tuple[bytes, Any]:
     return fields[0], fields[1]
 
 
+class RowTree:
+    """Rows by key and one tree over them, in the order of the keys.
+
+    A row that changes costs its path to the root; a key that comes or goes, the whole tree.
+    """
+
+    def __init__(self, leaves: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.leaves: dict[bytes, bytes] = dict(leaves)
+        self._levels: list[list[bytes]] = []  # leaves first; none: the keys are others now
+        self._places: dict[bytes, int] = {}
+        self._changed: set[int] = set()
+
+    def put(self, key: bytes, leaf: bytes | None) -> None:
+        """Set the leaf of a row; None takes it away."""
+        if leaf is not None and key in self.leaves:
+            self.leaves[key] = leaf
+            if self._levels:
+                place = self._places[key]
+                self._levels[0][place] = leaf
+                self._changed.add(place)
+        elif leaf is not None:
+            self.leaves[key] = leaf
+            self._levels = []
+        elif self.leaves.pop(key, None) is not None:
+            self._levels = []
+
+    def copy(self) -> RowTree:
+        """Return a tree that goes its own way from here."""
+        twin = RowTree(self.leaves.items())
+        twin._levels = [list(level) for level in self._levels]
+        twin._places, twin._changed = self._places, set(self._changed)  # places are never changed
+        return twin
+
+    def in_order(self) -> list[tuple[bytes, bytes]]:
+        """Return every key and leaf, in the order of the keys."""
+        return sorted(self.leaves.items())
+
+    def root(self) -> bytes:
+        """Return the RFC 6962 root."""
+        if not self.leaves:
+            return tree.EMPTY_ROOT
+        if not self._levels:
+            rows = self.in_order()
+            self._places = {key: place for place, (key, _) in enumerate(rows)}
+            self._levels = tree.levels([leaf for _, leaf in rows])
+        else:
+            tree.renew(self._levels, self._changed)
+        self._changed = set()
+        return self._levels[-1][0]
+
+
 class StateTree:
-    """Owns the leaves of all rows; computes anew only the buckets that changed."""
+    """Owns the leaves of all rows; computes anew only what changed."""
 
     def __init__(self) -> None:
-        self._buckets: list[dict[bytes, bytes]] = [{} for _ in range(BUCKETS)]
-        self._roots: dict[int, bytes] = {}  # of buckets that did not change since
+        self._whole = RowTree()  # empty while bucketed
+        self._buckets: list[RowTree] = []  # empty while all rows are in one tree
         self._size = 0
 
     def __len__(self) -> int:
@@ -163,21 +214,18 @@ class StateTree:
 
     def put(self, key: bytes, leaf: bytes | None) -> None:
         """Set the leaf of a row; None takes it away."""
-        number = bucket_of(key)
-        bucket = self._buckets[number]
-        self._size -= len(bucket)
-        if leaf is None:
-            bucket.pop(key, None)
-        else:
-            bucket[key] = leaf
-        self._size += len(bucket)
-        self._roots.pop(number, None)
+        rows = self._tree_of(key)
+        self._size -= len(rows.leaves)
+        rows.put(key, leaf)
+        self._size += len(rows.leaves)
+        if self.is_bucketed != bool(self._buckets):
+            self._arrange()
 
     def copy(self) -> StateTree:
         """Return a tree that goes its own way from here."""
         twin = StateTree()
-        twin._buckets = [dict(bucket) for bucket in self._buckets]
-        twin._roots, twin._size = dict(self._roots), self._size
+        twin._whole, twin._size = self._whole.copy(), self._size
+        twin._buckets = [bucket.copy() for bucket in self._buckets]
         return twin
 
     @property
@@ -187,13 +235,11 @@ class StateTree:
 
     def root(self) -> bytes:
         """Return the state root."""
-        if not self.is_bucketed:
-            return tree.root([leaf for _, leaf in self._in_order()])
-        return tree.root(self._tops())
+        return tree.root(self._tops()) if self._buckets else self._whole.root()
 
     def prove(self, key: bytes, row: bytes) -> RowProof:
         """Return the proof of a row that is there; `row` as `encode_row` has it."""
-        rows = self._rows_beside(key)
+        rows = self._tree_of(key).in_order()
         index = bisect_left(rows, (key, b""))
         if index == len(rows) or rows[index] != (key, tree.leaf_hash(row)):
             raise AssertionError(f"there is no such row {key!r}")
@@ -203,40 +249,41 @@ class StateTree:
 
     def prove_absent(self, key: bytes, row_of: Callable[[bytes], bytes]) -> AbsenceProof:
         """Return the proof that a key has no row; `row_of` gives the rows of its neighbours."""
-        rows = self._rows_beside(key)
+        rows = self._tree_of(key).in_order()
         place = bisect_left(rows, (key, b""))
         if place < len(rows) and rows[place][0] == key:
             raise AssertionError(f"there is a row {key!r}")
         beside = [found for found, _ in rows[max(place - 1, 0) : place + 1]]
         neighbours = tuple(self.prove(found, row_of(found)) for found in beside)
-        if self.is_bucketed:
+        if self._buckets:
             return AbsenceProof(neighbours, None, self.bucket(key))
         return AbsenceProof(neighbours, self.prove(SIZE_KEY, row_of(SIZE_KEY)), None)
 
     def bucket(self, key: bytes) -> Bucket | None:
         """Return how a key's bucket stands under the root; None where all are in one tree."""
-        if not self.is_bucketed:
+        if not self._buckets:
             return None
         number = bucket_of(key)
         path = tree.prove_inclusion(number, BUCKETS, tree.subtree_of(self._tops()))
-        return Bucket(len(self._buckets[number]), self._root_of(number), tuple(path))
+        rows = self._buckets[number]
+        return Bucket(len(rows.leaves), rows.root(), tuple(path))
 
-    def _rows_beside(self, key: bytes) -> list[tuple[bytes, bytes]]:
+    def _tree_of(self, key: bytes) -> RowTree:
+        return self._buckets[bucket_of(key)] if self._buckets else self._whole
+
+    def _arrange(self) -> None:
+        """Put the rows into buckets, or out of them, since their number passed the limit."""
         if self.is_bucketed:
-            return sorted(self._buckets[bucket_of(key)].items())
-        return self._in_order()
-
-    def _in_order(self) -> list[tuple[bytes, bytes]]:
-        return sorted(row for bucket in self._buckets for row in bucket.items())
+            self._buckets = [RowTree() for _ in range(BUCKETS)]
+            for key, leaf in self._whole.leaves.items():
+                self._buckets[bucket_of(key)].put(key, leaf)
+            self._whole = RowTree()
+        else:
+            self._whole = RowTree(row for rows in self._buckets for row in rows.leaves.items())
+            self._buckets = []
 
     def _tops(self) -> list[bytes]:
         return [
-            _bucket_leaf(number, len(bucket), self._root_of(number))
-            for number, bucket in enumerate(self._buckets)
+            _bucket_leaf(number, len(rows.leaves), rows.root())
+            for number, rows in enumerate(self._buckets)
         ]
-
-    def _root_of(self, number: int) -> bytes:
-        if number not in self._roots:
-            rows = sorted(self._buckets[number].items())
-            self._roots[number] = tree.root([leaf for _, leaf in rows])
-        return self._roots[number]

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
+from hub.auditing.bookcheck import BookCheck
 from hub.auditing.place import Keeper, Place, Standing
 from hub.auditing.refold import LogWrong, Preimages, Refold
 from hub.balancing.catalog import POLICIES
@@ -20,7 +19,6 @@ from hub.balancing.policy import DispatchPolicy, View, view_root
 from hub.bookkeeping import rows_of
 from hub.core.clearing import Contracts
 from hub.core.effects import Corrected, Effect, HeaderFollows, Ignored, Line, SlotSettled, WrongRoot
-from hub.core.events import Event
 from hub.core.state import State
 from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew, Read
@@ -106,27 +104,18 @@ def audit(
         standing: where an earlier audit of these entries stood.
     """
     with crew or Crew(0) as hands:
-        found = _Audit(inputs or Inputs(), hands, keeps_rows=books is not None)
+        found = _Audit(inputs or Inputs(), hands, books, keeper)
         if standing is not None:
             found.go_on(standing)
         reads = hands.ahead(entries, _raw_of)
-        return found.report(_difference(found, reads, books, keeper))
+        return found.report(_difference(found, reads))
 
 
-def _difference(
-    found: _Audit,
-    reads: Iterable[Read[tuple[int, bytes]]],
-    books: Iterable[BookRow] | None,
-    keeper: Keeper | None,
-) -> str:
+def _difference(found: _Audit, reads: Iterable[Read[tuple[int, bytes]]]) -> str:
     try:
         for read in reads:
             found.take(read)
-            if keeper is not None and keeper.is_due:
-                keeper.keep(found.standing())
         found.finish()
-        if books is not None:
-            found.compare(books)
     except LogWrong as wrong:
         return str(wrong)
     return ""
@@ -139,27 +128,55 @@ def _raw_of(entry: tuple[int, bytes]) -> bytes:
 class _Audit:
     """One audit under way."""
 
-    def __init__(self, inputs: Inputs, crew: Crew, *, keeps_rows: bool) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        crew: Crew,
+        books: Iterable[BookRow] | None,
+        keeper: Keeper | None,
+    ) -> None:
         self._inputs = inputs
+        self._keeper = keeper
         self._fold = Refold(inputs.contracts, inputs.preimages, crew)
-        self._rows: dict[tuple[Any, ...], BookRow] | None = {} if keeps_rows else None
-        self._new_rows: list[BookRow] = []
+        self._books = None if books is None else BookCheck(books)
+        self._new_rows: list[BookRow] = []  # since the place that was kept last
         self._counts: dict[str, int] = {}
         self._notes: list[str] = []
         self._sum_utok = 0
 
     def go_on(self, standing: Standing) -> None:
         """Begin where an earlier audit stood."""
-        place, rows = standing
+        place = standing.place
         self._fold.begin(State.loads(place.state), Frontier(place.size, list(place.hashes)))
         self._fold.heads = {(kid, stream): last for kid, stream, last in place.heads}
         self._fold.log_roots = dict(place.log_roots)
         self._counts, self._notes = dict(place.counts), list(place.notes)
         self._sum_utok = place.sum_utok
-        if self._rows is not None:
-            self._rows.update((_row_key(row), row) for row in rows)
+        if self._books is not None:
+            for rows in standing.rows:
+                self._books.explain(rows)
 
-    def standing(self) -> Standing:
+    def take(self, read: Read[tuple[int, bytes]]) -> None:
+        """Check one entry and fold it."""
+        event, effects = self._fold.take(read)
+        body = event.body
+        if isinstance(body, Decision):
+            self._decide_again(event.index, body)
+        elif isinstance(body, BlockHeader):
+            self._note_rules(body)
+        for effect in effects:
+            self._note_effect(event.index, effect)
+        if self._books is not None and (effects or isinstance(body, Decision)):
+            rows = list(rows_of(event, effects))
+            self._books.explain(rows)
+            if self._keeper is not None and self._keeper.works:
+                self._new_rows += rows
+        if self._fold.log.size in self._inputs.snapshots:
+            self._check_snapshot(self._inputs.snapshots[self._fold.log.size])
+        if self._keeper is not None and self._keeper.is_due(len(self._new_rows)):
+            self._keeper.keep(self._standing())
+
+    def _standing(self) -> Standing:
         """Return how far this audit is, with the rows of the books since it was asked last."""
         rows, self._new_rows = self._new_rows, []
         fold = self._fold
@@ -173,25 +190,15 @@ class _Audit:
             notes=tuple(self._notes),
             sum_utok=self._sum_utok,
         )
-        return Standing(place, rows)
-
-    def take(self, read: Read[tuple[int, bytes]]) -> None:
-        """Check one entry and fold it."""
-        folded = self._fold.take(read)
-        event = folded.event
-        if isinstance(event.body, Decision):
-            self._decide_again(event.index, event.body)
-        if isinstance(event.body, BlockHeader):
-            self._note_rules(event.body)
-        self._book(event, folded.effects)
-        if self._fold.log.size in self._inputs.snapshots:
-            self._check_snapshot(self._inputs.snapshots[self._fold.log.size])
+        return Standing(place, [rows])
 
     def finish(self) -> None:
         """Check what only the whole log shows: money that came from nowhere."""
         total_utok = sum(self._fold.state.accounts.values())
         if self._sum_utok or total_utok:
             raise LogWrong(f"accounts sum to {total_utok} utok, settlements to {self._sum_utok}")
+        if self._books is not None:
+            self._books.finish()
 
     # --- one entry -------------------------------------------------------------------------
 
@@ -224,27 +231,22 @@ class _Audit:
                 )
         self._count("repeated")
 
-    # --- books -----------------------------------------------------------------------------
+    # --- what it meant ---------------------------------------------------------------------
 
-    def _book(self, event: Event, effects: tuple[Effect, ...]) -> None:
-        for effect in effects:
-            if isinstance(effect, Ignored):
-                self._note(f"entry {effect.index} ({effect.kind}) had no effect: {effect.reason}")
-            elif isinstance(effect, SlotSettled):
-                self._count("slots")
-                self._count("failed", 1 if effect.failure else 0)
-                self._sum(event.index, effect.lines)
-            elif isinstance(effect, Corrected):
-                self._count("corrections")
-                self._sum(event.index, effect.lines)
-            elif isinstance(effect, HeaderFollows):
-                self._count("headers")
-            elif isinstance(effect, WrongRoot):
-                self._take_lie(effect)
-        if self._rows is not None:
-            for row in rows_of(event, effects):
-                self._rows[_row_key(row)] = row
-                self._new_rows.append(row)
+    def _note_effect(self, index: int, effect: Effect) -> None:
+        if isinstance(effect, Ignored):
+            self._note(f"entry {effect.index} ({effect.kind}) had no effect: {effect.reason}")
+        elif isinstance(effect, SlotSettled):
+            self._count("slots")
+            self._count("failed", 1 if effect.failure else 0)
+            self._sum(index, effect.lines)
+        elif isinstance(effect, Corrected):
+            self._count("corrections")
+            self._sum(index, effect.lines)
+        elif isinstance(effect, HeaderFollows):
+            self._count("headers")
+        elif isinstance(effect, WrongRoot):
+            self._take_lie(effect)
 
     def _take_lie(self, wrong: WrongRoot) -> None:
         """A replica that lies is on record, and its header covers nothing; a hub may not lie."""
@@ -258,19 +260,6 @@ class _Audit:
         self._sum_utok += total_utok
         if total_utok:
             raise LogWrong(f"entry {index}: its settlement sums to {total_utok} utok")
-
-    def compare(self, books: Iterable[BookRow]) -> None:
-        """Compare the books with what the entries give, row by row."""
-        rows = dict(self._rows or {})
-        for row in books:
-            expected = rows.pop(_row_key(row), None)
-            if expected is None:
-                raise LogWrong(f"the books have a row that no entry explains: {row}")
-            if row != expected:
-                raise LogWrong(f"the books say {row}, the entries give {expected}")
-        if rows:
-            first = next(iter(rows.values()))
-            raise LogWrong(f"the books lack {len(rows)} rows, the first one is {first}")
 
     def report(self, difference: str) -> Report:
         """Return what was found so far."""
@@ -308,15 +297,3 @@ def views_fault(views: Iterable[tuple[bytes, int, bytes]]) -> str:
         if (view_root(view), view.at_ms) != (root, at_ms):
             return f"the view {root.hex()} is not the one decided on at {at_ms}"
     return ""
-
-
-def _row_key(row: BookRow) -> tuple[Any, ...]:
-    """Return a row's kind and primary key."""
-    kind = type(row)
-    named: Any = kind
-    return kind, _key_of(named)(row)
-
-
-@lru_cache(maxsize=64)
-def _key_of(kind: Any) -> Callable[[BookRow], Any]:
-    return attrgetter(*(column.name for column in kind.TABLE.primary_key))

@@ -18,9 +18,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 from hub.errors import LedgerError
 from hub.ledger.books import KINDS, BookRow
@@ -30,6 +31,7 @@ from messages.log.tree import Frontier, leaf_hash
 from messages.schema import from_map, to_map
 
 KEEP_EVERY_S: Final = 30.0
+ROWS_WAITING_MAX: Final = 50_000  # of the books, in memory until a place is kept
 BLOCK_BYTES_MAX: Final = 1 << 31
 HEAD_BYTES: Final = 36
 _log = logging.getLogger(__name__)
@@ -51,14 +53,17 @@ class Place:
 
 
 class Standing(NamedTuple):
-    """A place, and rows of the books: all up to it, or those since the place before."""
+    """A place, and rows of the books: all up to it, or those since the place before.
+
+    Rows come in parts, one after the other: those of years are never in memory at once.
+    """
 
     place: Place
-    rows: list[BookRow]
+    rows: Iterable[list[BookRow]]
 
 
 class Keeper:
-    """Owns the file. Ask `is_due` after each entry; it is every KEEP_EVERY_S.
+    """Owns the file. Ask `is_due` after each entry; it is every KEEP_EVERY_S, or ROWS_WAITING_MAX.
 
     Args:
         subject: what is audited, and by which rules; an audit of something else never goes on.
@@ -80,9 +85,13 @@ class Keeper:
         self._good_bytes = 0
 
     @property
-    def is_due(self) -> bool:
-        """Whether it is time to keep a place."""
-        return self._clock_s() >= self._next_s
+    def works(self) -> bool:
+        """Whether places can be kept; not after the file could not be written."""
+        return self._next_s < math.inf
+
+    def is_due(self, rows: int = 0) -> bool:
+        """Whether it is time to keep a place, so many rows of the books after the last one."""
+        return self._clock_s() >= self._next_s or (rows >= ROWS_WAITING_MAX and self.works)
 
     def keep(self, standing: Standing) -> None:
         """Append a place durably. Without an earlier one of this audit the file begins anew.
@@ -97,7 +106,7 @@ class Keeper:
             self._next_s = math.inf
 
     def _append(self, standing: Standing) -> None:
-        rows = [[type(row).__name__, *astuple(row)] for row in standing.rows]
+        rows = [[type(row).__name__, *row] for part in standing.rows for row in part]
         block = cbor.encode({"place": to_map(standing.place), "rows": rows})
         mode = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         with os.fdopen(os.open(self.path, mode, 0o600), "r+b") as file:
@@ -116,45 +125,58 @@ class Keeper:
         Raises:
             LedgerError: it was another ledger's, or done by other rules.
         """
-        try:
-            with self.path.open("rb") as file:
-                return self._read(file)
-        except FileNotFoundError:
+        place = None
+        for found in self._kept():
+            place = found["place"]
+        if place is None:
             return None
+        with self._named_errors():
+            return Standing(from_map(Place, place), self._rows())
 
     def forget(self) -> None:
         """Remove the file: the audit came to its end."""
         self.path.unlink(missing_ok=True)
         self._good_bytes = 0
 
-    def _read(self, file: BinaryIO) -> Standing | None:
-        blocks = _blocks(file)
-        subject = next(blocks, None)
-        if subject is None:
-            return None
-        if subject != self._subject:
-            raise LedgerError(
-                f"{self.path} is of an audit of another ledger, or by other rules than this "
-                "program's: without --resume the audit begins anew"
-            )
-        rows: list[BookRow] = []
-        place = None
+    def _rows(self) -> Iterator[list[BookRow]]:
+        for found in self._kept():
+            with self._named_errors():
+                rows = [_KINDS[kind](*values) for kind, *values in found["rows"]]
+            yield rows
+
+    def _kept(self) -> Iterator[dict[str, Any]]:
+        """Yield what is kept, block by block, and note where the last whole one ends."""
         try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            return
+        with file:
+            blocks = _blocks(file)
+            subject = next(blocks, self._subject)
+            if subject != self._subject:
+                raise LedgerError(
+                    f"{self.path} is of an audit of another ledger, or by other rules than this "
+                    "program's: without --resume the audit begins anew"
+                )
             for body in blocks:
-                found = cbor.decode(body, limit=BLOCK_BYTES_MAX)
-                rows += (_KINDS[kind](*values) for kind, *values in found["rows"])
-                place = from_map(Place, found["place"])
+                with self._named_errors():
+                    found = cbor.decode(body, limit=BLOCK_BYTES_MAX)
                 self._good_bytes = file.tell()
+                yield found
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
         except (MalformedMessage, KeyError, TypeError) as error:
             raise LedgerError(f"{self.path} cannot be read: {error}; remove it") from error
-        return None if place is None else Standing(place, rows)
 
 
 def check_still_there(place: Place, raws: Iterable[bytes]) -> None:
     """Hash the entries before a place again; LedgerError if they are not those audited then."""
     log = Frontier()
     for raw in raws:
-        log.append(leaf_hash(raw))
+        log.add(leaf_hash(raw))
     if log.root() != Frontier(place.size, list(place.hashes)).root():
         raise LedgerError(
             f"the first {place.size} entries are not those that were audited: an entry was changed "

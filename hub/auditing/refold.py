@@ -7,12 +7,12 @@ against what re-execution gives. Audits and replicas both stand on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from hub.core.clearing import Contracts
 from hub.core.effects import Effect, HeaderFollows, Ignored, WrongRoot
 from hub.core.events import Event, read_body
+from hub.core.outcome import Outcome
 from hub.core.state import State
 from hub.core.step import step
 from hub.ledger.crew import Crew, Read
@@ -43,8 +43,7 @@ class LogWrong(Exception):
     """The first thing that is wrong in a log; its text says where and what."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """One entry that was found right, and what it meant."""
 
     event: Event
@@ -108,9 +107,16 @@ class Refold:
             self._check_header(index, body)
         outcome = step(self.state, event, self._contracts)
         self.state.apply(outcome.changes)
-        self.log.append(event.leaf_hash)
-        if isinstance(body, Close) and index + 1 in self.state.dues:
-            self.log_roots[index + 1] = self.log.root()
+        self.log.add(event.leaf_hash)
+        if not isinstance(body, Reading):  # nothing hangs on a register but its own meter
+            self._heed(event, outcome)
+        return Folded(event, outcome.effects)
+
+    def _heed(self, event: Event, outcome: Outcome) -> None:
+        """Note what an entry means to those behind it: keys, and roots that headers will name."""
+        body, end_index = event.body, event.index + 1
+        if isinstance(body, Close) and end_index in self.state.dues:
+            self.log_roots[end_index] = self.log.root()
         if isinstance(body, Genesis) and self.state.network is not None:
             self.crew.join(self.state.network.network_id)
         if isinstance(body, Genesis | KeyEntry):
@@ -118,7 +124,6 @@ class Refold:
         for effect in outcome.effects:
             if isinstance(effect, HeaderFollows):
                 self.log_roots.pop(effect.end_index, None)
-        return Folded(event, outcome.effects)
 
     def _learn(self, kids: Iterable[bytes]) -> None:
         for kid in kids:
@@ -129,12 +134,12 @@ class Refold:
         if isinstance(body, Genesis):
             cose.verify(envelope, parse_cose_key(body.administrator), LABEL)
             return
+        if checked is not None and checked is self._keys.get(event.kid):
+            return
         key = self._key(event.kid)
         network = self.state.network
         if key is None or network is None:
             raise BadSignature(f"nobody has registered the key {event.kid.hex()}")
-        if checked is key:
-            return
         aad = b"" if isinstance(body, Reading) else network_aad(network.network_id)
         cose.verify(envelope, key, aad)
 
@@ -150,10 +155,10 @@ class Refold:
     def _check_order(self, event: Event) -> None:
         """Each stream's sequences stand in the log once and without holes, but for gap entries."""
         body = event.body
-        if isinstance(body, Gap):
-            self._follow(event.index, (_gap_kid(body.key), body.stream), body.first, body.last)
-        elif isinstance(body, Reading):
+        if isinstance(body, Reading):
             self._follow(event.index, (event.kid, "register"), body.sequence, body.sequence)
+        elif isinstance(body, Gap):
+            self._follow(event.index, (_gap_kid(body.key), body.stream), body.first, body.last)
         elif isinstance(body, NodeEvent):
             self._follow(event.index, (event.kid, "event"), body.event, body.event)
 

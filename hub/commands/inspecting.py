@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hub.config import HubConfig
 from hub.errors import LedgerError
 from hub.health import read_health, silence
 from hub.ledger import export, samples
-from hub.ledger.books import KINDS, BookRow
+from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew
 from hub.ledger.preimages import Preimages
 from hub.ledger.records import Entry
@@ -160,23 +161,18 @@ def _told(store: Store, start: int, size: int, progress: Progress) -> Iterator[t
     progress(size, size)
 
 
-def _settled_rows(store: Store) -> tuple[int, list[BookRow]]:
+def _settled_rows(store: Store) -> tuple[int, Iterator[BookRow]]:
     """Return a size and the books as they were at it, though a hub may be writing on."""
     for _ in range(TRIES_MAX):
         size = store.size
         time.sleep(SETTLE_S)  # books follow their entries within this
-        rows = list(book_rows(store))
+        rows = store.books.history()
+        first = list(islice(rows, 1))  # from here on they are one snapshot
         if store.size == size:
-            return size, rows
+            return size, chain(first, rows)
     raise LedgerError(
         "the hub writes faster than its books can be read: stop it, or ask when it is quieter"
     )
-
-
-def book_rows(store: Store) -> Iterator[BookRow]:
-    """Yield every row of the books, kind by kind."""
-    for kind in KINDS:
-        yield from store.books.all(kind)
 
 
 def status(config: HubConfig) -> dict[str, Any]:

@@ -20,6 +20,9 @@ REGISTER_UWH_MAX: Final = 10**18
 """1 TWh: a register above it is a fault, and 64 bits of money must hold what it costs."""
 
 
+Bridge = tuple[int, int | None, int | None]
+
+
 class Span(NamedTuple):
     """What a register tells of the slots since the cursor: (import, export) of each, in order.
 
@@ -42,8 +45,8 @@ def lacks(purpose: str, register: Register) -> str:
 
 def span(cursor: Cursor, at_ms: int, register: Register, slot_ms: int) -> Span:
     """Return the energy between a cursor and a later register, slot by slot. [uWh]"""
-    steps = [step for step in cursor.bridges if step[0] <= register.epoch]
-    if [step[0] for step in steps] != [*range(cursor.epoch + 1, register.epoch + 1)]:
+    steps = _steps(cursor, register.epoch)
+    if steps is None:
         return Span(cursor.at_ms, (), f"its totals began anew: epoch {register.epoch}")
     imported = _growth(cursor.import_uwh, register.import_uwh, [step[1] for step in steps])
     exported = _growth(cursor.export_uwh, register.export_uwh, [step[2] for step in steps])
@@ -52,6 +55,8 @@ def span(cursor: Cursor, at_ms: int, register: Register, slot_ms: int) -> Span:
     if imported < 0 or exported < 0:
         return Span(cursor.at_ms, (), "its totals fell without a new epoch")
     count = (at_ms - cursor.at_ms) // slot_ms
+    if count == 1:
+        return Span(cursor.at_ms, ((imported, exported),))
     shares = tuple((_share(imported, n, count), _share(exported, n, count)) for n in range(count))
     return Span(cursor.at_ms, shares)
 
@@ -68,7 +73,7 @@ def moved(cursor: Cursor, at_ms: int, register: Register, found: Span) -> Cursor
         last[1],
         cursor.estimate_import_uwh,
         cursor.estimate_export_uwh,
-        tuple(step for step in cursor.bridges if step[0] > register.epoch),
+        cursor.bridges and tuple(step for step in cursor.bridges if step[0] > register.epoch),
     )
 
 
@@ -118,6 +123,14 @@ def correct(
         draft.put("net", (slot_start_ms, meter.member), None if is_last else new_uwh)
     draft.book(lines)
     return Corrected(index, slot_start_ms, energy, lines)
+
+
+def _steps(cursor: Cursor, epoch: int) -> list[Bridge] | None:
+    """Return what leads from a cursor's epoch to a register's; None where a step is missing."""
+    if cursor.epoch == epoch:
+        return []
+    steps = [step for step in cursor.bridges if step[0] <= epoch]
+    return steps if [step[0] for step in steps] == [*range(cursor.epoch + 1, epoch + 1)] else None
 
 
 def _growth(old: int | None, new: int | None, steps: list[int | None]) -> int | None:

@@ -12,6 +12,7 @@ proven, with the key
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from hub.core.errors import SnapshotUnreadable
@@ -44,6 +45,7 @@ from messages.log.tree import leaf_hash
 from messages.statetree import SIZE_KEY, AbsenceProof, RowProof, StateTree, encode_row
 
 SNAPSHOT_BYTES_MAX: Final = 1 << 30
+KEYS_CACHED: Final = 16_384  # rows whose key is at hand: the same ones change slot after slot
 
 
 class Change(NamedTuple):
@@ -150,7 +152,7 @@ class State:
         self._in_order: tuple[tuple[str, Meter], ...] | None = None
         self._of_members: dict[str, tuple[tuple[str, Meter], ...]] = {}
         self._tree = StateTree()
-        self._stale: set[tuple[str, Any]] = set()
+        self._stale: dict[tuple[str, Any], bool] = {}  # row to hash: is it unknown to the tree
         self._root: bytes | None = None  # None: some row changed since it was computed
 
     @property
@@ -198,20 +200,25 @@ class State:
         self._root = None
         tables, stale = self._tables, self._stale
         for table, key, record in changes:
-            if record is None:
-                tables[table].pop(key, None)
-            else:
-                tables[table][key] = record
-            stale.add((table, key))
+            rows, name = tables[table], (table, key)
             if table == "meter":
                 self._in_order = None
+            if record is not None:
+                if name not in stale:
+                    stale[name] = key not in rows
+                rows[key] = record
+            elif stale.get(name):  # it came and went between two roots, as registers do
+                del stale[name], rows[key]
+            else:
+                rows.pop(key, None)
+                stale[name] = False
 
     def copy(self) -> State:
         """Return a state that goes its own way from here; records are shared, they never change."""
         twin = State()
         for name, rows in self._tables.items():
             twin._tables[name].update(rows)
-        twin._stale = set(self._stale)
+        twin._stale = dict(self._stale)
         twin._tree = self._tree.copy()
         return twin
 
@@ -289,6 +296,7 @@ class State:
 _START: Final = Progress()
 
 
+@lru_cache(maxsize=KEYS_CACHED)
 def row_key(table: str, key: Any) -> bytes:
     """Return the bytes under which a row stands in the state root."""
     parts = key if isinstance(key, tuple) else (key,)

@@ -5,9 +5,9 @@ They prove nothing. What proves is the log; `gridtally-hub audit` folds it again
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Connection, Engine, Select, Table, and_, bindparam, delete, select
 
@@ -15,11 +15,9 @@ from hub.ledger import schema
 from hub.ledger.engine import insert_rows, reading, writing
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRow:
+class SlotRow(NamedTuple):
     """One settled slot and its sums. `unaccounted_uwh` is None where no boundary meter can tell."""
 
-    TABLE: ClassVar[Table] = schema.slot
     start_ms: int
     end_ms: int
     close_index: int
@@ -33,11 +31,9 @@ class SlotRow:
     unaccounted_uwh: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SlotEnergyRow:
+class SlotEnergyRow(NamedTuple):
     """What one meter measured in one slot; `quality` is metered, estimated or corrected."""
 
-    TABLE: ClassVar[Table] = schema.slot_energy
     slot_ms: int
     meter_id: str
     member: str
@@ -46,11 +42,9 @@ class SlotEnergyRow:
     quality: str
 
 
-@dataclass(frozen=True, slots=True)
-class MatchRow:
+class MatchRow(NamedTuple):
     """One sale inside the microgrid."""
 
-    TABLE: ClassVar[Table] = schema.match
     slot_ms: int
     number: int
     seller: str
@@ -60,11 +54,9 @@ class MatchRow:
     amount_utok: int
 
 
-@dataclass(frozen=True, slots=True)
-class LineRow:
+class LineRow(NamedTuple):
     """One line of a member's bill; `amount_utok` above 0 is received, below 0 is paid."""
 
-    TABLE: ClassVar[Table] = schema.line
     slot_ms: int
     number: int
     member: str
@@ -77,11 +69,9 @@ class LineRow:
     cause_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShedRow:
+class ShedRow(NamedTuple):
     """One time that a relay held a load open; `until_ms` is None while it does."""
 
-    TABLE: ClassVar[Table] = schema.shed
     node: str
     relay: str
     from_ms: int
@@ -94,11 +84,9 @@ class ShedRow:
     decision_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
+class DecisionRow(NamedTuple):
     """One dispatch decision that changed something; `outputs` is readable text."""
 
-    TABLE: ClassVar[Table] = schema.decision
     entry_index: int
     at_ms: int
     policy: str
@@ -110,14 +98,16 @@ class DecisionRow:
 
 
 BookRow = SlotRow | SlotEnergyRow | MatchRow | LineRow | ShedRow | DecisionRow
-KINDS: tuple[type[BookRow], ...] = (
-    SlotRow,
-    SlotEnergyRow,
-    MatchRow,
-    LineRow,
-    ShedRow,
-    DecisionRow,
-)
+TABLES: Final[Mapping[type[Any], Table]] = {
+    SlotRow: schema.slot,
+    SlotEnergyRow: schema.slot_energy,
+    MatchRow: schema.match,
+    LineRow: schema.line,
+    ShedRow: schema.shed,
+    DecisionRow: schema.decision,
+}
+KINDS: Final[tuple[type[BookRow], ...]] = tuple(TABLES)
+ROWS_A_READ: Final = 1_000
 Row = TypeVar("Row", bound=BookRow)
 
 
@@ -129,14 +119,14 @@ class Books:
 
     def replace(self, rows: Sequence[BookRow]) -> None:
         """Write the rows in one transaction, each over the one with its key; the last counts."""
-        by_kind: dict[type[BookRow], list[tuple[object, ...]]] = {}
+        by_kind: dict[type[BookRow], list[BookRow]] = {}
         for row in rows:
-            by_kind.setdefault(type(row), []).append(astuple(row))
+            by_kind.setdefault(type(row), []).append(row)
         if not by_kind:
             return
         with writing(self._engine) as connection:
             for kind, values in by_kind.items():
-                _replace(connection, kind.TABLE, values)
+                _replace(connection, TABLES[kind], values)
 
     def clear(self) -> None:
         """Drop every derived row, before the entries are folded again."""
@@ -146,12 +136,12 @@ class Books:
 
     def latest(self, kind: type[Row], limit: int) -> list[Row]:
         """Return the newest rows by key, newest first."""
-        newest = [column.desc() for column in _time_first(kind.TABLE)]
-        return self._select(kind, select(kind.TABLE).order_by(*newest).limit(limit))
+        newest = [column.desc() for column in _time_first(TABLES[kind])]
+        return self._select(kind, select(TABLES[kind]).order_by(*newest).limit(limit))
 
     def of_slot(self, kind: type[Row], slot_ms: int) -> list[Row]:
         """Return the rows of one slot by their second key."""
-        table = kind.TABLE
+        table = TABLES[kind]
         column = table.c.start_ms if table is schema.slot else table.c.slot_ms
         return self._select(
             kind, select(table).where(column == slot_ms).order_by(*table.primary_key)
@@ -160,13 +150,35 @@ class Books:
     def all(self, kind: type[Row]) -> Iterator[Row]:
         """Yield every row by time, from one snapshot of the database."""
         with reading(self._engine) as connection:
-            wanted = select(kind.TABLE).order_by(*_time_first(kind.TABLE))
-            for row in connection.execution_options(yield_per=1000).execute(wanted):
-                yield kind(*row)
+            yield from _by_time(connection, kind)
+
+    def history(self) -> Iterator[BookRow]:
+        """Yield every row of every kind, oldest first, from one snapshot of the database.
+
+        What was yielded is forgotten: the books of years need no more memory than those of a day.
+        """
+        with reading(self._engine) as connection:
+            kinds = (_by_time(connection, kind) for kind in KINDS)
+            yield from merge(*kinds, key=time_ms)
 
     def _select(self, kind: type[Row], wanted: Select[Any]) -> list[Row]:
         with reading(self._engine) as connection:
             return [kind(*row) for row in connection.execute(wanted)]
+
+
+def time_ms(row: BookRow) -> int:
+    """Return when what a row speaks of began. [ms UTC]"""
+    if isinstance(row, SlotRow):
+        return row.start_ms
+    if isinstance(row, ShedRow):
+        return row.from_ms
+    return row.at_ms if isinstance(row, DecisionRow) else row.slot_ms
+
+
+def _by_time(connection: Connection, kind: type[Row]) -> Iterator[Row]:
+    wanted = select(TABLES[kind]).order_by(*_time_first(TABLES[kind]))
+    found = connection.execution_options(yield_per=ROWS_A_READ).execute(wanted)
+    return (kind(*row) for row in found)
 
 
 def _time_first(table: Table) -> list[Column[Any]]:
@@ -174,7 +186,7 @@ def _time_first(table: Table) -> list[Column[Any]]:
     return sorted(keys, key=lambda column: not column.name.endswith(("_ms", "_index")))
 
 
-def _replace(connection: Connection, table: Table, values: list[tuple[object, ...]]) -> None:
+def _replace(connection: Connection, table: Table, values: Sequence[BookRow]) -> None:
     keys = list(table.primary_key)
     places = [list(table.columns).index(column) for column in keys]
     newest = {tuple(value[place] for place in places): value for value in values}

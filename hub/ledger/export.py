@@ -10,13 +10,13 @@ import csv
 import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hub.errors import ExportRefused, LedgerCorrupt, NoSuchEntry, StorageFull
 from hub.ledger.books import (
+    TABLES,
     BookRow,
     DecisionRow,
     LineRow,
@@ -194,8 +194,8 @@ def export_csv(store: Store, folder: Path, *, unsealed: bool = False) -> dict[st
         rows = _readings(store, unsealed=unsealed)
         written = {"readings.csv": _write_csv(folder / "readings.csv", READINGS, rows)}
         for name, kind in BOOKS:
-            header = [field.name for field in fields(kind)]
-            found = (astuple(row) for row in store.books.all(kind))
+            header = [column.name for column in TABLES[kind].columns]
+            found = store.books.all(kind)
             written[f"{name}.csv"] = _write_csv(folder / f"{name}.csv", header, found)
     return written
 

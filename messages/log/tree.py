@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from messages.errors import BadProof
 
@@ -38,10 +39,29 @@ def split(size: int) -> int:
 
 def root(leaves: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes, in order; SHA-256 of nothing for none."""
-    frontier = Frontier()
-    for leaf in leaves:
-        frontier.append(leaf)
-    return frontier.root()
+    return levels(leaves)[-1][0] if leaves else EMPTY_ROOT
+
+
+def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return every level of the tree over leaf hashes, one or more: the leaves, ..., [the root].
+
+    Two neighbours make the node above them; the last of an odd number stands above itself.
+    """
+    found = [list(leaves)]
+    while len(found[-1]) > 1:
+        below = found[-1]
+        above = [node_hash(left, right) for left, right in zip(below[::2], below[1::2])]  # noqa: B905
+        found.append(above + below[-1:] if len(below) % 2 else above)
+    return found
+
+
+def renew(found: list[list[bytes]], places: Iterable[int]) -> None:
+    """Hash anew what stands above changed leaves, in the levels that `levels` returned."""
+    for below, above in pairwise(found):
+        places = {place // 2 for place in places}
+        for place in places:
+            pair = below[2 * place : 2 * place + 2]
+            above[place] = node_hash(*pair) if len(pair) == 2 else pair[0]
 
 
 def subtree_of(leaves: Sequence[bytes]) -> Subtree:
@@ -55,6 +75,15 @@ class Frontier:
 
     size: int = 0
     hashes: list[bytes] = field(default_factory=list)
+
+    def add(self, leaf: bytes) -> None:
+        """Take in one leaf hash."""
+        index = self.size
+        while index & 1:
+            leaf = node_hash(self.hashes.pop(), leaf)
+            index >>= 1
+        self.hashes.append(leaf)
+        self.size += 1
 
     def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
         """Take in one leaf hash; return the complete subtrees it finished: (level, index, hash).

@@ -17,7 +17,7 @@ from hub.core.events import read_event
 from hub.core.state import State
 from hub.core.step import step
 from hub.errors import LedgerError
-from hub.ledger.books import KINDS, BookRow
+from hub.ledger.books import BookRow
 from hub.ledger.records import Cosigned, Evidence, Snapshot
 from hub.ledger.store import Store
 from hub.ledger.verify import verify
@@ -60,8 +60,7 @@ def first_fault(path: Path, trust: Trust) -> str:
             if max(snapshots, default=0) > size:
                 return "a snapshot is of more entries than the ledger has"
             inputs = Inputs(views=store.views.body, snapshots=snapshots)
-            rows = [row for kind in KINDS for row in store.books.all(kind)]
-            report = audit(store.raws(0, size), inputs, rows)
+            report = audit(store.raws(0, size), inputs, store.books.history())
             return report.difference or views_fault(store.views.all())
     except (LedgerError, ValueError, TypeError) as error:
         return f"cannot be read: {error}"

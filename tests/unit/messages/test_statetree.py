@@ -75,15 +75,57 @@ def test_beyond_it_is_the_root_over_256_buckets(bucketed: tuple[StateTree, Rows]
     assert tree.root() == tops[0]
 
 
-def test_a_change_costs_one_bucket(bucketed: tuple[StateTree, Rows]) -> None:
-    tree, rows = bucketed
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return a list that grows with every inner node that is hashed."""
+    made: list[bytes] = []
+
+    def hashed(left: bytes, right: bytes) -> bytes:
+        made.append(node_hash(left, right))
+        return made[-1]
+
+    monkeypatch.setattr(statetree.tree, "node_hash", hashed)
+    return made
+
+
+def test_a_change_costs_one_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(MANY)
+    tree = tree_of(rows)
     before = tree.root()
-    kept = dict(tree._roots)
+    made = counted(monkeypatch)
     tree.put(b"000", leaf_hash(b"else"))
-    assert len(kept) - len(tree._roots) == 1
     assert tree.root() != before
+    assert len(made) == (MANY - 1).bit_length()
     tree.put(b"000", leaf_hash(encode_row(b"000", rows[b"000"])))
     assert tree.root() == before
+
+
+def test_a_change_costs_one_bucket(
+    bucketed: tuple[StateTree, Rows], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, rows = bucketed
+    before = tree.root()
+    made = counted(monkeypatch)
+    tree.put(b"000", leaf_hash(b"else"))
+    assert tree.root() != before
+    assert 255 <= len(made) < 255 + 8
+    tree.put(b"000", leaf_hash(encode_row(b"000", rows[b"000"])))
+    assert tree.root() == before
+
+
+@pytest.mark.parametrize("count", SIZES)
+def test_changes_one_after_the_other_come_to_the_same_root(count: int) -> None:
+    rows = rows_of(count)
+    tree = tree_of(rows)
+    for turn, key in enumerate(sorted(rows)[::3]):
+        rows[key] = turn
+        tree.put(key, leaf_hash(encode_row(key, turn)))
+        if turn % 4 == 0:
+            assert tree.root() == tree_of(rows).root()
+    last = max(rows)
+    del rows[last]
+    tree.put(last, None)
+    tree.put(b"none there", None)
+    assert tree.root() == tree_of(rows).root()
 
 
 def test_the_form_follows_the_number_of_rows_back_and_forth(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hub.auditing import place as places
 from hub.auditing.audit import Inputs, Report, audit
 from hub.auditing.place import Keeper, check_still_there
 from hub.balancing.dep import Dep
@@ -17,7 +18,7 @@ from hub.bookkeeping import rows_of
 from hub.core.state import State
 from hub.core.step import step
 from hub.errors import LedgerError
-from hub.ledger.books import BookRow, LineRow, SlotRow
+from hub.ledger.books import TABLES, BookRow, LineRow, SlotRow
 from hub.ledger.crew import Crew
 from hub.market.contract import SUPPLIER
 from messages.entries import Close, Decision, Gap, KeyEntry, Output
@@ -36,7 +37,7 @@ def books_of(village: Village) -> list[BookRow]:
         outcome = step(state, entry.event, village.contracts)
         state.apply(outcome.changes)
         for row in rows_of(entry.event, outcome.effects):
-            names = [column.name for column in row.TABLE.primary_key]
+            names = [column.name for column in TABLES[type(row)].primary_key]
             rows[type(row), *(getattr(row, name) for name in names)] = row
     return list(rows.values())
 
@@ -329,7 +330,7 @@ def test_a_policy_that_is_not_installed_cannot_be_repeated() -> None:
 def spoiled(ledger: Ledger, kind: type[BookRow], **changes: Any) -> str:
     books = list(ledger.books)
     place = next(n for n, row in enumerate(books) if isinstance(row, kind))
-    books[place] = replace(books[place], **changes)
+    books[place] = books[place]._replace(**changes)
     return audit(numbered(ledger.raws), books=books).difference
 
 
@@ -446,11 +447,11 @@ def test_an_audit_goes_on_only_over_the_same_entries_and_rules(
 def test_a_place_is_kept_now_and_then(ledger: Ledger, tmp_path: Path) -> None:
     now_s = [0.0]
     keeper = Keeper(tmp_path / "p", b"this", every_s=30, clock_s=lambda: now_s[0])
-    assert not keeper.is_due
+    assert not keeper.is_due()
     now_s[0] = 30.0
     audit(numbered(ledger.raws[:3]), keeper=keeper)
     assert keeper.path.exists()
-    assert not keeper.is_due
+    assert not keeper.is_due()
     assert keeper.path.stat().st_mode & 0o077 == 0
 
 
@@ -460,4 +461,16 @@ def test_an_audit_goes_on_where_its_place_cannot_be_kept(
     keeper = Keeper(tmp_path / "gone" / "p", b"this", every_s=0)
     assert audit(numbered(ledger.raws), keeper=keeper).is_right
     assert [record.message for record in caplog.records if "no --resume" in record.message]
-    assert not keeper.is_due
+    assert not keeper.is_due()
+
+
+def test_many_rows_are_kept_before_they_weigh_on_memory(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "ROWS_WAITING_MAX", 1)
+    keeper = Keeper(tmp_path / "p", b"this", clock_s=lambda: 0.0)
+    assert not keeper.is_due(0)
+    assert audit(numbered(ledger.raws), books=ledger.books, keeper=keeper).is_right
+    standing = keeper.resume()
+    assert standing is not None
+    assert len(list(standing.rows)) > 1

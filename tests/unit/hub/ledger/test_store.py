@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,8 @@ from hub.errors import (
 from hub.ledger import opening, schema
 from hub.ledger.ballast import Ballast
 from hub.ledger.books import (
+    TABLES,
+    BookRow,
     Books,
     DecisionRow,
     LineRow,
@@ -32,6 +33,7 @@ from hub.ledger.books import (
     ShedRow,
     SlotEnergyRow,
     SlotRow,
+    time_ms,
 )
 from hub.ledger.newest import LINE_BYTES, HandedOut, NewestFile
 from hub.ledger.records import Evidence, NewEntry, NewPack, Snapshot
@@ -550,7 +552,7 @@ SHED = ShedRow(
     reason="deficit",
     decision_index=7,
 )
-ROWS = [
+ROWS: list[BookRow] = [
     SlotRow(0, 9, 1, "complete", "dep_balance", "settled", 1, 2, 3, 4, None),
     SlotRow(9, 18, 2, "deadline", "dep_balance", "failed", 0, 0, 0, 0, 5),
     SlotEnergyRow(0, "m1", "alice", 1, 2, "metered"),
@@ -565,7 +567,7 @@ ROWS = [
 def test_books_are_written_over_by_key(hub: SmallHub) -> None:
     books = hub.store.books
     books.replace(ROWS)
-    books.replace([*ROWS, replace(SHED, until_ms=8, wanted_uwh=3)])
+    books.replace([*ROWS, SHED._replace(until_ms=8, wanted_uwh=3)])
     assert list(books.all(SlotRow)) == ROWS[:2]
     assert books.latest(SlotRow, 1) == [ROWS[1]]
     assert books.of_slot(SlotRow, 9) == [ROWS[1]]
@@ -581,13 +583,19 @@ def test_books_are_written_over_by_key(hub: SmallHub) -> None:
 
 @pytest.mark.parametrize("kind", [SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow])
 def test_a_row_has_the_columns_of_its_table(kind: type[SlotRow]) -> None:
-    assert [field.name for field in fields(kind)] == [column.name for column in kind.TABLE.columns]
-    assert kind.TABLE in schema.BOOKS
+    assert list(kind._fields) == [column.name for column in TABLES[kind].columns]
 
 
 def test_every_book_has_a_row_class() -> None:
-    assert {type(row).TABLE for row in ROWS} == set(schema.BOOKS)
+    assert {TABLES[type(row)] for row in ROWS} == set(schema.BOOKS) == set(TABLES.values())
     assert Books  # what owns them
+
+
+def test_all_books_are_read_by_time(hub: SmallHub) -> None:
+    hub.store.books.replace(ROWS)
+    rows = list(hub.store.books.history())
+    assert sorted(map(repr, rows)) == sorted(map(repr, ROWS))
+    assert [time_ms(row) for row in rows] == sorted(time_ms(row) for row in ROWS)
 
 
 # --- a full disk ---------------------------------------------------------------------------

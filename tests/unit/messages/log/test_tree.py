@@ -178,3 +178,26 @@ def test_a_leaf_outside_the_tree_is_our_own_mistake() -> None:
         tree.prove_inclusion(8, 8, SUBTREE)
     with pytest.raises(AssertionError):
         tree.prove_consistency(3, 2, SUBTREE)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13, 64, 100])
+def test_levels_lead_to_the_root_and_changed_leaves_are_hashed_anew(size: int) -> None:
+    leaves = [tree.leaf_hash(b"%d" % number) for number in range(size)]
+    found = tree.levels(leaves)
+    assert found[0] == leaves
+    assert [found[-1][0]] == found[-1] == [tree.root(leaves)]
+    for step in (1, 2, 3, 7):
+        places = range(0, size, step)
+        for place in places:
+            found[0][place] = leaves[place] = tree.leaf_hash(b"%d of %d" % (place, step))
+        tree.renew(found, places)
+        assert found == tree.levels(leaves)
+
+
+def test_a_frontier_grows_alike_whether_it_tells_what_it_finished_or_not() -> None:
+    silent, telling = tree.Frontier(), tree.Frontier()
+    for number in range(70):
+        silent.add(tree.leaf_hash(b"%d" % number))
+        telling.append(tree.leaf_hash(b"%d" % number))
+        assert (silent.size, silent.hashes) == (telling.size, telling.hashes)
+        assert silent.root() == tree.root([tree.leaf_hash(b"%d" % n) for n in range(number + 1)])
