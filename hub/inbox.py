@@ -52,6 +52,10 @@ class Inbox:
         _sync_directory(self._directory)
         return path
 
+    def holds(self, raw: bytes) -> bool:
+        """Whether these bytes wait already."""
+        return any(self._directory.glob(f"*-{hashlib.sha256(raw).hexdigest()[:16]}.entry"))
+
     def waiting(self) -> tuple[Spooled, ...]:
         """Entries in the order in which they are to be taken, at most TAKEN_AT_ONCE."""
         found = []

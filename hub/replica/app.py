@@ -11,14 +11,17 @@ from typing import Final
 from hub.errors import ConfigError
 from hub.evidence import EvidenceFolder
 from hub.market.catalog import installed as installed_contracts
+from hub.pace import monotonic_ms
 from hub.replica import report
 from hub.replica.config import ReplicaConfig
 from hub.replica.execution import Execution
 from hub.replica.following import Following
 from hub.replica.home import Home, open_home
 from hub.replica.mirror import Mirror
+from hub.replica.proposing import Proposer
 from hub.replica.server import ReplicaServer
 from hub.replica.source import Access, HttpSource, Sources
+from hub.replica.turns import Turns
 from hub.replica.vouching import VouchingWitness
 from hub.serving import bind_port, serve
 from hub.starting import read_trust
@@ -60,12 +63,13 @@ class Replica:
         evidence = EvidenceFolder(home.folder / "evidence")
         access = Access(read_token(config.token_file), config.ca_file)
         sources = Sources([HttpSource(url, access) for url in config.sources])
+        contracts = installed_contracts()
         execution = None
         if home.executes:
             execution = Execution(
                 home.folder / "standing",
                 trust,
-                installed_contracts(),
+                contracts,
                 lambda index: None,
                 config.workers or None,
             )
@@ -77,9 +81,20 @@ class Replica:
             home, log_key, evidence, self._following, lambda: int(time.time())
         )
         self._witness = witness
+        turns = Turns(home.folder / "objections", self._following, sources, contracts, monotonic_ms)
+        self._following.add_chores(turns)
+        self._propose(home, sources, config)
         self._ended = threading.Event()
         self._reporting = threading.Thread(target=self._report, name="reporting", daemon=True)
-        self.server = ReplicaServer(witness, self._facts, lambda raw: "nobody proposes here")
+        self.server = ReplicaServer(witness, self._facts, turns.take)
+
+    def _propose(self, home: Home, sources: Sources, config: ReplicaConfig) -> None:
+        if home.header is None or home.vrf is None:
+            return
+        peers = tuple(HttpSource(url, Access(ca_file=config.ca_file)) for url in config.peers)
+        self._following.add_chores(
+            Proposer(home.header, home.vrf, self._following, sources, peers, monotonic_ms)
+        )
 
     def start(self) -> None:
         """Begin to follow."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -58,6 +57,9 @@ class Standing:
 class Chore(Protocol):
     """What is done besides, in the same thread, whenever the log was looked at."""
 
+    def prepare(self) -> None:
+        """Do what has to come before more is executed."""
+
     def tend(self) -> None:
         """Do it; SourceAway is told and tried again."""
 
@@ -66,6 +68,9 @@ class Chore(Protocol):
 
     def objection(self, size: int) -> str:
         """Say why a tree of this size is not cosigned; "" if it may be."""
+
+    def wait_s(self) -> float | None:
+        """Say how soon to look again; None: as usual."""
 
 
 class Following:
@@ -91,12 +96,19 @@ class Following:
         self._odd: dict[str, str] = {}  # notes that will never be vouched for -> why
         self._wrong_at: int | None = None
         self._pause_s = 0.0
+        self._woken = False
         self.thread = threading.Thread(target=self.run, name="following", daemon=True)
         self._count()
 
     def add_chores(self, *chores: Chore) -> None:
         """Let these be done, too."""
         self._chores = (*self._chores, *chores)
+
+    def wake(self) -> None:
+        """Look again soon: something was shown."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def begin_with(self, begin: Callable[[], None]) -> None:
         """Do this first, again until it works: joining behind a snapshot."""
@@ -172,7 +184,8 @@ class Following:
                 log.critical("%s", error)
                 self._fare(str(error))
                 self._pause_s = PAUSE_MAX_S
-            self._rest(self._pause_s or self._poll_s)
+            waits = [chore.wait_s() for chore in self._chores]
+            self._rest(min([self._pause_s or self._poll_s, *(s for s in waits if s is not None)]))
 
     def turn(self) -> None:
         """Look once at what is new, and do all that follows.
@@ -225,6 +238,8 @@ class Following:
         stop = self.mirror.size
         if execution.size >= stop:
             return
+        for chore in self._chores:
+            chore.prepare()
         entries = self.mirror.entries(execution.size, stop)
         try:
             execution.advance(entries, stop, self._told, self._watch)
@@ -278,15 +293,12 @@ class Following:
         self.standing.trouble = trouble
 
     def _rest(self, seconds: float) -> None:
-        """Wait until somebody shows a newer head, at most so long."""
-        until_s = time.monotonic() + seconds
+        """Wait until somebody shows something newer, at most so long."""
         with self._changed:
             had = self._wanted
-            self._changed.wait_for(
-                lambda: (
-                    self._stopped
-                    or self._wanted != had
-                    or (self._wanted > self.mirror.size and not self.standing.trouble)
-                ),
-                max(until_s - time.monotonic(), 0),
-            )
+            self._changed.wait_for(lambda: self._is_called(had), seconds)
+            self._woken = False
+
+    def _is_called(self, had: int) -> bool:
+        is_behind = self._wanted > self.mirror.size and not self.standing.trouble
+        return self._stopped or self._woken or self._wanted != had or is_behind

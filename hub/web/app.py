@@ -1,4 +1,4 @@
-"""The web process: page, REST and metrics on loopback. It reads the ledger and writes nothing.
+"""The web process: page, REST and metrics on loopback. It reads the ledger and appends nothing.
 
 Wiring only. It verifies live samples and the ledger itself, and believes nothing that the hub says.
 """
@@ -13,10 +13,12 @@ from starlette.staticfiles import StaticFiles
 
 from hub.config import HubConfig
 from hub.errors import ConfigError
+from hub.inbox import Inbox
 from hub.serving import bind_port, serve
 from hub.web.api import build_routes
 from hub.web.guarded import StrictHeaders, check_loopback
 from hub.web.page import build_page
+from hub.web.proposing import build_propose_routes
 from hub.web.tlog import EntryDoor, build_log_routes
 from hub.web.watch import Watch
 
@@ -38,13 +40,14 @@ def run_web(config: HubConfig) -> None:
     watch = Watch(config)
     app = FastAPIOffline(
         title="gridtally",
-        description="What the microgrid did, and the proofs. Reads only.",
+        description="What the microgrid did, and the proofs.",
         docs_url="/docs",
         redoc_url=None,
     )
     door = EntryDoor(_token(config.web.entries_token_file), watch.is_disclosed)
     app.include_router(build_routes(watch, watch.ledger, door))
     app.include_router(build_log_routes(watch.ledger, door))
+    app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     ui.run_with(
         app,

@@ -6,6 +6,7 @@ One replica dies and comes back, one is late, one lies; the quorum is three of f
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +14,24 @@ import pytest
 
 from hub.balancing.catalog import POLICIES
 from hub.commands.enrolling import sign_as_administrator
+from hub.core.effects import HeaderFollows
+from hub.core.events import read_event
+from hub.core.headers import in_turn
+from hub.core.state import State
+from hub.core.step import step
 from hub.desk import Desk
 from hub.inbox import Inbox
+from hub.ledger.store import Store
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
 from hub.starting import read_trust
+from messages.entries import BlockHeader
 from tests.support.brokers import RunningBroker, running_broker
 from tests.support.hub_bench import METERS, MICROGRID, NODE, SLOT_MS, START_MS, Bench
-from tests.support.hub_process import Hub, Node
-from tests.support.replica_process import Process, ReplicaProcess, web_process
+from tests.support.hub_process import Hub, Node, command
+from tests.support.replica_process import WITHIN_S, Process, ReplicaProcess, web_process
+
+pytestmark = pytest.mark.timeout(240)
 
 MEMBERS = ("alice", "bob", "carol", "dave")
 ROUND_MS = 2_000
@@ -61,6 +71,20 @@ class Street:
         self.replicas.append(made)
         return made
 
+    def add_all(self, names: tuple[str, ...]) -> list[ReplicaProcess]:
+        """Add replicas that show each other what they propose, and enrol them."""
+        made = [self.add(name) for name in names]
+        for replica in made:
+            replica.set(peers=[other.url for other in made if other is not replica])
+            replica.enrol(self.toml)
+        return made
+
+    def start(self, replicas: list[ReplicaProcess]) -> None:
+        for replica in replicas:
+            replica.launch()
+        for replica in replicas:
+            replica.wait_up()
+
     def open(self) -> None:
         self.web.start()
         self.hub = Hub(self.bench.folder)
@@ -87,8 +111,40 @@ class Street:
         found = self.hub.wait_health(lambda health: int(health["final_size"] or 0) >= size)
         return int(found["final_size"])
 
+    def headers(self) -> list[tuple[int, BlockHeader, str]]:
+        """Return (index, header, who signed it) of every block header that counts."""
+        return self._fold()[0]
+
+    def order(self) -> list[str]:
+        """Return who may propose the next block, in the order of the rounds."""
+        return list(in_turn(self._fold()[1]).values())
+
+    def _fold(self) -> tuple[list[tuple[int, BlockHeader, str]], State]:
+        with Store.open(self.bench.config.database, read_only=True) as store:
+            state, found = State(), []
+            for entry in store.entries():
+                event = read_event(entry.index, entry.raw)
+                for effect in (outcome := step(state, event)).effects:
+                    if isinstance(effect, HeaderFollows):
+                        assert isinstance(event.body, BlockHeader)
+                        found.append((entry.index, event.body, effect.proposer or "hub"))
+                state.apply(outcome.changes)
+        return found, state
+
+    def proposers(self) -> list[str]:
+        return [who for _, _, who in self.headers()]
+
+    def wait_blocks(self, count: int) -> int:
+        """Wait until so many blocks are final; return how many entries that is."""
+        deadline_s = time.monotonic() + WITHIN_S
+        while len(found := self.headers()) < count:
+            assert time.monotonic() < deadline_s, (found, self.logs())
+            time.sleep(0.2)
+        return self.wait_final(found[count - 1][0] + 1)
+
     def logs(self) -> str:
-        return "\n".join(f"--- {r.folder.name}\n{r.log_text()}" for r in self.replicas)
+        names = "\n".join(f"--- {r.folder.name}\n{r.log_text()}" for r in self.replicas)
+        return f"{names}\n--- hub\n{self.hub.log_text()}"
 
 
 @pytest.fixture
@@ -101,18 +157,87 @@ def street(tmp_path: Path) -> Iterator[Street]:
             made.close()
 
 
-def test_one_replica_follows_executes_cosigns_and_resumes(street: Street) -> None:
+def test_one_replica_follows_executes_cosigns_and_goes_on_after_any_restart(
+    street: Street,
+) -> None:
     replica = street.add("alice")
     replica.enrol(street.toml)
     street.open()
     replica.start()
     street.live(3)
-    found = street.wait_final(12)
-    replica.wait(lambda status: status["executed"] >= found)
+    size = street.wait_blocks(2)
+    replica.wait(lambda status: status["executed"] >= size)
     replica.kill()
     street.live(2)
     replica.start()
-    size = street.wait_final(found + 6)
+    street.wait_blocks(4)
+    street.hub.kill()
+    street.hub.restart()
+    street.hub.wait_health(lambda health: bool(health["broker_connected"]))
+    street.live(2)
+    size = street.wait_blocks(6)
     status = replica.wait(lambda status: status["cosigned"] >= size)
     assert status["finding"] == ""
-    assert status["executed"] == status["mirrored"] >= size
+    assert street.proposers() == ["hub", *["alice"] * 5]  # nobody was enrolled at the first draw
+    told = command("replica-status", "--config", str(replica.folder / "replica.toml"))
+    assert told.returncode == 0, told.stderr
+    assert "executed" in told.stdout
+    config = str(street.toml)
+    assert (
+        f"replica {replica.vkey.split('+')[0]}: cosigned" in command("status", "-c", config).stdout
+    )
+
+
+def test_three_of_four_go_on_when_one_dies_and_a_round_falls_to_the_next(street: Street) -> None:
+    replicas = street.add_all(MEMBERS)
+    street.open()
+    street.start(replicas[:3])
+    street.live(3)
+    size = street.wait_blocks(2)
+    replicas[3].start()  # it is late: it has everything to catch up
+    replicas[3].wait(lambda status: status["executed"] >= size)
+
+    order = street.order()
+    sleeper = next(replica for replica in replicas if replica.member == order[0])
+    sleeper.kill()  # whose turn it is now
+    blocks = len(street.headers())
+    street.live(3)
+    size = street.wait_blocks(blocks + 1)
+    _, header, who = street.headers()[blocks]
+    assert (header.round, who) == (1, order[1])
+
+    sleeper.start()
+    sleeper.wait(lambda status: status["executed"] >= size)
+    street.live(2)
+    size = street.wait_blocks(blocks + 4)
+    for replica in replicas:
+        status = replica.wait(lambda status: status["cosigned"] >= size)
+        assert (status["finding"], status["notes"]) == ("", [])
+    proposers = street.proposers()
+    assert proposers[0] == "hub"
+    assert len(set(proposers[1:])) >= 2
+    assert "hub" not in proposers[1:]
+
+
+def test_one_of_four_lies_and_nothing_wrong_becomes_final(street: Street) -> None:
+    liar = street.add("dave", module="tests.support.lying_replica")
+    honest = street.add_all(MEMBERS[:3])
+    liar.enrol(street.toml)
+    street.open()
+    street.start(street.replicas)
+    lies: list[str] = []
+    while not lies:  # until it was the liar's turn
+        street.live(2)
+        street.wait_blocks(len(street.headers()) + 1)
+        lies = honest[0].status()["notes"]
+        assert street.slot < 60, street.logs()
+    assert "the replica of dave signed block" in lies[0]
+    assert "66" * 32 in lies[0]
+    size = street.wait_blocks(len(street.headers()) + 1)
+    for replica in honest:
+        status = replica.wait(lambda status: status["cosigned"] >= size)
+        assert status["finding"] == ""
+    assert "dave" not in street.proposers()
+    assert all(header.state_root != b"\x66" * 32 for _, header, _ in street.headers())
+    audited = command("audit", "-c", str(street.toml))
+    assert audited.returncode == 0, audited.stdout
