@@ -18,6 +18,8 @@ from typing import Final
 from hub.core.clearing import Contracts
 from hub.core.effects import Effect, HeaderFollows
 from hub.core.events import Event
+from hub.core.headers import REPLICA
+from hub.core.state import State
 from hub.core.step import step
 from hub.proposals import TurnClock
 from hub.replica.errors import SourceAway
@@ -25,8 +27,9 @@ from hub.replica.following import Following
 from hub.replica.home import write_durably
 from hub.replica.source import Sources
 from messages import cose
+from messages.cose import Envelope
 from messages.entries import BlockHeader, network_aad, parse_as
-from messages.errors import MessageError
+from messages.errors import BadSignature, MessageError
 from messages.log.tree import leaf_hash
 from messages.publickey import parse_cose_key
 
@@ -73,7 +76,7 @@ class Turns:
     def take(self, raw: bytes) -> str:
         """Take a header that somebody shows, to be looked at soon; say why not."""
         try:
-            parse_as(BlockHeader, cose.parse(raw))
+            self._signed(raw)
         except MessageError as error:
             return str(error)
         with self._lock:
@@ -176,24 +179,28 @@ class Turns:
         execution = self._following.execution
         if execution is None:
             return None
-        state = execution.state
         try:
-            envelope = cose.parse(raw)
-            header = parse_as(BlockHeader, envelope)
-            key = state.keys.get(envelope.kid)
-            if key is None or state.network is None:
-                return None
-            cose.verify(
-                envelope, parse_cose_key(key.cose_key), network_aad(state.network.network_id)
-            )
+            envelope, header = self._signed(raw)
         except MessageError:
-            return None
+            return None  # its key counts no more
         event = Event(execution.size, leaf_hash(raw), envelope.kid, header)
-        effects = step(state, event, self._contracts).effects
+        effects = step(execution.state, event, self._contracts).effects
         if not any(isinstance(effect, HeaderFollows) for effect in effects):
             return None
         right = self._following.mirror.root_at(header.end_index) == header.log_root
         return header if right else None
+
+    def _signed(self, raw: bytes) -> tuple[Envelope, BlockHeader]:
+        """Return a header that a replica signed; MessageError if none that counts did."""
+        envelope = cose.parse(raw)
+        header = parse_as(BlockHeader, envelope)
+        execution = self._following.execution
+        state = State() if execution is None else execution.state
+        key = state.keys.get(envelope.kid)
+        if key is None or key.holder != REPLICA or not key.is_current or state.network is None:
+            raise BadSignature(f"no replica that counts here has the key {envelope.kid.hex()}")
+        cose.verify(envelope, parse_cose_key(key.cose_key), network_aad(state.network.network_id))
+        return envelope, header
 
 
 def _read_objections(folder: Path) -> dict[int, str]:
