@@ -2,26 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from testbed.errors import (
-    BadDevice,
-    BadHomesFile,
-    BadScenario,
-    BrokerRefused,
-    ChildDied,
-    LedgerDisagrees,
-    NotDrained,
-    NotReady,
-    PortTaken,
-    TestbedError,
-)
+from testbed.compare.cli import add_commands as add_market_commands
+from testbed.errors import BadScenario, BrokerRefused, LedgerDisagrees
 from testbed.layout import HOMES_AN_EDGE
+from testbed.telling import told
 
 if TYPE_CHECKING:
     from testbed.simulate import Wanted
@@ -37,19 +26,8 @@ app = typer.Typer(
     "  gridtally-testbed demo                             three prosumers, one day in a minute\n\n"
     "  gridtally-testbed demo --scenario homes --homes homes.csv.gz\n\n"
     "  gridtally-testbed scenarios                        what else can be played\n\n"
+    "  gridtally-testbed compare --out report             market contracts over the same homes\n\n"
     "  gridtally-testbed simulate sdm120 --load-w 500     one device alone, for your own software",
-)
-
-EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
-    (BadScenario, os.EX_CONFIG),
-    (BrokerRefused, os.EX_CONFIG),
-    (BadHomesFile, os.EX_DATAERR),
-    (BadDevice, os.EX_USAGE),
-    (PortTaken, os.EX_UNAVAILABLE),
-    (ChildDied, os.EX_SOFTWARE),
-    (NotReady, os.EX_SOFTWARE),
-    (NotDrained, os.EX_SOFTWARE),
-    (LedgerDisagrees, os.EX_SOFTWARE),
 )
 
 
@@ -108,7 +86,7 @@ def demo(
     """
     from testbed.demo import Options
 
-    with _told():
+    with told():
         if broker not in ("embedded", "mosquitto"):
             raise BrokerRefused(f"--broker {broker}: it is embedded or mosquitto")
         options = Options(
@@ -138,7 +116,7 @@ def scenarios(
     """
     from testbed.scenario import load_scenario, scenario_text, shipped
 
-    with _told():
+    with told():
         if name is not None:
             print(scenario_text(name), end="")
             return
@@ -188,7 +166,7 @@ def simulate(
 
       gridtally-testbed simulate epever_tracer --pty /tmp/epever --pv-w 120 --fault night_silence
     """
-    with _told():
+    with told():
         if model is None:
             _list_devices(as_json)
             return
@@ -289,23 +267,7 @@ def _speed(text: str | None) -> float | None:
     return factor
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell every foreseen failure in one sentence, and end with its exit code (sysexits.h)."""
-    from hub.errors import HubError
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        raise typer.Exit(0) from None
-    except TestbedError as error:
-        print(error, file=sys.stderr)
-        code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), os.EX_USAGE)
-        raise typer.Exit(code) from None
-    except (HubError, OSError) as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(os.EX_SOFTWARE) from None
+add_market_commands(app)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,14 @@ class BadHomesFile(TestbedError):
     """A homes file has a missing column, a bad value or a gap (exit code 65)."""
 
 
+class BadComparison(TestbedError):
+    """A comparison was asked for that cannot be made; the text says what can (exit code 64)."""
+
+
+class BadBook(TestbedError):
+    """A book of orders has malformed rows; the text holds all, with their lines (exit code 65)."""
+
+
 class BrokerRefused(TestbedError):
     """The broker was asked for something it must not do, such as another address than loopback."""
 

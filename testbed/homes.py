@@ -25,6 +25,7 @@ MS_PER_MINUTE = 60_000
 NAME_LENGTH_MAX = 20  # leaves room for "-consumption" in a name of 32
 MS_PER_DAY = 86_400_000
 MINUTES_PER_DAY = 1440
+MORE_CELLS = "more cells than columns"
 ENERGY_UWH_MAX = 1_000_000 * UWH_PER_KWH  # a slip of the comma, not a home
 FINDINGS_MAX = 50
 """So many findings are told one by one; the others are counted."""
@@ -92,14 +93,14 @@ class _Reading:
         self._append(row.home, row.slot, row.consumption_uwh, row.generation_uwh)
 
     def _append(self, name: str, slot: int, consumption_uwh: int, generation_uwh: int) -> None:
-        home = self.homes.setdefault(name, Home(_topic_name(name)))
+        home = self.homes.setdefault(name, Home(topic_name(name)))
         home.consumption_uwh.append(consumption_uwh)
         home.generation_uwh.append(generation_uwh)
         self.next_slots[name] = slot + 1
 
     def _go_on(self, name: str) -> None:
         """After a bad row: count it as there, so that it is not called a gap as well."""
-        if self.first is not None and _topic_name(name):
+        if self.first is not None and topic_name(name):
             self._append(name, self.next_slots.get(name, self.first.slot), 0, 0)
 
     def _row(self, line: int, fields: Mapping[str, str | None]) -> _Row | None:
@@ -112,8 +113,10 @@ class _Reading:
                 found[column] = read(column, (fields[column] or "").strip())
             except _BadCell as error:
                 self.find(line, str(error))
+        if MORE_CELLS in fields:
+            self.find(line, MORE_CELLS)
         home = (fields["home"] or "").strip()
-        if not 0 < len(_topic_name(home)) <= NAME_LENGTH_MAX:
+        if not 0 < len(topic_name(home)) <= NAME_LENGTH_MAX:
             self.find(line, f"home is {home!r}, wanted 1 to {NAME_LENGTH_MAX} letters or digits")
         if len(self.findings) > before:
             return None
@@ -201,7 +204,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
 def _parsed(path: Path, wanted: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str | None]]]:
     opener = gzip.open if _is_gzip(path) else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as stream:
-        table = csv.DictReader(stream)
+        table = csv.DictReader(stream, restkey=MORE_CELLS)
         missing = [name for name in wanted if name not in (table.fieldnames or ())]
         if missing:
             raise BadHomesFile(f"{path}:1: column {', '.join(missing)} is missing")
@@ -255,5 +258,6 @@ _CELLS = {
 }
 
 
-def _topic_name(home: str) -> str:
+def topic_name(home: str) -> str:
+    """Return a home's name as it stands on topics and in reports: small letters, digits, `-`."""
     return re.sub(r"[^a-z0-9]+", "-", home.lower()).strip("-")

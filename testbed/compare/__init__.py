@@ -1,0 +1,1 @@
+"""Every market contract over the same homes: what each costs whom, and whom it serves."""

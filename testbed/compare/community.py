@@ -1,0 +1,128 @@
+"""The homes as a market sees them: members, their slots, where they stand and what they bid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isqrt
+
+from hub.market.contract import ASK, BID, Order, Position, Site, Tariff
+from testbed.compare.battery import Stored, store
+from testbed.compare.members import Member
+from testbed.homes import MS_PER_DAY, MS_PER_MINUTE, Homes
+
+START_MS = 1_704_067_200_000
+"""2024-01-01T00:00Z: files of homes say the time of day and no date, so all begin on this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """One member's slots: measured, and what his battery adds to either side. [uWh]"""
+
+    member: Member
+    generation_uwh: Sequence[int]
+    consumption_uwh: Sequence[int]
+    stored: Stored | None = None
+
+    def position(self, slot: int) -> Position:
+        """Return what the meters of this home show: its battery is behind them."""
+        generated, consumed = self.generation_uwh[slot], self.consumption_uwh[slot]
+        if self.stored is not None:
+            generated += self.stored.discharged_uwh[slot]
+            consumed += self.stored.charged_uwh[slot]
+        meter = meter_of(self.member.home)
+        return Position(self.member.home, meter, meter, generated, consumed)
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """All households over the same slots."""
+
+    households: tuple[Household, ...]
+    slots: int
+    slot_ms: int
+    start_ms: int
+    sites: Mapping[str, Site] = field(default_factory=dict)
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Return member by name."""
+        return {each.member.home: each.member for each in self.households}
+
+    @property
+    def slots_a_day(self) -> int:
+        """Return how many slots make a day."""
+        return MS_PER_DAY // self.slot_ms
+
+    def at_ms(self, slot: int) -> int:
+        """Return when a slot begins. [ms UTC]"""
+        return self.start_ms + slot * self.slot_ms
+
+    def positions(self, slot: int) -> tuple[Position, ...]:
+        """Return each member's slot, in member order."""
+        return tuple(household.position(slot) for household in self.households)
+
+    def distance_m(self, one: str, other: str) -> int | None:
+        """Return how far two members' meters are apart, rounded down; None if nobody knows. [m]"""
+        a, b = self.sites[meter_of(one)], self.sites[meter_of(other)]
+        if a.x_m is None or a.y_m is None or b.x_m is None or b.y_m is None:
+            return None
+        return isqrt((a.x_m - b.x_m) ** 2 + (a.y_m - b.y_m) ** 2)
+
+
+def meter_of(home: str) -> str:
+    """Return the id of a home's one settled meter."""
+    return f"{home}-net"
+
+
+def community(homes: Homes, members: Sequence[Member]) -> Community:
+    """Return the homes as members: PV dropped where a member has none, batteries run."""
+    by_name = {member.home: member for member in members}
+    households = []
+    for home in sorted(homes.homes, key=lambda home: home.name):
+        member = by_name[home.name]
+        generation = home.generation_uwh if member.has_pv else [0] * homes.slots
+        stored = None
+        if member.battery is not None:
+            stored = store(member.battery, generation, home.consumption_uwh, homes.slot_ms)
+        households.append(Household(member, generation, home.consumption_uwh, stored))
+    sites = {
+        meter_of(each.home): Site(each.fuel, each.area, each.x_m, each.y_m) for each in members
+    }
+    start_ms = START_MS + homes.start_minute * MS_PER_MINUTE
+    return Community(tuple(households), homes.slots, homes.slot_ms, start_ms, sites)
+
+
+def limits(member: Member, tariff: Tariff) -> tuple[int, int]:
+    """Return the most a member pays and the least he sells for. [utok per kWh]
+
+    Where the members file says nothing: what the grid takes and gives, since nobody need accept
+    anything worse.
+    """
+    bid, ask = member.bid_utok_per_kwh, member.ask_utok_per_kwh
+    return (
+        tariff.price_utok_per_kwh if bid is None else bid,
+        tariff.feed_in_utok_per_kwh if ask is None else ask,
+    )
+
+
+def orders(
+    members: Mapping[str, Member],
+    positions: Sequence[Position],
+    tariff: Tariff,
+    sites: Mapping[str, Site],
+) -> tuple[Order, ...]:
+    """Return everybody's standing orders: as much as his meter will show, at his limit."""
+    rows = []
+    for sequence, position in enumerate(positions):
+        bid, ask = limits(members[position.member], tariff)
+        for side, price in ((BID, bid), (ASK, ask)):
+            meter = position.import_meter if side == BID else position.export_meter
+            order_id = f"{position.member}-{side}"
+            area = sites[meter].area
+            rows.append(
+                Order(
+                    position.member, side, None, price, 2 * sequence, meter, area, order_id=order_id
+                )
+            )
+    return tuple(rows)

@@ -1,0 +1,34 @@
+"""A whole comparison: where the homes come from, and all runs over them for each length of slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from testbed.compare.community import Community
+from testbed.compare.outcome import Result, Yardsticks
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """All runs over the same slots."""
+
+    community: Community
+    yardsticks: Yardsticks
+    grid_only: Result
+    results: tuple[Result, ...]
+
+    @property
+    def slot_min(self) -> int:
+        """How long a slot is. [min]"""
+        return self.community.slot_ms // 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared. `source` names the homes; `notes` say what was done to them."""
+
+    source: str
+    notes: tuple[str, ...]
+    sections: tuple[Section, ...]
+    made_at: str
+    version: str
