@@ -423,28 +423,31 @@ def export(
         bool, typer.Option("--unsealed", help="Tables: what sealed readings say, too.")
     ] = False,
 ) -> None:
-    """Write what the newest checkpoint covers as static files, or the books as tables.
+    """Write what the newest checkpoint covers as static files, the books as tables, or both.
 
     Tiles are a complete copy that programs written by others can check; tables are for a sheet and
     prove nothing. Works while the hub runs.
 
       gridtally-hub export --tiles tiles
 
-      gridtally-hub export --csv tables
+      gridtally-hub export --tiles tiles --csv tables
     """
     log_to_stderr(verbose=False)
     with told():
         from hub.commands import inspecting
 
-        if (tiles is None) == (csv is None):
-            fail("say what to export: --tiles DIR or --csv DIR", os.EX_USAGE)
+        if tiles is None and csv is None:
+            fail("say what to export: --tiles DIR, --csv DIR or both", os.EX_USAGE)
+        if tiles is not None and csv is not None and tiles.resolve() == csv.resolve():
+            fail("tiles and tables go into a folder each", os.EX_USAGE)
         settings = _loaded(config)
+        lines = []
         with progress("exporting") as tell:
             if tiles is not None:
-                line = inspecting.export_tiles(settings, tiles, tell)
-            elif csv is not None:
-                line = inspecting.export_csv(settings, csv, unsealed=unsealed)
-        print(line)
+                lines.append(inspecting.export_tiles(settings, tiles, tell))
+            if csv is not None:
+                lines.append(inspecting.export_csv(settings, csv, unsealed=unsealed))
+        print("\n".join(lines))
 
 
 # --- shared --------------------------------------------------------------------------------------

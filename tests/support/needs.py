@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -53,6 +55,16 @@ def needs(program: str) -> str:
         absent(f"{program} is not installed: apt install {package}")
         raise AssertionError("absent() returned")
     return found
+
+
+def needs_module(name: str) -> ModuleType:
+    """Return a library that others wrote to be tested with, or skip (fail in CI)."""
+    __tracebackhide__ = True
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        absent(f"{name} is not installed: run .ci/venv dev")
+        raise
 
 
 def needs_file(path: Path, what: str) -> Path:
