@@ -4,11 +4,13 @@
 - Money: the lines that were booked sum to zero.
 - Limits: nobody is worse off than his own limit. A deal is held against the order that suits it
   best (a member's cheapest asks against his worst prices), then the whole against what he pays and
-  receives beside it. Money to and from bank and escrow is his own and not counted.
+  receives beside it, where a micro-token a deal and transfer is rounding. Money to and from bank
+  and escrow is his own and not counted.
 - Welfare: what buyers would have paid less what sellers would have asked, against the most that
   these orders allow.
 
-A member without an order is held against the tariff: what the grid alone would have cost him.
+A member who trades without an order is held against the tariff: what the grid alone would have cost
+him. Where a market takes no orders, all are; where it does, who placed none is left out.
 """
 
 from __future__ import annotations
@@ -94,14 +96,16 @@ def check(book: SlotBook, clearing: Clearing, left_over_utok: int) -> Checks:
     for (member, _), parts in margins.items():
         gained = sum(margin * energy for margin, energy in parts)
         totals[member] = totals.get(member, 0) + gained
-    for member, amount in _paid_beside(clearing).items():
-        totals[member] = totals.get(member, 0) - amount * KWH_UWH
+    moved = {member: len(parts) for (member, _), parts in deals.items()}
+    for member, amounts in _paid_beside(clearing).items():
+        totals[member] = totals.get(member, 0) - sum(amounts) * KWH_UWH
+        moved[member] = moved.get(member, 0) + len(amounts)
     worst = min(
         ((margin, member) for (member, _), parts in margins.items() for margin, _ in parts),
         default=None,
     )
     below = {m for (m, _), parts in margins.items() if any(margin < 0 for margin, _ in parts)}
-    below |= {member for member, total in totals.items() if total < 0}
+    below |= {member for member, total in totals.items() if total < -moved[member] * KWH_UWH}
     return Checks(
         energy_conserved=_is_energy_conserved(book, clearing),
         money_conserved=left_over_utok == 0,
@@ -129,18 +133,18 @@ def optimum_utok_uwh_per_kwh(bids: Iterable[Order], asks: Iterable[Order]) -> in
 
 
 def _limits(
-    book: SlotBook, fates: tuple[Fate, ...], deals: Deals
+    book: SlotBook, fates: tuple[Fate, ...] | None, deals: Deals
 ) -> dict[tuple[str, str], list[Order]]:
     """Return each member's own limits, best first for the market: dear bids, cheap asks."""
     limits: dict[tuple[str, str], list[Order]] = {}
-    for place, row in enumerate(fates):
+    for place, row in enumerate(fates or ()):
         if row.side in (BID, ASK) and row.energy_uwh > 0:
             order = Order(row.member, row.side, row.energy_uwh, row.price_utok_per_kwh, place)
             limits.setdefault((row.member, row.side), []).append(order)
     for orders in limits.values():
         orders.sort(key=bid_rank if orders[0].side == BID else ask_rank)
     tariff = {BID: book.tariff.price_utok_per_kwh, ASK: book.tariff.feed_in_utok_per_kwh}
-    if fates:
+    if fates is not None:
         alone = {key: sum(part for _, part in made) for key, made in deals.items()}
     else:
         alone = {(p.member, BID): p.deficit_uwh for p in book.positions}
@@ -183,15 +187,15 @@ def _margins(
                 left = energy_of(orders[place])
 
 
-def _paid_beside(clearing: Clearing) -> dict[str, int]:
+def _paid_beside(clearing: Clearing) -> dict[str, list[int]]:
     """Return what members paid beside their deals, fees and shares; below 0: received. [utok]"""
-    paid: dict[str, int] = {}
+    paid: dict[str, list[int]] = {}
     for move in clearing.transfers:
         if move.payer in _OWN or move.payee in _OWN:
             continue
         for account, amount in ((move.payer, move.amount_utok), (move.payee, -move.amount_utok)):
             if not account.startswith("@"):
-                paid[account] = paid.get(account, 0) + amount
+                paid.setdefault(account, []).append(amount)
     return paid
 
 

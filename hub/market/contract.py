@@ -238,7 +238,8 @@ class Transfer(NamedTuple):
 class Clearing:
     """A contract's result for one slot. `memory` holds the rows that change; None: it is gone.
 
-    `fates`: one an order that counted in this slot, and one that did not for a reason of its own.
+    `fates`: one an order that counted in this slot, and one that did not for a reason of its own;
+    None: this market takes no orders.
     """
 
     matches: tuple[Match, ...] = ()
@@ -246,7 +247,7 @@ class Clearing:
     curtailments: tuple[Curtailment, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     memory: Mapping[str, Value] = field(default_factory=dict)
-    fates: tuple[Fate, ...] = ()
+    fates: tuple[Fate, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,13 @@ marginal bid and at least the marginal ask, so nobody who trades does so beyond 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from hub.market.contract import Order, StepBudget
+from hub.market.contract import BID, Order, StepBudget
+
+Why = Callable[[Order, int, int], str]
+"""Of an order, by its place on its side and what was matched [uWh]: why not all of it was."""
 
 
 class Pair(NamedTuple):
@@ -68,3 +71,30 @@ def cross(bids: Sequence[Order], asks: Sequence[Order], budget: StepBudget) -> C
 def energy_of(order: Order) -> int:
     """Return what an order counts for; one whose meter has not been asked counts for nothing."""
     return order.energy_uwh or 0
+
+
+def why_not(found: Crossing) -> Why:
+    """Return what tells the member of an order why it was not served, or not wholly."""
+    bids: dict[int, int] = {}
+    asks: dict[int, int] = {}
+    for bid, ask, energy in found.pairs:
+        bids[bid] = bids.get(bid, 0) + energy
+        asks[ask] = asks.get(ask, 0) + energy
+
+    def why(order: Order, place: int, matched_uwh: int) -> str:
+        is_bid = order.side == BID
+        margin = found.marginal_bid_utok_per_kwh if is_bid else found.marginal_ask_utok_per_kwh
+        if margin is None:
+            return "no bid reaches any ask"
+        if matched_uwh < (bids if is_bid else asks).get(place, 0):
+            return _UNFOUND if is_bid else _UNTAKEN
+        if order.price_utok_per_kwh != margin:
+            price = order.price_utok_per_kwh
+            return f"the last {order.side} that was served stood at {margin}, this one at {price}"
+        return "the last one served: in part" if matched_uwh else "as good as the last, but later"
+
+    return why
+
+
+_UNFOUND = "no seller of the fuels and areas that it takes was left"
+_UNTAKEN = "the bids that it would have served take other fuels or areas"

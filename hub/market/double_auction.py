@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hub.market.contract import (
-    BID,
     OPERATOR,
     CallRequest,
     CallResult,
@@ -29,22 +28,13 @@ from hub.market.contract import (
     Transfer,
     Value,
 )
-from hub.market.crossing import Crossing, Pair, cross
-from hub.market.errors import BadParameter
-from hub.market.offered import Offered, Why, book_after, energies, fates, offered
+from hub.market.crossing import Crossing, Pair, cross, why_not
+from hub.market.offered import Offered, book_after, energies, fates, offered
 from hub.market.orderbook import OrderRules, check_rules, order_call
 from hub.market.parameters import choice, read, whole, words
-from hub.market.partners import Matching, Served, beside
+from hub.market.partners import Matching, Served, beside, beside_complaint
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import KWH_UWH
-
-
-def _beside_complaint(text: str) -> str:
-    try:
-        beside(text)
-    except BadParameter as error:
-        return str(error)
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,7 @@ class Rules(OrderRules):
     network_fee_utok_per_kwh: int = whole(0, 0, 10**8)
     fuel_premium_utok_per_kwh: int = whole(0, 0, 10**8)
     partners: str = choice("any", "preferred", "area", "preferred_area")
-    areas_beside: str = words("", _beside_complaint)
+    areas_beside: str = words("", beside_complaint)
 
 
 class DoubleAuction:
@@ -81,7 +71,7 @@ class DoubleAuction:
             curtailments=held_back(book.positions),
             transfers=network_fees(matches, rules.network_fee_utok_per_kwh),
             memory=book_after(book),
-            fates=fates(on_offer, pairs, why_not(on_offer, found)),
+            fates=fates(on_offer, pairs, why_not(found)),
         )
 
     def call(self, request: CallRequest, budget: StepBudget) -> CallResult:
@@ -120,29 +110,6 @@ def network_fees(matches: Sequence[Match], fee_utok_per_kwh: int) -> tuple[Trans
         for buyer, energy in bought.items()
         if (amount := energy * fee_utok_per_kwh // KWH_UWH)
     )
-
-
-def why_not(on_offer: Offered, found: Crossing) -> Why:
-    """Return what tells the member of an order why it was not served, or not wholly."""
-    bids, asks = energies(on_offer, found.pairs)
-
-    def why(order: Order, place: int, matched_uwh: int) -> str:
-        is_bid = order.side == BID
-        margin = found.marginal_bid_utok_per_kwh if is_bid else found.marginal_ask_utok_per_kwh
-        if margin is None:
-            return "no bid reaches any ask"
-        if matched_uwh < (bids if is_bid else asks)[place]:
-            return _UNFOUND if is_bid else _UNTAKEN
-        if order.price_utok_per_kwh != margin:
-            price = order.price_utok_per_kwh
-            return f"the last {order.side} that was served stood at {margin}, this one at {price}"
-        return "the last one served: in part" if matched_uwh else "as good as the last, but later"
-
-    return why
-
-
-_UNFOUND = "no seller of the fuels and areas that it takes was left"
-_UNTAKEN = "the bids that it would have served take other fuels or areas"
 
 
 def _charge(rules: Rules) -> Callable[[Order], int]:

@@ -20,7 +20,7 @@ from hub.market.contract import (
     StepBudget,
     Value,
 )
-from hub.market.crossing import Pair, energy_of
+from hub.market.crossing import Pair, Why, energy_of
 from hub.market.orderbook import resting, spent, unrevealed
 
 _LAST: Final = 2**62
@@ -29,10 +29,6 @@ _LAST: Final = 2**62
 
 Charge = Callable[[Order], int]
 """What a buyer pays beside the price, fees and premiums: his bid is a limit on both. [utok/kWh]"""
-
-
-Why = Callable[[Order, int, int], str]
-"""Of an order, by its place on its side and what was matched [uWh]: why not all of it was."""
 
 
 class Offered(NamedTuple):

@@ -20,6 +20,9 @@ from hub.market.contract import Order, Site, StepBudget
 from hub.market.crossing import Pair
 from hub.market.errors import BadParameter
 from hub.market.parameters import listed
+from hub.market.sites import distance_m
+
+_NOWHERE = Site()
 
 
 class Lane:
@@ -46,7 +49,9 @@ class Matching:
         self, bids: Served, asks: Served, sites: Mapping[str, Site], budget: StepBudget
     ) -> None:
         self.pairs: list[Pair] = []
+        self._sites = sites
         self._bids = bids.orders
+        self._asks = asks.orders
         self._wanted = list(bids.energies_uwh)
         self._left = list(asks.energies_uwh)
         self._budget = budget
@@ -93,6 +98,26 @@ class Matching:
             for area in beside.get(self._bids[bid].area, ()):
                 self._take(bid, self._of_area.get(area))
 
+    def nearest(self) -> None:
+        """Pair each bid with the sellers that stand nearest; those without a place are left.
+
+        Looks at every bid with every ask.
+        """
+        for bid in self._open():
+            here = self._sites.get(self._bids[bid].meter)
+            if here is None:
+                continue
+            self._budget.spend(len(self._asks))
+            far = [
+                (distance, ask)
+                for ask, order in enumerate(self._asks)
+                if self._left[ask]
+                if (distance := distance_m(here, self._sites.get(order.meter, _NOWHERE)))
+                is not None
+            ]
+            for _, ask in sorted(far):
+                self._deal(bid, ask)
+
     def any(self) -> None:
         """Pair what is left."""
         for bid in self._open():
@@ -113,13 +138,16 @@ class Matching:
             ask = lane.places[lane.at]
             if only is not None and not only(self._kinds[ask]):
                 return  # a member's asks are all of one kind
-            energy = min(self._wanted[bid], self._left[ask])
-            if energy:
-                self._budget.spend()
-                self.pairs.append(Pair(bid, ask, energy))
-                self._wanted[bid] -= energy
-                self._left[ask] -= energy
+            self._deal(bid, ask)
             lane.at += self._left[ask] == 0
+
+    def _deal(self, bid: int, ask: int) -> None:
+        energy = min(self._wanted[bid], self._left[ask])
+        if energy:
+            self._budget.spend()
+            self.pairs.append(Pair(bid, ask, energy))
+            self._wanted[bid] -= energy
+            self._left[ask] -= energy
 
 
 def _taste(order: Order) -> Callable[[tuple[str, str]], bool] | None:
@@ -144,7 +172,16 @@ def beside(text: str) -> dict[str, list[str]]:
     for pair in listed(text):
         one, colon, other = (part.strip() for part in pair.partition(":"))
         if not (one and colon and other):
-            raise BadParameter(f"areas beside each other are written one:other, not {pair!r}")
+            raise BadParameter(f"areas lie beside each other as one:other, not {pair!r}")
         found.setdefault(one, []).append(other)
         found.setdefault(other, []).append(one)
     return found
+
+
+def beside_complaint(text: str) -> str:
+    """Say what such a text should be; "" where it is right."""
+    try:
+        beside(text)
+    except BadParameter:
+        return "pairs of areas, one:other"
+    return ""

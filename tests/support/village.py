@@ -153,7 +153,13 @@ class Village:
         )
 
     def meter(
-        self, meter_id: str, member: str, purpose: str, parent: str = "", node: str = "pi"
+        self,
+        meter_id: str,
+        member: str,
+        purpose: str,
+        parent: str = "",
+        node: str = "pi",
+        **fields: Any,
     ) -> None:
         """Enrol a meter."""
         key = ed25519(meter_id).public.cose_key
@@ -167,6 +173,7 @@ class Village:
             purpose=purpose,
             parent=parent,
             model="test",
+            **fields,
             rated_mw=10_000,
         )
         expect_effect(self.put(self.administrator, entry))
