@@ -84,7 +84,7 @@ def check_clearing(book: SlotBook, clearing: Clearing) -> None:
     for transfer in clearing.transfers:
         check_transfer(transfer, positions)
     _check_curtailments(clearing.curtailments, positions)
-    _check_fates(clearing.fates or (), positions)
+    _check_fates(clearing.fates, positions)
     check_memory(book.memory, clearing.memory)
 
 

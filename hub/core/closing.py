@@ -187,7 +187,7 @@ def _settle(
         ),
         remainders=clearing.remainders,
         curtailments=clearing.curtailments,
-        fates=clearing.fates or (),
+        fates=clearing.fates,
         lines=lines,
         checks=checks,
         unaccounted_uwh=unaccounted_uwh(energies),

@@ -25,7 +25,6 @@ from hub.market.contract import (
     BID,
     ESCROW,
     Clearing,
-    Fate,
     Order,
     SlotBook,
     StepBudget,
@@ -90,7 +89,7 @@ def check(book: SlotBook, clearing: Clearing, left_over_utok: int) -> Checks:
         left_over_utok: the sum of all lines that were booked for it (`hub.core.settlement`).
     """
     deals = _deals(clearing)
-    limits = _limits(book, clearing.fates, deals)
+    limits = _limits(book, clearing, deals)
     margins = {key: list(_margins(key, made, limits)) for key, made in deals.items()}
     totals: dict[str, int] = {}
     for (member, _), parts in margins.items():
@@ -132,19 +131,17 @@ def optimum_utok_uwh_per_kwh(bids: Iterable[Order], asks: Iterable[Order]) -> in
     )
 
 
-def _limits(
-    book: SlotBook, fates: tuple[Fate, ...] | None, deals: Deals
-) -> dict[tuple[str, str], list[Order]]:
+def _limits(book: SlotBook, clearing: Clearing, deals: Deals) -> dict[tuple[str, str], list[Order]]:
     """Return each member's own limits, best first for the market: dear bids, cheap asks."""
     limits: dict[tuple[str, str], list[Order]] = {}
-    for place, row in enumerate(fates or ()):
+    for place, row in enumerate(clearing.fates):
         if row.side in (BID, ASK) and row.energy_uwh > 0:
             order = Order(row.member, row.side, row.energy_uwh, row.price_utok_per_kwh, place)
             limits.setdefault((row.member, row.side), []).append(order)
     for orders in limits.values():
         orders.sort(key=bid_rank if orders[0].side == BID else ask_rank)
     tariff = {BID: book.tariff.price_utok_per_kwh, ASK: book.tariff.feed_in_utok_per_kwh}
-    if fates is not None:
+    if clearing.takes_orders:
         alone = {key: sum(part for _, part in made) for key, made in deals.items()}
     else:
         alone = {(p.member, BID): p.deficit_uwh for p in book.positions}

@@ -238,8 +238,8 @@ class Transfer(NamedTuple):
 class Clearing:
     """A contract's result for one slot. `memory` holds the rows that change; None: it is gone.
 
-    `fates`: one an order that counted in this slot, and one that did not for a reason of its own;
-    None: this market takes no orders.
+    `fates`: one an order that counted in this slot, and one that did not for a reason of its own.
+    Where a market `takes_orders`, who placed none is left out of what the checks expect of it.
     """
 
     matches: tuple[Match, ...] = ()
@@ -247,7 +247,8 @@ class Clearing:
     curtailments: tuple[Curtailment, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     memory: Mapping[str, Value] = field(default_factory=dict)
-    fates: tuple[Fate, ...] | None = None
+    fates: tuple[Fate, ...] = ()
+    takes_orders: bool = False
 
 
 @dataclass(frozen=True, slots=True)

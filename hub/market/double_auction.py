@@ -72,6 +72,7 @@ class DoubleAuction:
             transfers=network_fees(matches, rules.network_fee_utok_per_kwh),
             memory=book_after(book),
             fates=fates(on_offer, pairs, why_not(found)),
+            takes_orders=True,
         )
 
     def call(self, request: CallRequest, budget: StepBudget) -> CallResult:

@@ -97,6 +97,7 @@ class HybridP2P:
             curtailments=held_back(book.positions),
             memory=book_after(book),
             fates=fates(on_offer, pairs, why),
+            takes_orders=True,
         )
 
     def call(self, request: CallRequest, budget: StepBudget) -> CallResult:

@@ -91,6 +91,7 @@ class PooledAuction:
             transfers=tuple(_level(matches, on_offer.asks, put_in)),
             memory=book_after(book),
             fates=fates(on_offer, pairs, why),
+            takes_orders=True,
         )
 
     def call(self, request: CallRequest, budget: StepBudget) -> CallResult:

@@ -108,17 +108,19 @@ def test_each_of_ones_orders_counts_in_the_pairing_that_suits_it_best() -> None:
         MATCH._replace(energy_uwh=2 * KWH, price_utok_per_kwh=120_000),
         MATCH._replace(energy_uwh=KWH, price_utok_per_kwh=180_000),
     )
-    assert checks(Clearing(two, (REST,), fates=fates)).worst_utok_per_kwh == 0
+    assert checks(Clearing(two, (REST,), fates=fates, takes_orders=True)).worst_utok_per_kwh == 0
     # Cheapest asks first: of 3 kWh, all three can be her cheap ones.
     cheap = two[0]._replace(energy_uwh=3 * KWH)
-    assert checks(Clearing((cheap,), (REST,), fates=fates)).worst_utok_per_kwh == 0
+    assert (
+        checks(Clearing((cheap,), (REST,), fates=fates, takes_orders=True)).worst_utok_per_kwh == 0
+    )
     low = cheap._replace(price_utok_per_kwh=119_999)
-    assert checks(Clearing((low,), (REST,), fates=fates)).losers == ("ann",)
+    assert checks(Clearing((low,), (REST,), fates=fates, takes_orders=True)).losers == ("ann",)
 
 
 def test_welfare_is_held_against_what_the_orders_allow() -> None:
     fates = told(("ann", ASK, 5, 120_000, 1), ("bob", BID, 3, 250_000, 1))
-    part = replace(GOOD, matches=(MATCH._replace(energy_uwh=KWH),), fates=fates)
+    part = replace(GOOD, matches=(MATCH._replace(energy_uwh=KWH),), fates=fates, takes_orders=True)
     found = checks(part)
     assert found.optimum_utok_uwh_per_kwh == 3 * KWH * 130_000
     assert found.welfare_ppm == 333_333

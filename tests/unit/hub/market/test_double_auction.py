@@ -130,7 +130,7 @@ def test_losers_are_told_why() -> None:
     stranger = Order("eve", ASK, None, 1, 2, order_id="eve")
     nothing = Order("carl", ASK, None, 100_000, 1, order_id="n")
     found = clear(live(seller, dear, ROWS[2], late, low, nothing, stranger))
-    assert {fate.order_id: fate.reason for fate in (found.fates or ())} == {
+    assert {fate.order_id: fate.reason for fate in found.fates} == {
         "c": "",
         "late": "as good as the last, but later",
         "low": "the last bid that was served stood at 250000, this one at 110000",
@@ -139,7 +139,7 @@ def test_losers_are_told_why() -> None:
         "n": "the meter shows nothing more to sell",
     }
     nobody = clear(live(dear, low))
-    assert {fate.reason for fate in (nobody.fates or ())} == {"no bid reaches any ask"}
+    assert {fate.reason for fate in nobody.fates} == {"no bid reaches any ask"}
     assert nobody.matches == ()
 
 
@@ -179,7 +179,7 @@ def test_a_bid_takes_only_its_fuels_and_pays_the_premium_for_them() -> None:
     lone = live(*ROWS[:2], windy)
     unmet = clear(lone)
     assert unmet.matches == ()
-    assert {fate.order_id: fate.reason for fate in (unmet.fates or ())} == {
+    assert {fate.order_id: fate.reason for fate in unmet.fates} == {
         "w": "no seller of the fuels and areas that it takes was left",
         "a": "the bids that it would have served take other fuels or areas",
         "b": "the last ask that was served stood at 120000, this one at 180000",

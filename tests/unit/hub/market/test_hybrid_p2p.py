@@ -123,9 +123,7 @@ def test_what_other_areas_may_not_buy_goes_to_the_grid_and_everybody_is_told() -
         Remainder("carl", GRID, KWH, 300_000),
         Remainder("dan", GRID, 3 * KWH, 300_000),
     )
-    assert [
-        (fate.member, fate.matched_uwh // KWH, fate.reason) for fate in (found.fates or ())
-    ] == [
+    assert [(fate.member, fate.matched_uwh // KWH, fate.reason) for fate in found.fates] == [
         ("dan", 0, "no seller of the fuels and areas that it takes was left"),
         ("carl", 2, "no seller of the fuels and areas that it takes was left"),
         ("ann", 0, "the bids that it would have served take other fuels or areas"),
@@ -166,7 +164,7 @@ def test_limits_lie_between_the_feed_in_price_and_what_the_grid_costs() -> None:
     book = street(3 * HOUR, off_peak_hours="00:00-06:00", grid_price="printed")
     found = clear(book)
     assert found.matches == ()
-    assert [(fate.member, fate.reason) for fate in found.fates or ()] == [
+    assert [(fate.member, fate.reason) for fate in found.fates] == [
         ("carl", "no bid reaches any ask"),
         ("dan", "no bid reaches any ask"),
         ("ann", "the ask is above the highest price that may be, 100000"),

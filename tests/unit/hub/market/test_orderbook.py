@@ -63,7 +63,7 @@ class Desk:
         clearing = DoubleAuction().clear(book, StepBudget())
         self._keep(clearing.memory)
         self.now += SLOT
-        return {fate.order_id: (fate.matched_uwh, fate.reason) for fate in (clearing.fates or ())}
+        return {fate.order_id: (fate.matched_uwh, fate.reason) for fate in clearing.fates}
 
     def _keep(self, changed: Any) -> None:
         for key, value in changed.items():

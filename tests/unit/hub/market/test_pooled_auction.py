@@ -71,7 +71,7 @@ def test_the_highest_bids_win_and_each_pays_its_own() -> None:
     held = accounts(slot, found)
     assert (held["dan"], held["eve"], held["carl"]) == (-1_160_000, -800_000, -1_050_000)
     assert (held["ann"], held["bea"]) == (1_406_667, 703_333)  # 2 110 000, two to one
-    assert [fate.reason for fate in (found.fates or ())] == ["", "", "the pool was empty", "", ""]
+    assert [fate.reason for fate in found.fates] == ["", "", "the pool was empty", "", ""]
     assert all(settlement(slot, found).checks.passed.values())
 
 
@@ -98,7 +98,7 @@ def test_what_the_pool_does_not_sell_is_shared_alike() -> None:
 )
 def test_a_bid_below_the_feed_in_price_gets_nothing(price: int, reason: str) -> None:
     found = clear(book(*SELLERS, Order("eve", BID, None, price, 9)))
-    assert (found.fates or ())[0].reason == reason
+    assert found.fates[0].reason == reason
 
 
 def test_bids_count_up_to_just_below_the_tariff() -> None:
@@ -110,7 +110,7 @@ def test_bids_count_up_to_just_below_the_tariff() -> None:
 
 def test_a_loser_is_told_that_higher_bids_won() -> None:
     found = clear(book(SELLERS[1], *BUYERS))
-    assert [(fate.member, fate.reason) for fate in (found.fates or ())] == [
+    assert [(fate.member, fate.reason) for fate in found.fates] == [
         ("dan", "the pool was empty"),
         ("eve", "higher bids emptied the pool"),
         ("carl", "higher bids emptied the pool"),
