@@ -276,6 +276,8 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"node {found['node']}: {found['outbox_rows']} of {found['outbox_rows_max']} rows wait"
     if found["alarm"]:
         yield f"ALARM: {found['alarm']}"
+    for each in found["keys_away"]:
+        yield f"KEY AWAY: {each}; what it signs waits in the agent's memory, all else goes on"
     yield "newest checkpoint: " + (" ".join(found["checkpoint"].split("\n")[:3]) or "none yet")
     if found["streams"]:
         yield f"{'key':<18}{'stream':<11}{'signed':>10}{'stored':>10}{'final':>10}"

@@ -45,6 +45,14 @@ class OutboxCorrupt(OutboxError):
     """The outbox file contradicts itself, or was written by a newer version."""
 
 
+class KeyAway(EdgeError):
+    """The token or TPM that holds a key is not there now: nothing was stored, nothing signed."""
+
+    def __init__(self, kid: bytes, text: str) -> None:
+        super().__init__(text)
+        self.kid = kid
+
+
 class ReceiptRefused(EdgeError):
     """A receipt or refusal that proves nothing: nothing may be deleted on it."""
 

@@ -27,7 +27,7 @@ from edge.inbound import (
     Task,
     ThreadEnded,
 )
-from edge.measuring import Measuring
+from edge.measuring import Measuring, Shown
 from edge.outbox import Outbox
 from edge.outbox_records import Batch
 from edge.posting import Posting
@@ -35,6 +35,7 @@ from edge.register import Reset
 from edge.relaying import NodeKey, Relaying
 from edge.sweep import Devices, Sweep
 from edge.timers import Timers
+from keys.errors import StoreUnavailable
 from messages import cose, slots
 from messages.entries import network_aad, parse_as
 from messages.errors import MessageError
@@ -256,10 +257,20 @@ class Loop:
         if taken.batch != Batch():
             parts.posting.store(taken.batch)
         for shown in taken.shown:
-            stored = parts.posting.is_storing
-            _, raw = parts.measuring.sign_live(shown, self._beacon, stored=stored)
-            parts.uplink.publish("live", raw, qos=0)
+            self._show(shown)
         self._send()
+
+    def _show(self, shown: Shown) -> None:
+        """Send a live sample, which nobody misses while its key is away."""
+        parts, kid = self._parts, self._parts.measuring.kids()[shown.meter_id]
+        if parts.posting.is_away(kid):
+            return
+        try:
+            raw = parts.measuring.sign_live(shown, self._beacon, stored=parts.posting.is_storing)[1]
+        except StoreUnavailable as error:
+            parts.posting.miss(kid, str(error))
+        else:
+            parts.uplink.publish("live", raw, qos=0)
 
     def _heads(self) -> dict[str, dict[str, int]]:
         """Return the newest sequence signed in each stream, for the testbed's clock."""
@@ -295,6 +306,8 @@ class Loop:
             self._go_on()
         if self._timers.alive.is_due(now_ms):
             self._status_changed |= self._parts.relaying.keep_alive()
+        if self._timers.keys.is_due(now_ms):
+            self._parts.posting.look_for_keys()
         if self._timers.ballast.is_due(now_ms):
             self._parts.outbox.keep_ballast()
         if not self._is_connected:
@@ -354,9 +367,9 @@ class Loop:
             outbox_rows=parts.outbox.rows,
             dead_letters=parts.outbox.dead_letters,
             at_ms=self._now_ms(),
-            alarm=parts.posting.alarm,
+            alarm=parts.posting.trouble,
         )
-        parts.uplink.publish("status", parts.key.sign(status), retain=True)
+        self._say("status", status, retain=True)
 
     def _say_hello(self) -> None:
         self._timers.hello.last_ms = self._boottime_ms()
@@ -369,7 +382,20 @@ class Loop:
             backlog=parts.outbox.rows,
             software=parts.software,
         )
-        parts.uplink.publish("hello", parts.key.sign(hello))
+        self._say("hello", hello)
+
+    def _say(self, leaf: str, said: Hello | Status, *, retain: bool = False) -> None:
+        """Sign and send what the node says of itself; it says nothing while its key is away."""
+        parts = self._parts
+        kid = parts.key.signer.public.kid
+        if parts.posting.is_away(kid):
+            return
+        try:
+            raw = parts.key.sign(said)
+        except StoreUnavailable as error:
+            parts.posting.miss(kid, str(error))
+        else:
+            parts.uplink.publish(leaf, raw, retain=retain)
 
 
 def _say_reset(meter_id: str, reset: Reset) -> None:

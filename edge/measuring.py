@@ -210,4 +210,5 @@ def _pack_draft(signer: Signer, pack: Pack) -> Draft:
         signer.public.kid,
         "telemetry",
         lambda sequence: sign_pack(signer, replace(pack, sequence=sequence)),
+        pack.meter_id,
     )

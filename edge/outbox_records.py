@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from edge.agent import Point
 from edge.calibration.coefficients import Calibrated, Coefficients
+from edge.errors import KeyAway
 from edge.register import Register
+from keys.errors import StoreUnavailable
 from messages.correction import Correction
 from messages.log.tree import leaf_hash
 from messages.sealed import signed_part
@@ -19,11 +21,15 @@ Key = tuple[bytes, str]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that lacks its sequence; `sign` makes it, once, when the sequence is taken."""
+    """A message that lacks its sequence; `sign` makes it, once, when the sequence is taken.
+
+    `meter_id`: of a pack, whose points it takes along.
+    """
 
     kid: bytes
     stream: str
     sign: Callable[[int], bytes]
+    meter_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +78,18 @@ class Settled:
 
 
 def store(connection: sqlite3.Connection, heads: dict[Key, Head], draft: Draft) -> Row:
-    """Take the next sequence of a draft's stream, sign it, and write its row."""
+    """Take the next sequence of a draft's stream, sign it, and write its row.
+
+    Raises:
+        KeyAway: what holds the key is not there now.
+    """
     key = (draft.kid, draft.stream)
     head = heads.get(key, Head())
     heads[key] = replace(head, next_sequence=head.next_sequence + 1)
-    raw = draft.sign(head.next_sequence)
+    try:
+        raw = draft.sign(head.next_sequence)
+    except StoreUnavailable as error:
+        raise KeyAway(draft.kid, str(error)) from None
     cursor = connection.execute(
         "INSERT INTO row (kid, stream, sequence, leaf_hash, raw) VALUES (?, ?, ?, ?, ?)",
         (*key, head.next_sequence, leaf_hash(signed_part(raw)), raw),

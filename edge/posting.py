@@ -1,19 +1,20 @@
 """Between the agent and the hub: store first, then send, and delete only what is proven.
 
 While the disk fails, batches wait in memory, with numbers not yet taken, and are stored together as
-soon as it works again. While the hub's ledger does not continue what this node knows of it, nothing
-is deleted: the alarm stays until a person has looked.
+soon as it works again. While the token of a key is away, only what that has to sign waits. While
+the hub's ledger does not continue what this node knows of it, nothing is deleted: the alarm stays
+until a person has looked.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edge.drain import Drain
-from edge.errors import HubBehind, OutboxError
+from edge.errors import HubBehind, KeyAway, OutboxError
 from edge.journal import Journal
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft, Key, Row
@@ -35,6 +36,9 @@ LEAF_OF_STREAM: Final[Mapping[str, str]] = {
     "event": "ack",
     ROTATION: "call",
 }
+
+AWAY: Final = "keys away"
+"""The fact that says which keys cannot be used now, and why."""
 
 log = logging.getLogger("edge.posting")
 
@@ -80,6 +84,9 @@ class Posting:
         self._waiting: list[Batch] = []
         self._lost = 0
         self._disk_failed = False
+        self._away: dict[bytes, str] = {}
+        self._quiet: frozenset[bytes] = frozenset()
+        self._tell_away()
         self.alarm = outbox.alarm
         self.checkpoint = outbox.checkpoint
         held = open_held(self.checkpoint, trust)
@@ -102,25 +109,67 @@ class Posting:
 
     @property
     def is_storing(self) -> bool:
-        """Whether all that was measured is on disk."""
-        return not self._waiting
+        """Whether all that was counted is on disk."""
+        return not self._disk_failed
+
+    @property
+    def trouble(self) -> str:
+        """What a person should look at: the alarm, or keys that are away."""
+        return self.alarm or "; ".join(sorted({*self._away.values()}))
+
+    def is_away(self, kid: bytes) -> bool:
+        """Whether the token or TPM that holds a key was not there when it was asked last."""
+        return kid in self._away
+
+    def miss(self, kid: bytes, why: str) -> None:
+        """Know that a key is away: what it has to sign waits, and all else goes on."""
+        log.error("%s: what that key signs waits in memory; measuring and counting go on", why)
+        self._away[kid] = why
+        self._tell_away()
+
+    def look_for_keys(self) -> None:
+        """Try the keys that are away once more, and have what waits signed by those that are back.
+
+        Raises:
+            KeyFault: one is there, and refuses for good.
+        """
+        missed, self._away = self._away, {}
+        if not missed:
+            return
+        self._quiet = frozenset(missed)
+        self.store(Batch())
+        self._quiet = frozenset()
+        for kid in missed:
+            if kid not in self._away:
+                log.warning("the key %s is back, and signed what waited for it", kid.hex())
+        if self._away != missed:
+            self._tell_away()
 
     def store(self, batch: Batch) -> bool:
-        """Store a batch and all that waits; False if the disk fails, and everything waits."""
+        """Store a batch and all that waits; False if something waits then.
+
+        If the disk fails it is everything; where a key is away, what that has to sign: registers
+        and points are stored all the same, so that what was counted outlives this process.
+        """
         whole = _joined([*self._waiting, batch])
-        try:
-            rows = self._outbox.commit(whole)
-        except OutboxError as error:
-            self._complain(error)
-            kept, lost = _trimmed(whole.drafts)
-            self._lost += lost
-            self._waiting = [Batch(kept, whole.registers, whole.points, whole.packed)]
-            return False
-        if self._waiting:
+        while True:
+            able, held = _parted(whole, self._away)
+            try:
+                rows = self._outbox.commit(able)
+            except KeyAway as error:
+                self._miss_quietly(error)
+                continue
+            except OutboxError as error:
+                self._complain(error)
+                self._waiting = [self._trim(whole)]
+                return False
+            break
+        if self._disk_failed:
             log.warning("the disk works again; %d messages were lost meanwhile", self._lost)
-        self._waiting, self._lost, self._disk_failed = [], 0, False
+        self._waiting = [self._trim(held)] if held.drafts else []
+        self._lost, self._disk_failed = self._lost if held.drafts else 0, False
         self._note(rows)
-        return True
+        return not self._waiting
 
     def send(self, now_ms: int) -> None:
         """Hand the oldest rows to the broker, as many as may be under way."""
@@ -219,6 +268,25 @@ class Posting:
         except OutboxError as failure:
             self._complain(failure)
 
+    def _miss_quietly(self, error: KeyAway) -> None:
+        """Know that a key is away; that was said already of those that were just looked for."""
+        if error.kid in self._quiet:
+            self._away[error.kid] = str(error)
+        else:
+            self.miss(error.kid, str(error))
+
+    def _tell_away(self) -> None:
+        """Keep what `status` says of keys that are away."""
+        try:
+            self._outbox.note(AWAY, "\n".join(sorted({*self._away.values()})))
+        except OutboxError as error:
+            self._complain(error)
+
+    def _trim(self, batch: Batch) -> Batch:
+        kept, lost = _trimmed(batch.drafts)
+        self._lost += lost
+        return replace(batch, drafts=kept)
+
     def _note(self, rows: list[Row]) -> None:
         if self._journal is not None:
             self._journal.note(rows)
@@ -250,6 +318,18 @@ def _joined(batches: list[Batch]) -> Batch:
         ),
         tuple(packed.items()),
     )
+
+
+def _parted(whole: Batch, away: Container[bytes]) -> tuple[Batch, Batch]:
+    """Return what can be stored now, and what waits for its key; points wait with their pack."""
+    waiting = tuple(draft for draft in whole.drafts if draft.kid in away)
+    if not waiting:
+        return whole, Batch()
+    meters = {draft.meter_id for draft in waiting if draft.meter_id}
+    held = Batch(waiting, packed=tuple(each for each in whole.packed if each[0] in meters))
+    ready = tuple(draft for draft in whole.drafts if draft.kid not in away)
+    packed = tuple(each for each in whole.packed if each[0] not in meters)
+    return replace(whole, drafts=ready, packed=packed), held
 
 
 def _trimmed(drafts: tuple[Draft, ...]) -> tuple[tuple[Draft, ...], int]:

@@ -14,6 +14,7 @@ from edge.errors import NoGuard, OutboxError, Unavailable
 from edge.guardlink import look
 from edge.outbox_records import read_calibrations
 from edge.outbox_schema import open_for_reading
+from edge.posting import AWAY
 from edge.register import oriented
 from edge.relaydoor import SOCKET as RELAY_SOCKET
 from hardware.errors import HardwareError
@@ -131,6 +132,7 @@ def status(config: EdgeConfig) -> dict[str, Any]:
         "outbox_rows": rows,
         "outbox_rows_max": config.outbox.rows_max,
         "alarm": facts.get("alarm", ""),
+        "keys_away": str(facts.get(AWAY, "")).splitlines(),
         "evidence": facts.get("evidence", ""),
         "checkpoint": facts.get("checkpoint", ""),
         "streams": [_stream(*values) for values in streams],

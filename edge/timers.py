@@ -9,6 +9,7 @@ ALIVE_EVERY_MS: Final = 400
 STATUS_EVERY_MS: Final = 1_000
 HELLO_EVERY_MS: Final = 30_000
 HELLO_AGAIN_MS: Final = 1_000
+KEYS_EVERY_MS: Final = 5_000
 BALLAST_EVERY_MS: Final = 60_000
 CLOCK_EVERY_MS: Final = 5_000
 
@@ -37,5 +38,6 @@ class Timers:
     hello: Timer = field(default_factory=lambda: Timer(HELLO_EVERY_MS))
     hello_again: Timer = field(default_factory=lambda: Timer(HELLO_AGAIN_MS))
     send: Timer = field(default_factory=lambda: Timer(STATUS_EVERY_MS))
+    keys: Timer = field(default_factory=lambda: Timer(KEYS_EVERY_MS))
     ballast: Timer = field(default_factory=lambda: Timer(BALLAST_EVERY_MS))
     clock: Timer = field(default_factory=lambda: Timer(CLOCK_EVERY_MS))

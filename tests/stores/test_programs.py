@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from keys import stores
 from messages.publickey import parse_cose_key
 from tests.support.edge_node import Node, node, wait_until
 from tests.support.soft_token import SoftToken
@@ -132,20 +134,99 @@ def test_keygen_refuses_ed25519_in_a_tpm_by_name(edge: Node) -> None:
     assert not (edge.folder / "enrol-dep1.json").exists()
 
 
-def test_an_agent_signs_and_ends_when_its_token_is_pulled(edge: Node, token: SoftToken) -> None:
+def signed(made: Node) -> dict[str, list[int]]:
+    """Return the register sequences that each meter's key signed, as the journal of tests says."""
+    signers = {name: stores.open_signer(place) for name, place in made.config.key_places.items()}
+    lines = (made.folder / "journal.txt").read_text().split("\n")
+    words = [line.split() for line in lines if line.count(" ") == 3]
+    return {
+        name: [int(n) for kid, stream, n, _ in words if (kid, stream) == (each, "register")]
+        for name, each in ((name, each.public.kid.hex()) for name, each in signers.items())
+    }
+
+
+def status(made: Node) -> dict[str, Any]:
+    told = call("edge", "status", "--json", "--config", made.config_file).stdout
+    found: dict[str, Any] = json.loads(told or "{}")
+    return found
+
+
+def test_an_agent_measures_on_while_a_token_is_pulled_and_signs_all_of_it_later(
+    edge: Node, token: SoftToken
+) -> None:
     assert call("edge", "keygen", "--config", edge.config_file).returncode == 0
     agent = edge.start("run")
     wait_until(lambda: lines_of(edge) > 4, 30, "readings of both meters")
     token.pull()
-    assert agent.wait(30) == os.EX_UNAVAILABLE
-    assert "pkcs11:token=site;object=m0: " in edge.log("run")
+    wait_until(lambda: status(edge).get("keys_away"), 30, "what is wrong, in status")
+    (told,) = status(edge)["keys_away"]
+    assert told.startswith("pkcs11:token=site;object=m0: ")
+    away = lines_of(edge)
+    wait_until(lambda: lines_of(edge) > away + 3, 30, "readings of the other meter")
+    assert agent.poll() is None
+    shown = call("edge", "status", "--config", edge.config_file).stdout
+    assert "KEY AWAY: pkcs11:token=site;object=m0: " in shown
+    assert edge.log("run").count("measuring and counting go on") == 1
     assert "Traceback" not in edge.log("run")
 
-    assert edge.start("run").wait(30) == os.EX_UNAVAILABLE
     token.plug()
-    signed = lines_of(edge)
+    wait_until(lambda: status(edge)["keys_away"] == [], 30, "the key is back")
+    token.restart()
+    numbers = signed(edge)
+    assert numbers["m0"] == list(range(1, len(numbers["m0"]) + 1))
+    assert abs(len(numbers["m0"]) - len(numbers["m1"])) <= 1, "not one slot is missing"
+    assert "is back, and signed what waited for it" in edge.log("run")
+
+
+def test_an_agent_without_its_token_does_not_begin_and_is_to_be_started_again(
+    edge: Node, token: SoftToken
+) -> None:
+    """Only the token knows its public key, so that before it is seen nothing can be numbered."""
+    assert call("edge", "keygen", "--config", edge.config_file).returncode == 0
+    token.pull()
+    assert edge.start("run").wait(30) == os.EX_UNAVAILABLE
+    assert "pkcs11:token=site;object=m0: " in edge.log("run")
+    assert "Traceback" not in edge.log("run")
+    token.plug()
     edge.start("run")
-    wait_until(lambda: lines_of(edge) > signed + 4, 30, "readings once it is back")
+    wait_until(lambda: lines_of(edge) > 4, 30, "readings once it is back")
+
+
+def test_an_agent_whose_tpm_is_gone_says_nothing_as_a_node_and_measures_on(
+    edge: Node, tpm: SoftTpm
+) -> None:
+    assert call("edge", "keygen", "--config", edge.config_file).returncode == 0
+    agent = edge.start("run")
+    wait_until(lambda: lines_of(edge) > 4, 30, "readings of both meters")
+    tpm.stop()
+    before = lines_of(edge)
+    wait_until(lambda: lines_of(edge) > before + 4, 30, "readings of both meters")
+    assert agent.poll() is None
+    assert "Traceback" not in edge.log("run")
+
+
+@pytest.mark.parametrize("store", ["token", "tpm file"])
+def test_a_key_is_followed_in_its_own_store(
+    edge: Node, token: SoftToken, tpm: SoftTpm, store: str
+) -> None:
+    if store == "tpm file":
+        text = edge.config_file.read_text()
+        edge.config_file.write_text(text.replace(token.place("m0"), tpm.place("m0.tpm")))
+    config = ("--config", edge.config_file)
+    assert call("edge", "keygen", *config).returncode == 0
+    edge.start("run")
+    wait_until(lambda: lines_of(edge) > 4, 30, "readings of both meters")
+    turned = call("edge", "rotate", "m0", *config)
+    assert turned.returncode == 0, turned.stderr
+    assert ("m0.2.tpm" if store == "tpm file" else "object=m0.2") in turned.stdout
+    assert "signs with it now" in turned.stderr
+    token.restart()
+    wait_until(lambda: len(signed(edge)["m0"]) >= 2, 30, "registers of the new key")
+    handle = call("edge", "rotate", "dep1", *config)
+    assert handle.returncode == os.EX_UNAVAILABLE
+    assert "say with --to where the new key lies: another handle" in handle.stderr
+    there = call("edge", "rotate", "dep1", "--to", tpm.place("0x81000102"), *config)
+    assert there.returncode == 0, there.stderr
 
 
 def test_an_agent_signs_on_after_its_tpm_was_without_power(edge: Node, tpm: SoftTpm) -> None:
