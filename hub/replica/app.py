@@ -18,6 +18,7 @@ from hub.replica.execution import Execution
 from hub.replica.following import Following
 from hub.replica.home import Home, open_home
 from hub.replica.mirror import Mirror
+from hub.replica.opening import Preimages
 from hub.replica.proposing import Proposer
 from hub.replica.server import ReplicaServer
 from hub.replica.source import Access, HttpSource, Sources
@@ -70,13 +71,16 @@ class Replica:
                 home.folder / "standing",
                 trust,
                 contracts,
-                lambda index: None,
+                Preimages(home.header, trust.network_id, sources, utc_ms).of,
                 config.workers or None,
             )
         mirror = Mirror(home.folder / "mirror", log_key, evidence)
         self._home = home
         self._config = config
         self._following = Following(mirror, execution, sources)
+        is_new = not mirror.size or mirror.first
+        if execution is not None and config.join == "snapshot" and is_new and not execution.size:
+            self._following.begin_behind_snapshot(execution, trust)
         witness = VouchingWitness(
             home, log_key, evidence, self._following, lambda: int(time.time())
         )
@@ -120,6 +124,11 @@ class Replica:
             report.write(self._home.folder, self._facts())
             if self._ended.wait(REPORT_EVERY_S):
                 return
+
+
+def utc_ms() -> int:
+    """Return the time of this machine. [ms UTC]"""
+    return time.time_ns() // 1_000_000
 
 
 def read_token(path: str | None) -> str:

@@ -8,16 +8,17 @@ so does every later start.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hub.auditing.refold import LogWrong, Preimages, Refold, Stream, strictly
 from hub.core.clearing import Contracts
-from hub.core.effects import Effect
+from hub.core.effects import Effect, HeaderFollows
 from hub.core.errors import SnapshotUnreadable
 from hub.core.state import State
 from hub.ledger.crew import Crew, Read
@@ -38,6 +39,7 @@ KEEP_EVERY_ENTRIES: Final = 20_000
 STANDING_BYTES_MAX: Final = 1 << 31
 DIGEST_BYTES: Final = 32
 
+log_to = logging.getLogger("hub.replica")
 Told = Callable[[int, int], None]
 Watch = Callable[[int, tuple[Effect, ...]], None]
 
@@ -85,7 +87,8 @@ class Execution:
         self._joined: frozenset[bytes] = frozenset()
         self._opened: bytes | None = None
         self._right = 0
-        self._fold = Refold(contracts, self._preimage, self._crew, self._head_before)
+        self._contracts = contracts
+        self._fold = self._new_fold()
         self._crew.join(trust.network_id)
         self._kept_size, self._kept_s = 0, time.monotonic()
         self._load()
@@ -123,12 +126,61 @@ class Execution:
         finally:
             self._crew.rest()
 
-    def begin(self, state: State, log: Frontier) -> None:
-        """Begin behind a snapshot that was checked."""
+    def begin_behind(
+        self,
+        state: State,
+        log: Frontier,
+        log_roots: Mapping[int, bytes],
+        entries: Iterator[tuple[int, bytes]],
+    ) -> bool:
+        """Begin behind a snapshot, if a header among the entries after it vouches for its state.
+
+        Executes up to that header; without one, or where an entry is wrong, nothing was begun.
+
+        Args:
+            state: what somebody gave.
+            log: the tree of the entries before it.
+            log_roots: of every close that wants its header there, by its end index.
+            entries: those after the snapshot, all of them in a final tree.
+
+        Raises:
+            Sealed: an entry cannot be opened here.
+        """
+        size, root = log.size, state.root()
         self._joined = frozenset(state.keys)
         self._fold.begin(state, log)
-        self._right = log.size
-        self.keep()
+        self._fold.log_roots = dict(log_roots)
+        self._right = size
+        vouched: list[HeaderFollows] = []
+
+        def watch(_index: int, effects: tuple[Effect, ...]) -> None:
+            vouched.extend(
+                effect
+                for effect in effects
+                if isinstance(effect, HeaderFollows)
+                and (effect.end_index, effect.state_root) == (size, root)
+            )
+
+        try:
+            for read in self._crew.ahead(entries, lambda item: item[1]):
+                self._take(read, watch)
+                if vouched:
+                    self.keep()
+                    return True
+        except LogWrong as wrong:
+            log_to.warning("the snapshot after %d entries does not fit the log: %s", size, wrong)
+        finally:
+            if not vouched:
+                self._forget()
+        return False
+
+    def _forget(self) -> None:
+        """Be where a new replica is."""
+        self._joined, self._right = frozenset(), 0
+        self._fold = self._new_fold()
+
+    def _new_fold(self) -> Refold:
+        return Refold(self._contracts, self._preimage, self._crew, self._head_before)
 
     def keep(self) -> None:
         """Write down how far this is, durably."""

@@ -18,9 +18,11 @@ from hub.errors import HubError
 from hub.proposals import told as told_lie
 from hub.replica.errors import Forked, MirrorDamaged, Sealed, SourceAway, SourceWrong, Stopping
 from hub.replica.execution import Execution
+from hub.replica.joining import join
 from hub.replica.mirror import Mirror
 from hub.replica.source import Sources
 from messages.errors import MessageError
+from messages.trust import Trust
 
 POLL_S: Final = 2.0
 PAUSE_MAX_S: Final = 30.0
@@ -110,8 +112,12 @@ class Following:
             self._woken = True
             self._changed.notify_all()
 
-    def begin_with(self, begin: Callable[[], None]) -> None:
-        """Do this first, again until it works: joining behind a snapshot."""
+    def begin_behind_snapshot(self, execution: Execution, trust: Trust) -> None:
+        """Join behind a snapshot first; asked for again until it works."""
+
+        def begin() -> None:
+            self.note(join(self.mirror, execution, self._sources, trust, self._told))
+
         self._begin = begin
 
     @property
@@ -236,8 +242,8 @@ class Following:
         if execution is None or self._wrong_at is not None:
             return
         stop = self.mirror.size
-        if execution.size >= stop:
-            return
+        if execution.size >= stop or execution.size < self.mirror.first:
+            return  # nothing new, or what comes next is still to be filled in
         for chore in self._chores:
             chore.prepare()
         entries = self.mirror.entries(execution.size, stop)

@@ -10,9 +10,10 @@ import http.client
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +26,8 @@ REASON_CHARS_MAX: Final = 200
 CHUNK_BYTES: Final = 65_536
 
 Found = TypeVar("Found")
+Headers = Mapping[str, str]
+NONE: Final[Headers] = MappingProxyType({})
 
 
 class Source(Protocol):
@@ -34,7 +37,7 @@ class Source(Protocol):
     def place(self) -> str:
         """Where it is, as the configuration names it."""
 
-    def get(self, path: str, limit: int = BODY_BYTES_MAX) -> bytes:
+    def get(self, path: str, limit: int = BODY_BYTES_MAX, headers: Headers = NONE) -> bytes:
         """Return what lies at a path without a leading slash, `limit` bytes at most."""
 
     def post(self, path: str, body: bytes) -> None:
@@ -68,25 +71,28 @@ class HttpSource:
         self._lock = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
 
-    def get(self, path: str, limit: int = BODY_BYTES_MAX) -> bytes:
+    def get(self, path: str, limit: int = BODY_BYTES_MAX, headers: Headers = NONE) -> bytes:
         """Ask; SourceAway if it is not there, or does not answer in time."""
-        return self._ask("GET", path, None, limit)
+        return self._ask("GET", path, None, limit, headers)
 
     def post(self, path: str, body: bytes) -> None:
         """Hand in; SourceAway if it was not taken."""
-        self._ask("POST", path, body, CHUNK_BYTES)
+        self._ask("POST", path, body, CHUNK_BYTES, NONE)
 
-    def _ask(self, method: str, path: str, body: bytes | None, limit: int) -> bytes:
+    def _ask(
+        self, method: str, path: str, body: bytes | None, limit: int, headers: Headers
+    ) -> bytes:
+        headers = {**self._headers, **headers}
         with self._lock:
             was_open = self._connection is not None
             try:
                 try:
-                    status, answer = self._ask_once(method, path, body, limit)
+                    status, answer = self._ask_once(method, path, body, limit, headers)
                 except (ConnectionError, http.client.RemoteDisconnected):
                     self._hang_up()  # it may have been idle for too long: once more
                     if not was_open:
                         raise
-                    status, answer = self._ask_once(method, path, body, limit)
+                    status, answer = self._ask_once(method, path, body, limit, headers)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self._hang_up()
                 raise SourceAway(f"{self.place}: {_words(error)}") from error
@@ -96,12 +102,12 @@ class HttpSource:
         return answer
 
     def _ask_once(
-        self, method: str, path: str, body: bytes | None, limit: int
+        self, method: str, path: str, body: bytes | None, limit: int, headers: Headers
     ) -> tuple[int, bytes]:
         deadline_s = time.monotonic() + BODY_WITHIN_S
         if self._connection is None:
             self._connection = self._connect()
-        self._connection.request(method, f"{self._prefix}/{path}", body, self._headers)
+        self._connection.request(method, f"{self._prefix}/{path}", body, headers)
         response = self._connection.getresponse()
         answer = bytearray()
         while chunk := response.read1(CHUNK_BYTES):
@@ -135,7 +141,7 @@ class FolderSource:
         self.place = str(folder)
         self._folder = folder
 
-    def get(self, path: str, limit: int = BODY_BYTES_MAX) -> bytes:
+    def get(self, path: str, limit: int = BODY_BYTES_MAX, headers: Headers = NONE) -> bytes:
         """Read a file; SourceAway if it is not there."""
         try:
             with (self._folder / path).open("rb") as file:

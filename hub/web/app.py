@@ -19,6 +19,7 @@ from hub.web.api import build_routes
 from hub.web.guarded import StrictHeaders, check_loopback
 from hub.web.page import build_page
 from hub.web.proposing import build_propose_routes
+from hub.web.replicas import build_replica_routes
 from hub.web.tlog import EntryDoor, build_log_routes
 from hub.web.watch import Watch
 
@@ -47,6 +48,7 @@ def run_web(config: HubConfig) -> None:
     door = EntryDoor(_token(config.web.entries_token_file), watch.is_disclosed)
     app.include_router(build_routes(watch, watch.ledger, door))
     app.include_router(build_log_routes(watch.ledger, door))
+    app.include_router(build_replica_routes(watch.ledger, door))
     app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     ui.run_with(

@@ -18,6 +18,7 @@ from hub.core.step import step
 from hub.errors import LedgerError, NoSuchEntry
 from hub.ledger.cosignatures import Standing
 from hub.ledger.export import prove
+from hub.ledger.records import Snapshot
 from hub.ledger.store import Store
 from hub.ledger.tiling import read_tile, require_tile
 from hub.ledger.verify import Verifier
@@ -160,6 +161,16 @@ class LedgerReader:
     def entry(self, index: int) -> bytes:
         """Return the exact bytes of one entry."""
         return self._for_reading().entry(index).raw
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return the snapshots that the hub keeps, newest first."""
+        return self._for_reading().snapshots()
+
+    def preimages(self, first: int, stop: int) -> list[tuple[int, bytes]]:
+        """Return (index, preimage) of the sealed readings among entries [first, stop)."""
+        store = self._for_reading()
+        entries = store.entries(first, min(stop, store.size))
+        return [(each.index, each.preimage) for each in entries if each.preimage is not None]
 
     def proof(self, index: int) -> str:
         """Return the `.tlog-proof` text of one entry, under a final checkpoint if one covers it."""

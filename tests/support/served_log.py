@@ -8,7 +8,7 @@ from pathlib import Path
 from hub.evidence import EvidenceFolder
 from hub.replica.errors import SourceAway
 from hub.replica.mirror import Mirror
-from hub.replica.source import BODY_BYTES_MAX, Sources
+from hub.replica.source import BODY_BYTES_MAX, NONE, Headers, Sources
 from messages.errors import MalformedMessage
 from messages.log.checkpoint import Checkpoint, sign_checkpoint
 from messages.log.note import ED25519, NoteKey
@@ -41,7 +41,7 @@ class ServedLog:
         head = Checkpoint(ORIGIN, size, root([leaf_hash(raw) for raw in self.raws[:size]]))
         return sign_checkpoint(head, LOG)
 
-    def get(self, path: str, limit: int = BODY_BYTES_MAX) -> bytes:
+    def get(self, path: str, limit: int = BODY_BYTES_MAX, headers: Headers = NONE) -> bytes:
         if self.gets_left is not None:
             if not self.gets_left:
                 raise SourceAway(f"{self.place} is away")
