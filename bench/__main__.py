@@ -75,6 +75,16 @@ def witness(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def compare(asked: argparse.Namespace) -> Iterator[Figure]:
+    """All market contracts over measured homes; needs --homes FILE."""
+    from bench import compare as measured  # noqa: PLC0415
+
+    if asked.homes is None:
+        print("compare: left out, it needs --homes FILE", file=sys.stderr)
+        return iter(())
+    return measured.run(homes=asked.homes)
+
+
 def homes(asked: argparse.Namespace) -> Iterator[Figure]:
     """A month of measured homes at full speed; needs --homes FILE."""
     from bench import homes as measured  # noqa: PLC0415
@@ -95,6 +105,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "rs485": rs485,
     "proofs": proofs,
     "witness": witness,
+    "compare": compare,
     "homes": homes,
 }
 
@@ -113,7 +124,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("name", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--json", action="store_true", help="one JSON list on standard output")
     parser.add_argument("--quick", action="store_true", help="shorter, for a first look")
-    parser.add_argument("--homes", type=Path, metavar="FILE", help="measured homes for `homes`")
+    parser.add_argument(
+        "--homes", type=Path, metavar="FILE", help="measured homes for `homes` and `compare`"
+    )
     asked = parser.parse_args(arguments)
     unknown = [name for name in asked.name if name not in BENCHMARKS]
     if unknown:

@@ -179,7 +179,7 @@ def _tariff(orders: Sequence[Order], path: Path | None) -> Tariff:
         return load_prices(path).at(START_MS)
     prices = [order.price_utok_per_kwh for order in orders]
     low, high = min(prices), max(prices)
-    return Tariff(max(high, 0), max(low, 0), min(low, 0), PRICE_MAX)
+    return Tariff(max(high + 1, 0), max(low, 0), min(low, 0), PRICE_MAX)
 
 
 def _with_positions(book: SlotBook) -> SlotBook:

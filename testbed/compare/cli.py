@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MATCHES_SHOWN = 20
 REASONS_SHOWN = 8
+EXIT_STOPPED = 130  # as shells have it for Ctrl-C
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -146,10 +147,14 @@ def _run(asked: object, out: Path) -> None:
     if not isinstance(asked, Asked):
         raise AssertionError("the caller made Asked")
     stop_on_signals()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        result = compared(asked, installed(), _told(progress))
-        progress.add_task("writing", total=None)
-        written = write_comparison(result, out)
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            result = compared(asked, installed(), _told(progress))
+            progress.add_task("writing", total=None)
+            written = write_comparison(result, out)
+    except KeyboardInterrupt:
+        print(f"stopped: {out} is as it was", file=sys.stderr)
+        raise typer.Exit(EXIT_STOPPED) from None
     _show(result)
     for path in written:
         print(path)

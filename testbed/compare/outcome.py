@@ -28,6 +28,7 @@ class Figures:
     """One row of the comparison. None: cannot be had. Field names are the CSV's columns."""
 
     contract: str
+    variant: str
     forecast: str
     slot_min: int
     slots: int
@@ -118,6 +119,7 @@ def _figures(
     mapped = tally.mapped_uwh
     return Figures(
         contract=run.settings.contract,
+        variant=run.settings.variant,
         forecast=run.settings.forecast,
         slot_min=tally.community.slot_ms // 60_000,
         slots=tally.community.slots,

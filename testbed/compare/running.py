@@ -23,16 +23,17 @@ GRID_ONLY = "grid_only"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one run is set to. `forecast` is empty for contracts that need none."""
+    """What one run is set to. `variant` and `forecast` are empty where there is but one."""
 
     contract: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    variant: str = ""
     forecast: str = ""
 
     @property
     def label(self) -> str:
         """The run's name in tables."""
-        return f"{self.contract}, {self.forecast}" if self.forecast else self.contract
+        return ", ".join(filter(None, (self.contract, self.variant, self.forecast)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ SERIES = (
     "tariff_utok_per_kwh",
     "feed_in_utok_per_kwh",
 )
-RUN = ("slot_min", "contract", "forecast")
+RUN = ("slot_min", "contract", "variant", "forecast")
 Row = Sequence[object]
 
 
@@ -90,7 +90,8 @@ def _runs(comparison: Comparison) -> Iterator[tuple[Section, Result, Row]]:
     for section in comparison.sections:
         for result in (section.grid_only, *section.results):
             settings = result.run.settings
-            yield section, result, (section.slot_min, settings.contract, settings.forecast)
+            name = (section.slot_min, settings.contract, settings.variant, settings.forecast)
+            yield section, result, name
 
 
 def _contracts(comparison: Comparison) -> Iterator[Row]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -247,3 +250,22 @@ def test_an_empty_book_is_no_book(tmp_path: Path) -> None:
     result = ran("clear", "double_auction", "--book", book)
     assert result.exit_code == 65
     assert "no order in it" in result.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_leaves_no_file(tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / "out"
+    arguments = ("compare", "--homes", homes_file(tmp_path), "--slot", "1", "--out", out)
+    with subprocess.Popen(
+        [sys.executable, "-m", "testbed.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "grid only, 1 min\n"
+        process.send_signal(number)
+        told, _ = process.stderr.read(), process.wait()
+    assert told.splitlines()[-1] == f"stopped: {out} is as it was"
+    assert process.returncode == 130
+    assert not out.exists()
