@@ -7,7 +7,7 @@ that pages and bills were made from. Takes entries from anywhere: a store, or ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -204,7 +204,9 @@ class _Audit:
 
     def _note_rules(self, header: BlockHeader) -> None:
         if self._inputs.code_id and header.code_id not in (b"", self._inputs.code_id):
-            self._note(f"block {header.height} was settled by other rules than this program's")
+            self._count("other_rules")
+            self._counts.setdefault("other_rules_first", header.height)
+            self._counts["other_rules_last"] = header.height
 
     def _check_snapshot(self, kept: Snapshot) -> None:
         if (kept.root, kept.body) != (self._fold.state.root(), self._fold.state.dumps()):
@@ -276,13 +278,26 @@ class _Audit:
             state_root=self._fold.state.root(),
             bills_utok=dict(sorted(self._fold.state.accounts.items())),
             difference=difference,
-            notes=tuple(self._notes),
+            notes=(*self._rules_notes(), *self._notes, *self._untold_notes()),
         )
+
+    def _rules_notes(self) -> Iterator[str]:
+        number = self._counts.get("other_rules", 0)
+        first, last = (self._counts.get(f"other_rules_{end}", 0) for end in ("first", "last"))
+        if number == 1:
+            yield f"block {first} was settled by other rules than this program's"
+        elif number:
+            yield f"{number} blocks, {first} to {last}, were settled by other rules than this program's"
+
+    def _untold_notes(self) -> Iterator[str]:
+        if untold := self._counts.get("notes", 0) - len(self._notes):
+            yield f"and {untold} more like these"
 
     def _count(self, what: str, by: int = 1) -> None:
         self._counts[what] = self._counts.get(what, 0) + by
 
     def _note(self, text: str) -> None:
+        self._count("notes")
         if len(self._notes) < NOTES_MAX:
             self._notes.append(text)
 

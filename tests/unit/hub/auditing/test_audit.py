@@ -150,6 +150,11 @@ def test_other_rules_are_noted(ledger: Ledger) -> None:
     report = audit(numbered(e.raw for e in village.entries), Inputs(code_id=b"newer"))
     assert report.is_right
     assert report.notes == ("block 0 was settled by other rules than this program's",)
+    for slot in (1, 2):
+        village.close(slot)
+        village.header()
+    report = audit(numbered(e.raw for e in village.entries), Inputs(code_id=b"newer"))
+    assert report.notes == ("3 blocks, 0 to 2, were settled by other rules than this program's",)
 
 
 def test_a_replica_that_lied_is_noted_and_every_bill_still_right() -> None:
@@ -179,7 +184,7 @@ def test_entries_without_effect_are_noted(ledger: Ledger) -> None:
     assert report.notes[0] == (
         f"entry {len(village.entries) - 60} (close) had no effect: 1 is no slot's start"
     )
-    assert len(report.notes) == 50
+    assert (len(report.notes), report.notes[-1]) == (51, "and 10 more like these")
 
 
 # --- what is wrong --------------------------------------------------------------------------
