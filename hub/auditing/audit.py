@@ -287,7 +287,8 @@ class _Audit:
         if number == 1:
             yield f"block {first} was settled by other rules than this program's"
         elif number:
-            yield f"{number} blocks, {first} to {last}, were settled by other rules than this program's"
+            blocks = f"{number} blocks, {first} to {last},"
+            yield f"{blocks} were settled by other rules than this program's"
 
     def _untold_notes(self) -> Iterator[str]:
         if untold := self._counts.get("notes", 0) - len(self._notes):
