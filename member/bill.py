@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from member.disputing import Disputes
 from member.errors import Code, Refused
+from member.feeding import Told, fed_prices
 from member.heads import Anchor, Verdict, finality, head_facts, open_head
 from member.settling import (
     Pair,
@@ -34,6 +36,7 @@ from member.settling import (
 from member.signatures import Body, Signatures
 from messages.entries import BlockHeader, Close, Epoch, Genesis, KeyEntry, PolicyEntry
 from messages.errors import BadProof
+from messages.feeding import Feed
 from messages.keyring import ENROLLERS, Ringed
 from messages.log.note import unbase64
 from messages.log.tree import check_many, leaf_hash
@@ -81,11 +84,13 @@ def check_bill(text: str, anchor: Anchor) -> Verdict:
     facts |= head_facts(head) | account.facts | {"lines": len(lines), "account": statement.account}
     span = f"{_utc(statement.from_ms)} to {_utc(statement.until_ms)}"
     estimated = f", {account.estimated} of them from estimates" if account.estimated else ""
+    waiting = len(account.disputes.open)
+    disputed = f", {waiting} of its disputes open" if waiting else ""
     opening = "" if account.is_opened else " (not proven: no bill before it)"
     return Verdict(
         f"{statement.account}, {span}: from {_tokens(statement.opening_utok)}{opening} to "
         f"{_tokens(statement.closing_utok)} tokens by {len(lines)} lines in "
-        f"{len(statement.blocks)} slots{estimated}; {words}",
+        f"{len(statement.blocks)} slots{estimated}{disputed}; {words}",
         facts,
     )
 
@@ -101,6 +106,7 @@ class _Ledger:
         check_many(leaves, size, hashes_of(statement.entries_proof), root)
         self.ids = leaves
         self._bodies: dict[int, Body] = {}
+        self._signers: dict[int, Ringed] = {}
         self.signatures = Signatures(anchor)
         for each in statement.entries:
             preimage = unbase64(each.preimage) if each.preimage else None
@@ -108,6 +114,7 @@ class _Ledger:
             if taken is not None and taken.body is not None:
                 _check_right(each.index, taken.body, taken.signer)
                 self._bodies[each.index] = taken.body
+                self._signers[each.index] = taken.signer
         self.genesis = self.body(Genesis, 0)
         told = (statement.network_id, statement.origin, statement.microgrid)
         self.signatures.check_log()
@@ -121,6 +128,10 @@ class _Ledger:
         if not isinstance(found, kind):
             raise Refused(Code.MALFORMED, f"entry {index} is no {kind.__name__}, or is not there")
         return found
+
+    def signer(self, index: int) -> str:
+        """Return the name of who signed an entry of the statement."""
+        return self._signers[index].name
 
     def enrolments(self, meter_id: str) -> list[KeyEntry]:
         """Return the entries that enrolled a meter: its members and nodes, one after the other."""
@@ -141,6 +152,11 @@ class _Account:
     is_opened: bool = False
     nets: dict[int, int] = field(default_factory=dict)  # slot -> the account's net energy
     energies: dict[tuple[int, str], Energy] = field(default_factory=dict)
+    disputes: Disputes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no dispute known."""
+        self.disputes = Disputes(self.name)
 
     @property
     def name(self) -> str:
@@ -159,6 +175,8 @@ class _Account:
             "slots": len(self.statement.blocks),
             "slots_estimated": self.estimated,
             "registers": len(self.registers),
+            "disputes": self.disputes.told,
+            "disputes_open": len(self.disputes.open),
             "signatures": self.ledger.signatures.checked,
         }
 
@@ -228,7 +246,7 @@ class _Account:
         rows: list[tuple[int | None, Row | None]] = [
             (block.slot_place, block.slot),
             (block.bill_place, block.bill),
-            *((booked.place, booked.correction or booked.paid) for booked in block.booked),
+            *((booked.place, booked.row) for booked in block.booked),
         ]
         leaves = {place: row_leaf(row) for place, row in rows if place is not None and row}
         wanted = 1 + (block.bill is not None) + len(block.booked)
@@ -248,7 +266,7 @@ class _Account:
         covered = (header.end_index - 1, slot.slot_ms, slot.length_ms, slot.reason)
         wanted = (slot.index, close.slot_start_ms, self.ledger.genesis.slot_ms, close.reason)
         require(covered == wanted, f"block {header.height} covers {covered}, its close is {wanted}")
-        prices = self._prices(block.policy, slot.slot_ms)
+        prices = self._prices(block.policy, slot.slot_ms, block.facts)
         told = Prices(slot.price_utok_per_kwh, slot.feed_in_utok_per_kwh)
         require(told == prices, f"the prices are {told}, the policy sets {prices}")
         if block.policy is None:
@@ -257,12 +275,15 @@ class _Account:
             contract = self.ledger.body(PolicyEntry, block.policy).contract
             require(slot.contract == contract, f"the policy is for contract {contract}")
 
-    def _prices(self, policy_index: int | None, slot_ms: int) -> Prices:
+    def _prices(self, policy_index: int | None, slot_ms: int, facts: tuple[int, ...]) -> Prices:
         if policy_index is None:
+            require(not facts, "no policy takes prices from a feed")
             return Prices(0, 0)
         policy = self.ledger.body(PolicyEntry, policy_index)
         require(policy.from_slot_ms <= slot_ms, "the policy binds later slots only")
-        return Prices(price_at(policy.prices, slot_ms), price_at(policy.feed_in, slot_ms))
+        told = [Told(self.ledger.body(Feed, index), self.ledger.signer(index)) for index in facts]
+        scheduled = Prices(price_at(policy.prices, slot_ms), price_at(policy.feed_in, slot_ms))
+        return fed_prices(policy.feeds, scheduled, told, slot_ms)
 
     # --- arithmetic ------------------------------------------------------------------------
 
@@ -335,15 +356,17 @@ class _Account:
         return told[0], told[1], SHARED if is_shared else METERED
 
     def _book(self, block: Block, booked: Booked, header: BlockHeader) -> None:
-        row = booked.correction or booked.paid
-        if row is None or (booked.correction and booked.paid):
-            raise Refused(Code.MALFORMED, "something is booked that is neither of the two")
+        row = booked.row
+        if row is None or [booked.correction, booked.paid, booked.dispute].count(None) != 2:
+            raise Refused(Code.MALFORMED, "something is booked that is not one of the three")
         is_covered = header.first_index <= row.index < header.end_index
         require(is_covered, f"entry {row.index} is not in block {header.height}")
         if booked.correction is not None:
             self._correct(booked, booked.correction, block)
-        elif booked.source is not None or booked.policy is not None:
+        elif booked.source is not None or booked.policy is not None or booked.facts:
             raise Refused(Code.MALFORMED, "a payment has neither registers nor a tariff")
+        elif booked.dispute is not None:
+            self.disputes.take(booked.dispute)
         else:
             require(all(line.kind != CORRECTION for line in row.lines), "a correction unexplained")
         self.balance_utok += sum(line.amount_utok for line in own_lines(row.lines, self.name))
@@ -351,7 +374,7 @@ class _Account:
     def _correct(self, booked: Booked, row: Correction, block: Block) -> None:
         """Check what a late register changed; the estimate is known if its slot is told here."""
         energy, slot_ms, lines = row.energy, row.slot_ms, own_lines(row.lines, self.name)
-        prices = self._prices(booked.policy, slot_ms)
+        prices = self._prices(booked.policy, slot_ms, booked.facts)
         if energy.member != self.name:
             check_loose_correction(lines, prices)
             return

@@ -9,6 +9,7 @@ What an account's slot was settled to is a row under the results root of a block
 the deterministic CBOR of the row's name and its fields in order, as `row_leaf` writes it:
 
     ["slot", ...SlotRow]   ["bill", ...BillRow]   ["correction", ...Correction]   ["paid", ...Paid]
+    ["dispute", ...DisputeRow]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from messages import cbor, jsontext, schema
+from messages.disputes import HELD
 from messages.errors import MalformedMessage
 from messages.log.note import unbase64
 from messages.log.tree import leaf_hash
@@ -178,12 +180,34 @@ class Paid:
     lines: tuple[Line, ...]
 
 
-Row = SlotRow | BillRow | Correction | Paid
+@dataclass(frozen=True, slots=True)
+class DisputeRow:
+    """A dispute began, was answered or ended, as one account sees it (`messages.disputes`).
+
+    `dispute` is the entry that began it, `index` the one that did this; `line` of the claimant's in
+    its row of slot `slot_ms`. `to_claimant_utok` of the amount went to the claimant.
+    """
+
+    index: int
+    dispute: int
+    account: str
+    event: str
+    claimant: str
+    respondent: str
+    slot_ms: int
+    line: int
+    amount_utok: int
+    to_claimant_utok: int
+    lines: tuple[Line, ...]
+
+
+Row = SlotRow | BillRow | Correction | Paid | DisputeRow
 NAMES: Final[Mapping[type, str]] = {
     SlotRow: "slot",
     BillRow: "bill",
     Correction: "correction",
     Paid: "paid",
+    DisputeRow: "dispute",
 }
 
 
@@ -220,9 +244,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What was booked between two closes: one of both. `place` is its row's in the results.
+    """What was booked between two closes: one of three. `place` is its row's in the results.
 
-    A correction has its source, and the policy entry whose prices hold in its slot (None: none).
+    A correction has its source, the policy entry whose prices hold in its slot (None: none), and
+    the feed entries that take their place.
     """
 
     place: int
@@ -230,14 +255,22 @@ class Booked:
     paid: Paid | None = None
     source: Source | None = None
     policy: int | None = None
+    dispute: DisputeRow | None = None
+    facts: tuple[int, ...] = ()
+
+    @property
+    def row(self) -> Correction | Paid | DisputeRow | None:
+        """What was booked."""
+        return self.correction or self.paid or self.dispute
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """One slot of an account: rows, their proof under the header's results root, their causes.
 
-    `header` and `policy` are indices of entries; the close is the last entry that the header
-    covers. `results_proof` is one proof (`tree.check_many`) for all rows here, at their places.
+    `header`, `policy` and `facts` (the feed entries that its prices come from) are indices of
+    entries; the close is the last entry that the header covers. `results_proof` is one proof
+    (`tree.check_many`) for all rows here, at their places.
     """
 
     header: int
@@ -250,6 +283,7 @@ class Block:
     bill: BillRow | None
     booked: tuple[Booked, ...]
     sources: tuple[Source, ...]
+    facts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,13 +326,19 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a statement for people, with the entries it follows from."""
+    """One line of a statement for people, with the entries it follows from.
+
+    `number` counts the lines of a slot that can be disputed, from 1; 0 for all others. A step of a
+    dispute is a line, also where it moves nothing of the account's.
+    """
 
     slot_ms: int
     line: Line
     close: int
     header: int
     registers: tuple[int, ...]
+    number: int = 0
+    dispute: DisputeRow | None = None
 
 
 def format_statement(statement: Statement) -> str:
@@ -322,16 +362,22 @@ def items(statement: Statement) -> Iterator[Item]:
     """Yield every line of a statement in the order in which it was booked."""
     account = statement.account
     for block in statement.blocks:
-        close = block.slot.index
+        number, close = 0, block.slot.index
         for booked in block.booked:
-            row, source = booked.correction or booked.paid, booked.source
+            row, source = booked.row, booked.source
             slot_ms = booked.correction.slot_ms if booked.correction else block.slot.slot_ms
-            for line in own_lines(row.lines if row else (), account):
+            lines = own_lines(row.lines if row else (), account)
+            if booked.dispute and not lines:
+                lines = (Line(account, TRANSFER, HELD, 0, 0, 0, booked.dispute.event),)
+            for line in lines:
                 registers = source.entries if source else ()
-                yield Item(slot_ms, line, close, block.header, registers)
+                number += booked.correction is not None
+                shown = number if booked.correction else 0
+                yield Item(slot_ms, line, close, block.header, registers, shown, booked.dispute)
         registers = tuple(sorted({index for each in block.sources for index in each.entries}))
         for line in own_lines(block.bill.lines if block.bill else (), account):
-            yield Item(block.slot.slot_ms, line, close, block.header, registers)
+            number += 1
+            yield Item(block.slot.slot_ms, line, close, block.header, registers, number)
 
 
 def own_lines(lines: Iterable[Line], account: str) -> tuple[Line, ...]:

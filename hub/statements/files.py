@@ -24,12 +24,14 @@ KWH_UWH: Final = 1_000_000_000
 COLUMNS: Final = (
     "slot_utc",
     "slot_ms",
+    "line",
     "kind",
     "counterparty",
     "energy_uwh",
     "price_utok_per_kwh",
     "amount_utok",
     "quality",
+    "dispute",
     "close_entry",
     "header_entry",
     "header_id",
@@ -96,12 +98,14 @@ def _csv_row(item: Item, ids: Mapping[int, str], names: Names) -> tuple[object, 
     return (
         _utc(item.slot_ms),
         item.slot_ms,
+        item.number or "",
         line.kind,
         f"'{other}" if other.startswith("@") else other,
         line.energy_uwh,
         line.price_utok_per_kwh,
         line.amount_utok,
         line.quality,
+        _dispute(item),
         item.close,
         item.header,
         ids[item.header],
@@ -183,8 +187,17 @@ def _pdf_row(item: Item, ids: Mapping[int, str], names: Names) -> tuple[str, ...
         _tokens(line.amount_utok),
         line.quality,
         ids[item.header],
-        " ".join(ids[index] for index in item.registers),
+        _dispute(item) or " ".join(ids[index] for index in item.registers),
     )
+
+
+def _dispute(item: Item) -> str:
+    """Say what a step of a dispute is about; empty for any other line."""
+    row = item.dispute
+    if row is None:
+        return ""
+    about = f"{row.dispute}: line {row.line} of {_utc(row.slot_ms)}"
+    return f"{about}, {_tokens(row.amount_utok)} tokens"
 
 
 def _ids(statement: Statement) -> dict[int, str]:

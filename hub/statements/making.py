@@ -200,6 +200,8 @@ class _Watch:
             if row[0] == "paid" and row[2] == self._wanted.account:
                 lines = tuple(told.Line(*line) for line in row[3])
                 self._booked.append(Booked(place, paid=told.Paid(row[1], row[2], lines)))
+            elif row[0] == "dispute" and row[3] == self._wanted.account:
+                self._booked.append(Booked(place, dispute=_dispute(row)))
 
     def _book_correction(
         self, effect: Corrected, event: Event, cursors: dict[str, Cursor], place: int
@@ -210,8 +212,9 @@ class _Watch:
             return
         row = told.Correction(effect.index, effect.slot_ms, energy, lines)
         source = self._source(energy.meter_id, cursors, _edge(event, self._state.slot_ms))
-        policy = self._policy(effect.slot_ms)
-        self._booked.append(Booked(place, correction=row, source=source, policy=policy))
+        policy, facts = self._policy(effect.slot_ms), self._facts(effect.slot_ms)
+        booked = Booked(place, correction=row, source=source, policy=policy, facts=facts)
+        self._booked.append(booked)
 
     def _close(
         self, effect: SlotSettled, rows: list[Any], cursors: dict[str, Cursor], start: int
@@ -237,6 +240,7 @@ class _Watch:
             bill=bill,
             booked=tuple(self._booked),
             sources=sources,
+            facts=self._facts(effect.slot_ms),
         )
         self._keep(effect, block)
         self._leaves, self._booked = [], []
@@ -245,7 +249,7 @@ class _Watch:
         if effect.slot_ms >= self._wanted.until_ms:
             return
         if effect.slot_ms < self._wanted.from_ms:  # all that is asked of it is its balance
-            block = replace(block, policy=None, booked=(), sources=())
+            block = replace(block, policy=None, booked=(), sources=(), facts=())
         places = [block.slot_place, *(booked.place for booked in block.booked)]
         places += [] if block.bill_place is None else [block.bill_place]
         balance = self._balance(self._wanted.account)
@@ -293,6 +297,11 @@ class _Watch:
     def _policy(self, slot_ms: int) -> int | None:
         policy = policy_at(self._state, slot_ms)
         return policy.entry_index if policy else None
+
+    def _facts(self, slot_ms: int) -> tuple[int, ...]:
+        """Return the feed entries that a closed slot's prices come from."""
+        closed = self._state.closed.get(slot_ms)
+        return closed.facts if closed else ()
 
     def _balance(self, account: str) -> int:
         return self._state.accounts.get(account, 0)
@@ -342,11 +351,17 @@ def _bill(row: list[Any]) -> told.BillRow:
     )
 
 
+def _dispute(row: list[Any]) -> told.DisputeRow:
+    fields = [*row[1:-1], tuple(told.Line(*line) for line in row[-1])]
+    return told.DisputeRow(*fields)
+
+
 def _indices(block: Block) -> set[int]:
     """Return the entries that a block names, without its header."""
     sources = [*block.sources, *(booked.source for booked in block.booked if booked.source)]
     policies = [block.policy, *(booked.policy for booked in block.booked)]
-    found = {block.slot.index, *(index for index in policies if index is not None)}
+    found = {block.slot.index, *block.facts, *(index for index in policies if index is not None)}
+    found.update(*(booked.facts for booked in block.booked))
     return found.union(*(source.entries for source in sources))
 
 
@@ -359,8 +374,7 @@ def _meters(blocks: list[Block]) -> set[str]:
 def _lines(blocks: list[Block], account: str) -> Iterator[told.Line]:
     for block in blocks:
         for booked in block.booked:
-            row = booked.correction or booked.paid
-            yield from told.own_lines(row.lines if row else (), account)
+            yield from told.own_lines(booked.row.lines if booked.row else (), account)
         yield from block.bill.lines if block.bill else ()
 
 
