@@ -270,7 +270,7 @@ def _no_relation(real: Callable[..., Any]) -> Callable[..., Any]:
 
 LIES: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "amounts": ("hub.market.rounding.half_even", one_more, "utok says"),
-    "energy": ("hub.core.energy._share", one_more, "the registers give"),
+    "energy": ("hub.core.energy._growth", one_more, "the registers give"),
     "price": ("hub.core.pricing.price_at", one_more, "the policy sets"),
     "position": ("hub.core.closing.positions_of", _positions, "the meters show"),
     "a fee nobody is told": ("hub.core.draft.Draft.book", _secret_fee, "something is left out"),
