@@ -14,6 +14,7 @@ from typing import Final
 from hub.market.contract import Contract
 from hub.market.dep_balance import DepBalance
 from hub.market.double_auction import DoubleAuction
+from hub.market.energy_token import EnergyToken
 from hub.market.errors import UnknownContract
 from hub.market.hybrid_p2p import HybridP2P
 from hub.market.pooled_auction import PooledAuction
@@ -23,6 +24,7 @@ GROUP: Final = "gridtally.contracts"
 CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
     "dep_balance": DepBalance,
     "double_auction": DoubleAuction,
+    "energy_token": EnergyToken,
     "hybrid_p2p": HybridP2P,
     "pooled_auction": PooledAuction,
 }

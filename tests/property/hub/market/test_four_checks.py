@@ -42,6 +42,10 @@ OPTIONS: Mapping[str, tuple[tuple[dict[str, Any], set[str]], ...]] = {
         ({"without_order": "tariff"}, {WELFARE}),  # with bids that take only some fuels
         ({"network_fee_utok_per_kwh": 3, "fuel_premium_utok_per_kwh": 2}, {WELFARE}),
     ),
+    "energy_token": (
+        ({}, {LIMITS, WELFARE}),
+        ({"grid": "outside", "priority": "m3,m1", "payout_slots": 1}, {LIMITS, WELFARE}),
+    ),
     "hybrid_p2p": (
         ({}, set()),
         ({"match_by": "distance", "other_areas": "grid", "sell": "market"}, {WELFARE}),
@@ -103,7 +107,9 @@ def books(draw: Any) -> SlotBook:
     feed_in, price = sorted((draw(st.integers(0, 400)), draw(st.integers(0, 400))))
     floor = draw(st.sampled_from([-(10**6), 0]))
     tariff = Tariff(price, feed_in, floor)
-    return SlotBook(0, 900_000, () if bare and rows else positions, tariff, {}, {}, rows, SITES, {})
+    balances = {name: draw(st.integers(-(10**7), 10**12)) for name in MEMBERS}
+    shown = () if bare and rows else positions
+    return SlotBook(0, 900_000, shown, tariff, {}, {}, rows, SITES, balances)
 
 
 @pytest.mark.parametrize("name", NAMES)
