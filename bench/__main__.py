@@ -54,6 +54,13 @@ def audit(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def million(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A ledger of a million entries: audit, verify, proof, tiles, copy, start; time and memory."""
+    from bench import million as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def rs485(asked: argparse.Namespace) -> Iterator[Figure]:
     """Polls of a full RS-485 bus, against what its wire allows."""
     from bench import rs485 as measured  # noqa: PLC0415
@@ -102,6 +109,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "register_to_relay": register_to_relay,
     "restart": restart,
     "audit": audit,
+    "million": million,
     "rs485": rs485,
     "proofs": proofs,
     "witness": witness,

@@ -12,8 +12,8 @@ bytes that were received are the bytes that are stored and hashed. A sealed read
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from messages import cbor
 from messages.errors import BadProof, BadSignature, MalformedMessage
@@ -27,8 +27,7 @@ SENML = 112
 HEADER_BYTES_MAX = 128  # ours have at most 62; what is read is kept in a cache
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """One well-formed message, not verified yet. `raw` is exactly what was received."""
 
     raw: bytes

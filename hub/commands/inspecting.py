@@ -21,7 +21,7 @@ from hub.errors import LedgerError
 from hub.health import read_health, silence
 from hub.ledger import export, samples
 from hub.ledger.books import BookRow
-from hub.ledger.crew import Crew
+from hub.ledger.crew import Crew, rarely_collecting
 from hub.ledger.preimages import Preimages
 from hub.ledger.records import Entry
 from hub.ledger.store import Store
@@ -115,7 +115,7 @@ def audit_ledger(
     trust = read_trust(Path(config.trust))
     contracts, policies = installed_contracts(), installed_policies()
     rules = code_id(contracts, policies)
-    with Store.open(config.database, read_only=True) as store:
+    with rarely_collecting(), Store.open(config.database, read_only=True) as store:
         inputs = Inputs(
             contracts=contracts,
             policies=policies,

@@ -8,12 +8,14 @@ so that it alone says what is wrong. Workers are started only for a log that is 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice
 from types import TracebackType
@@ -35,6 +37,7 @@ WORTH_IT: Final = 2_000  # entries; fewer are checked before a process has start
 BATCH: Final = 256
 AHEAD: Final = 3  # batches in the queue of each worker
 KEYS_CACHED: Final = 65_536
+OBJECTS_A_COLLECTION: Final = 100_000
 
 
 class Read(NamedTuple, Generic[Item]):
@@ -47,6 +50,17 @@ class Read(NamedTuple, Generic[Item]):
     item: Item
     envelope: Envelope | None
     key: PublicKey | None
+
+
+@contextmanager
+def rarely_collecting() -> Iterator[None]:
+    """Look for garbage in cycles rarely: a fold makes none, and looking takes a fifth of it."""
+    usual = gc.get_threshold()
+    gc.set_threshold(OBJECTS_A_COLLECTION, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def processors() -> int:

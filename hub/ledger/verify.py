@@ -16,7 +16,7 @@ from typing import Final
 from hub.errors import LedgerBehind, LedgerCorrupt
 from hub.ledger import opening
 from hub.ledger.beside import faults_beside
-from hub.ledger.crew import Crew, Read
+from hub.ledger.crew import Crew, Read, rarely_collecting
 from hub.ledger.engine import damage
 from hub.ledger.entrycheck import EntryCheck
 from hub.ledger.log import Log
@@ -164,7 +164,7 @@ def verify(url: str, trust: Trust, progress: Progress = lambda done, total: None
         LedgerError: there is no ledger, or it cannot be opened at all.
     """
     policy = parse_policy(trust.policy)
-    with Store.open(url, read_only=True) as store, Crew() as crew:
+    with rarely_collecting(), Store.open(url, read_only=True) as store, Crew() as crew:
         verifier = Verifier(store, trust, crew)
         verifier.advance(progress=progress)
         report = verifier.report()
