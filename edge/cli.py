@@ -255,6 +255,8 @@ def accept_hub(config: Config = HERE) -> None:
         outbox = Outbox(Path(settings.state), settings.outbox.rows_max)
         try:
             print(f"was: {outbox.alarm or 'no alarm'}")
+            if outbox.evidence_file:
+                print(f"its evidence stays in {outbox.evidence_file}")
             outbox.forget_checkpoint()
         finally:
             outbox.close()
@@ -278,6 +280,8 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"ALARM: {found['alarm']}"
     for each in found["keys_away"]:
         yield f"KEY AWAY: {each}; what it signs waits in the agent's memory, all else goes on"
+    if found["evidence_file"]:
+        yield f"evidence: {found['evidence_file']} (gridtally-verify evidence reads it)"
     yield "newest checkpoint: " + (" ".join(found["checkpoint"].split("\n")[:3]) or "none yet")
     if found["streams"]:
         yield f"{'key':<18}{'stream':<11}{'signed':>10}{'stored':>10}{'final':>10}"

@@ -45,6 +45,8 @@ from edge.register import Register
 LEAVES_KEPT: Final = 4_096
 SPARE_PART: Final = 100  # a full outbox is made a hundredth emptier at once
 
+FORGET_ALARM: Final = "DELETE FROM fact WHERE name IN ('alarm', 'evidence', 'evidence_file')"
+
 Result = TypeVar("Result")
 
 log = logging.getLogger("edge.outbox")
@@ -134,16 +136,32 @@ class Outbox:
         """Why nothing is deleted any more, or ""."""
         return str(self._fact("alarm") or "")
 
-    def raise_alarm(self, text: str, note: str) -> None:
-        """Stop deleting until a person has looked; keep the checkpoint that is the reason."""
+    @property
+    def evidence_file(self) -> str:
+        """Where the evidence behind the alarm lies, or ""."""
+        return str(self._fact("evidence_file") or "")
+
+    @property
+    def folder(self) -> Path:
+        """Where the outbox lies."""
+        return self._path.parent
+
+    def raise_alarm(self, text: str, note: str, file: Path | None = None) -> None:
+        """Stop deleting until a person has looked; keep the checkpoint that is the reason.
+
+        `file` holds it as evidence, together with the one that is held.
+        """
         with self._transaction(DURABLE) as connection:
             keep_fact(connection, "alarm", text)
             keep_fact(connection, "evidence", note)
+            if file is not None:
+                keep_fact(connection, "evidence_file", str(file))
 
     def forget_checkpoint(self) -> None:
         """End the alarm and believe the hub's next checkpoint, whatever it is."""
         with self._transaction(DURABLE) as connection:
-            connection.execute("DELETE FROM fact WHERE name IN ('alarm', 'evidence', 'checkpoint')")
+            connection.execute(FORGET_ALARM)
+            connection.execute("DELETE FROM fact WHERE name = 'checkpoint'")
 
     def begin_log_anew(self) -> None:
         """Send again all that is not final: the hub that had it stored gave it up, by an entry.
@@ -157,7 +175,7 @@ class Outbox:
         with self._transaction(DURABLE) as connection:
             for key, head in heads.items():
                 keep_head(connection, key, head)
-            connection.execute("DELETE FROM fact WHERE name IN ('alarm', 'evidence')")
+            connection.execute(FORGET_ALARM)
         self._heads = heads
 
     def first_held(self, kid: bytes, stream: str) -> int:

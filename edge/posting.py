@@ -15,6 +15,7 @@ from typing import Final
 
 from edge.drain import Drain
 from edge.errors import HubBehind, KeyAway, OutboxError
+from edge.evidence import keep_heads
 from edge.journal import Journal
 from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft, Key, Row
@@ -264,7 +265,8 @@ class Posting:
             error,
         )
         try:
-            self._outbox.raise_alarm(str(error), error.note)
+            file = keep_heads(self._outbox.folder, self.checkpoint, error.note)
+            self._outbox.raise_alarm(str(error), error.note, file)
         except OutboxError as failure:
             self._complain(failure)
 

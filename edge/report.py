@@ -134,6 +134,7 @@ def status(config: EdgeConfig) -> dict[str, Any]:
         "alarm": facts.get("alarm", ""),
         "keys_away": str(facts.get(AWAY, "")).splitlines(),
         "evidence": facts.get("evidence", ""),
+        "evidence_file": facts.get("evidence_file", ""),
         "checkpoint": facts.get("checkpoint", ""),
         "streams": [_stream(*values) for values in streams],
         "dead_letters": [_dead_letter(*values) for values in dead],
