@@ -23,6 +23,7 @@ from hub.errors import LedgerCorrupt
 from hub.ledger.books import BookRow
 from hub.ledger.records import Checkpoint, NewEntry, NewPack, Snapshot
 from hub.ledger.store import Store
+from hub.snapshots import vouched_state
 from messages.entries import BlockHeader, Close
 from messages.errors import MessageError
 from messages.log import checkpoint as checkpoints
@@ -148,32 +149,12 @@ class Recorder:
         """Return the newest state that the ledger vouches for, and the entry it stops before."""
         for snapshot in self.store.snapshots():
             try:
-                state = State.loads(snapshot.body)
+                return vouched_state(self.store, snapshot), snapshot.size
             except SnapshotUnreadable as error:
                 log.warning(
                     "snapshot after entry %d: %s; an older one is used", snapshot.size, error
                 )
-                continue
-            if state.root() == snapshot.root and snapshot.root in self._roots_on_ledger(snapshot):
-                return state, snapshot.size
-            log.warning(
-                "snapshot after entry %d is not what its block header says; an older one is used",
-                snapshot.size,
-            )
         return State(), 0
-
-    def _roots_on_ledger(self, snapshot: Snapshot) -> list[bytes]:
-        """Return the state roots that block headers name for the close that a snapshot follows.
-
-        There can be wrong ones before the one that counts.
-        """
-        headers = self.store.of_kind(BlockHeader.KIND, snapshot.size)
-        bodies = [read_event(entry.index, entry.raw).body for entry in headers]
-        return [
-            body.state_root
-            for body in bodies
-            if isinstance(body, BlockHeader) and body.end_index == snapshot.size
-        ]
 
     def _replay(self, start: int) -> None:
         """Fold what came after the snapshot; write its book rows again, as the crash may have."""

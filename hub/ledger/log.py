@@ -28,6 +28,7 @@ from messages.log import tree
 from messages.log.policy import LogPolicy
 
 ENTRIES_A_READ = 1_000
+ENTRIES_A_STEP_BACK = 100
 
 
 class Heads(NamedTuple):
@@ -210,6 +211,19 @@ class Log:
         """Return the entries of one kind from an index on. Reads all in between: for rare kinds."""
         wanted = select(entry_table).where(entry_table.c.index >= start, entry_table.c.kind == kind)
         return self._entries(wanted.order_by(entry_table.c.index))
+
+    def backwards(self, kid: bytes, stream: str, before: int) -> Iterator[Entry]:
+        """Yield the entries of a key's stream at indices below `before`, the newest first."""
+        table = entry_table.c
+        wanted = select(entry_table).where(table.kid == kid, table.stream == stream)
+        at: int | None = None
+        while True:
+            lower = wanted if at is None else wanted.where(table.sequence < at)
+            found = self._entries(lower.order_by(table.sequence.desc()).limit(ENTRIES_A_STEP_BACK))
+            yield from (entry for entry in found if entry.index < before)
+            if len(found) < ENTRIES_A_STEP_BACK:
+                return
+            at = found[-1].sequence
 
     def head(self, kid: bytes, stream: str) -> int:
         """Return the highest sequence of a stream that is used up, by a gap too; 0 if none."""

@@ -38,6 +38,7 @@ from hub.ledger.strangers import Strangers
 from messages.log import tree
 
 ENTRIES_A_READ = 1_000
+SNAPSHOTS_APART = 100_000  # entries between old snapshots that stay
 MOVE_SIZE = (
     update(ledger_table)
     .where(ledger_table.c.name == "size", ledger_table.c.number == bindparam("old"))
@@ -256,15 +257,19 @@ class Store(Log):
     # --- snapshots -------------------------------------------------------------------------
 
     def save_snapshot(self, snapshot: Snapshot, keep: int = 3) -> None:
-        """Store the fold's state; only the newest `keep` snapshots stay."""
+        """Store the fold's state. The newest `keep` stay, and of older ones some, far apart.
+
+        From those a statement of long ago begins (`hub.statements.beginning`).
+        """
         sizes = snapshot_table.c.size
         with writing(self.engine) as connection:
             connection.execute(snapshot_table.delete().where(sizes == snapshot.size))
             row = (snapshot.size, snapshot.root, snapshot.body)
             insert_rows(connection, snapshot_table, [row])
-            kept = select(sizes).order_by(sizes.desc()).limit(keep)
-            oldest = min(connection.execute(kept).scalars())
-            connection.execute(snapshot_table.delete().where(sizes < oldest))
+            held = sorted(connection.execute(select(sizes)).scalars())
+            spaced = {size // SNAPSHOTS_APART: size for size in held}  # the newest of each stretch
+            gone = [size for size in held[:-keep] if size not in spaced.values()]
+            connection.execute(snapshot_table.delete().where(sizes.in_(gone)))
 
     # --- inside ----------------------------------------------------------------------------
 

@@ -16,11 +16,11 @@ from hub.core.effects import Corrected, Effect, HeaderFollows, Ignored, SlotSett
 from hub.core.events import Event, read_event
 from hub.core.pricing import policy_at
 from hub.core.results import result_rows, row_leaf
-from hub.core.state import State
 from hub.core.step import step
 from hub.errors import LedgerCorrupt, NoSuchEntry
 from hub.ledger.log import Log
 from hub.ledger.records import Entry
+from hub.statements.beginning import Beginning, beginning_for
 from messages import statement as told
 from messages.entries import Close, Epoch, KeyEntry
 from messages.errors import BadKey
@@ -81,12 +81,18 @@ def make_statement(
         LedgerCorrupt: the entries do not give the results that the block headers claim.
     """
     head = log.published(policy)
-    watch = _Watch(wanted, contracts)
-    for entry in log.entries(0, head.size):
+    begin = beginning_for(log, wanted.account, wanted.from_ms)
+    if begin.size > head.size:
+        begin = Beginning()
+    watch = _Watch(wanted, contracts, begin)
+    last_takeover = max((row.index for row in log.of_kind(Takeover.KIND)), default=0)
+    for entry in log.entries(begin.size, head.size):
         watch.take(entry)
         if entry.index % TELL_EVERY == 0:
-            progress(entry.index, head.size)
-    progress(head.size, head.size)
+            progress(entry.index - begin.size, head.size - begin.size)
+        if watch.is_complete and entry.index >= last_takeover:
+            break
+    progress(1, 1)
     drafts, opening = watch.chosen()
     blocks = [draft.proven() for draft in drafts]
     named = {0, *watch.takeovers}.union(*(draft.indices for draft in (*drafts, *opening)))
@@ -115,18 +121,20 @@ def make_statement(
 class _Watch:
     """Folds the ledger and notes what one account's statement needs."""
 
-    def __init__(self, wanted: Wanted, contracts: Contracts) -> None:
+    def __init__(self, wanted: Wanted, contracts: Contracts, begin: Beginning) -> None:
         self._wanted = wanted
         self._contracts = contracts
-        self._state = State()
-        self._registers: dict[tuple[str, int], tuple[int, int]] = {}  # -> (index, epoch)
-        self._epochs: dict[tuple[str, int], int] = {}
-        self._key_entries: list[tuple[int, bytes, KeyEntry]] = []
-        self.takeovers: list[int] = []  # the entries that gave the log another key
+        self._state = begin.state
+        self._registers = begin.registers
+        self._epochs = begin.epochs
+        self._key_entries = begin.key_entries
+        self.takeovers = begin.takeovers
         self._leaves: list[bytes] = []  # of the results since the last close
         self._booked: list[Booked] = []
         self._waiting: dict[int, Draft] = {}  # end index -> a block without its header
         self._done: list[Draft] = []
+        self._is_past = False
+        self.is_complete = False  # every block of the time has its header, and later ones came
         self._before: list[Draft] = []  # the newest block before the first slot that is wanted
 
     @property
@@ -247,6 +255,7 @@ class _Watch:
 
     def _keep(self, effect: SlotSettled, block: Block) -> None:
         if effect.slot_ms >= self._wanted.until_ms:
+            self._is_past = True
             return
         if effect.slot_ms < self._wanted.from_ms:  # all that is asked of it is its balance
             block = replace(block, policy=None, booked=(), sources=(), facts=())
@@ -259,6 +268,7 @@ class _Watch:
     def _finish(self, header: HeaderFollows) -> None:
         """Take a block's header; only what stands under its root may be told."""
         draft = self._waiting.pop(header.end_index, None)
+        self.is_complete = self._is_past and not self._waiting
         if draft is None:
             return
         if tree.root(draft.leaves) != header.results_root:
