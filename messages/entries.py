@@ -76,7 +76,7 @@ class Genesis:
 class KeyEntry:
     """Enrols, rotates or revokes a key, or changes its roles.
 
-    `action`: "enrol", "rotate", "revoke" or "role". `holder`: "meter", "node", "feeder" or
+    `action`: "enrol", "rotate", "revoke", "role" or "describe". `holder`: "meter", "node", "feeder" or
     "member"; `name` is the meter id, the node, the feeder or the member. A meter entry names node,
     member, purpose, parent, model, rated power, and what its energy comes from and where
     (`messages.membership`); a node entry carries its relays; a feeder's `facts` are what it may

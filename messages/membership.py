@@ -16,7 +16,7 @@ from messages.possession import Claim
 from messages.publickey import EDDSA, KID_BYTES, SIGNATURE_BYTES, PublicKey, parse_cose_key
 from messages.topics import NAME
 
-ACTIONS: Final = ("enrol", "rotate", "revoke", "role")
+ACTIONS: Final = ("enrol", "rotate", "revoke", "role", "describe")
 HOLDERS: Final = ("meter", "node", "replica", "feeder", "member")
 FOUNDED: Final = ("hub", "log")
 """Holders of keys that genesis names and trust.toml repeats: they can be revoked, not replaced."""
@@ -186,11 +186,21 @@ def _role_fault(entry: KeyEntry) -> str | None:
     return None if entry.holder == "member" else f"roles are for members: {', '.join(ROLES)}"
 
 
+def _describe_fault(entry: KeyEntry) -> str | None:
+    if entry.holder != "meter":
+        return "only meters have a fuel and a location"
+    if complaint := fuel_complaint(entry.fuel, SOURCES[0]):
+        return complaint
+    where = location_complaint(entry.location)
+    return f"its location: {where}" if where else None
+
+
 _FAULTS: Final = {
     "enrol": _enrol_fault,
     "rotate": _rotate_fault,
     "revoke": _revoke_fault,
     "role": _role_fault,
+    "describe": _describe_fault,
 }
 
 

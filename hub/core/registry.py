@@ -13,7 +13,7 @@ from hub.core.records import Key, Meter, Network, Relay
 from hub.core.state import Change, State
 from messages.entries import Genesis, KeyEntry
 from messages.errors import BadKey
-from messages.membership import ROLES, entry_fault, key_id, key_of
+from messages.membership import ROLES, entry_fault, fuel_complaint, key_id, key_of
 from messages.proposing import rules_fault
 from messages.publickey import PublicKey, parse_cose_key
 from messages.topics import NAME
@@ -194,7 +194,24 @@ def _role(state: State, event: Event, entry: KeyEntry) -> Outcome:
     return _changed(event, changes, f"member {entry.name} has other roles")
 
 
-_ACTIONS: Final = {"enrol": _enrol, "rotate": _rotate, "revoke": _revoke, "role": _role}
+def _describe(state: State, event: Event, entry: KeyEntry) -> Outcome:
+    """Say anew what a source's energy comes from, and where it is."""
+    meter = state.meters.get(entry.name)
+    if meter is None:
+        return ignore(event, f"there is no meter {entry.name}")
+    if complaint := fuel_complaint(entry.fuel, meter.purpose):
+        return ignore(event, complaint)
+    row = meter._replace(fuel=entry.fuel, location=entry.location)
+    return _changed(event, [Change("meter", entry.name, row)], f"meter {entry.name} is described")
+
+
+_ACTIONS: Final = {
+    "enrol": _enrol,
+    "rotate": _rotate,
+    "revoke": _revoke,
+    "role": _role,
+    "describe": _describe,
+}
 
 
 def _changed(event: Event, changes: list[Change], what: str) -> Outcome:

@@ -69,6 +69,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "key rotate": ("administrator", "manager"),
     "key revoke": ("administrator", "manager"),
     "key role": ("administrator",),
+    "key describe": ("administrator", "manager"),
     "key of an office": ("administrator",),
     "key rotate own": ("meter", "node", "replica", "feeder", "member"),
     "policy prices": ("administrator",),

@@ -175,6 +175,34 @@ def give_roles(
         _sign(_loaded(config), [entry], "has these roles")
 
 
+@keys.command("describe", short_help="Say what a source is, and where.")
+def describe(
+    meter_id: Annotated[str, typer.Argument(help="A meter of a source.", metavar="METER")],
+    *,
+    fuel: Annotated[
+        str | None, typer.Option(help='Such as solar or wind; "": nothing.', metavar="FUEL")
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(help='Roughly where; "": nothing.', metavar="PLACE")
+    ] = None,
+    config: Config = HERE,
+) -> None:
+    """Say anew what a meter's energy comes from and where it is; what is not given stays.
+
+    Both stand in the ledger for all who read it: name a place, or whole metres from one.
+
+      gridtally-hub key describe dep1-pv --fuel hydro --location "120 m E, 45 m N of the mill"
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.joining.keychanges import entry_to_describe
+        from hub.joining.registry import read_registry
+
+        settings = _loaded(config)
+        entry = entry_to_describe(read_registry(settings), meter_id, fuel, location)
+        _sign(settings, [entry], "is described")
+
+
 @keys.command("revoke", short_help="Let somebody's keys count no more.")
 def revoke(
     holder: Annotated[str, typer.Argument(help=HOLDERS, metavar="HOLDER")],

@@ -13,6 +13,7 @@ from hub.joining.pairing import authority_of, mosquitto_of
 from hub.joining.registry import current_keys, ended_nodes, read_registry
 from hub.ledger.store import Store
 from messages.entries import KeyEntry
+from messages.membership import fuel_complaint, location_complaint
 from messages.publickey import parse_cose_key
 
 STREAMS: Final = {"meter": ("register", "telemetry"), "node": ("event",), "member": ()}
@@ -34,6 +35,30 @@ def entries_to_revoke(state: State, holder: str, name: str) -> list[KeyEntry]:
             KeyEntry("revoke", "meter", meter, b"") for meter in meters if ("meter", meter) in known
         ]
     return entries
+
+
+def entry_to_describe(
+    state: State, meter_id: str, fuel: str | None, location: str | None
+) -> KeyEntry:
+    """Return what says anew what a meter's energy comes from, and where; None: as it is.
+
+    Raises:
+        JoiningRefused: there is no such meter, or nothing to say of it.
+    """
+    meter = state.meters.get(meter_id)
+    if meter is None:
+        known = ", ".join(sorted(state.meters)) or "none"
+        raise JoiningRefused(f"there is no meter {meter_id}; enrolled are: {known}")
+    said = (
+        meter.fuel if fuel is None else fuel,
+        meter.location if location is None else location,
+    )
+    if said == (meter.fuel, meter.location):
+        raise JoiningRefused(f"meter {meter_id} says that already: give --fuel or --location")
+    complaint = fuel_complaint(said[0], meter.purpose) or location_complaint(said[1])
+    if complaint:
+        raise JoiningRefused(f"meter {meter_id}: {complaint}")
+    return KeyEntry("describe", "meter", meter_id, b"", fuel=said[0], location=said[1])
 
 
 def end_certificates(config: HubConfig, node: str) -> bool:

@@ -101,7 +101,7 @@ def as_json(found: Membership) -> dict[str, Any]:
 
 
 def _in_order(state: State) -> list[Key]:
-    order = ("hub", "log", "member", "replica", "node", "meter")
+    order = ("hub", "log", "member", "replica", "feeder", "node", "meter")
     return sorted(
         state.keys.values(), key=lambda key: (order.index(key.holder), key.name, key.from_index)
     )
