@@ -76,9 +76,9 @@ class Genesis:
 class KeyEntry:
     """Enrols, rotates or revokes a key, or changes its roles.
 
-    `action`: "enrol", "rotate", "revoke", "role" or "describe". `holder`: "meter", "node", "feeder" or
-    "member"; `name` is the meter id, the node, the feeder or the member. A meter entry names node,
-    member, purpose, parent, model, rated power, and what its energy comes from and where
+    `action`: "enrol", "rotate", "revoke", "role" or "describe". `holder`: "meter", "node", "feeder"
+    or "member"; `name` is the meter id, node, feeder or member. A meter entry names node, member,
+    purpose, parent, model, rated power, and what its energy comes from and where
     (`messages.membership`); a node entry carries its relays; a feeder's `facts` are what it may
     tell, name -> unit. A rotation may be signed by the old key, `replaces`, itself; it is
     countersigned by the new one: `proof` (`messages.possession`), which an enrolment may have, too.

@@ -310,7 +310,7 @@ def test_a_source_is_described_anew(config: HubConfig, file: Path, node: Path) -
             "dep9-pv",
             "wind",
             None,
-            "there is no meter dep9-pv; enrolled are: dep1-heater, dep1-load",
+            "no meter dep9-pv; enrolled are: dep1-heater, dep1-load",
         ),
         ("dep1-pv", None, None, "says that already: give --fuel or --location"),
         ("dep1-pv", "solar", "Upper Mill", "says that already"),
@@ -363,18 +363,18 @@ def test_pairing_wants_a_broker_that_speaks_tls_first(config: HubConfig, file: P
     done = call(file, "pair", "dep1", "--host", "hub.local")
     assert done.exit_code == 65
     assert "run `gridtally-hub mosquitto --name HOST` first" in done.output
-    made = call(file, "mosquitto", "--name", "hub.local")
+    made = call(file, "mosquitto", "--name", "127.0.0.1")
     assert made.exit_code == 0, made.output
     other = call(file, "pair", "dep1", "--host", "10.1.2.3")
     assert other.exit_code == 65
-    assert "the broker's certificate is for hub.local, not for 10.1.2.3" in other.output
+    assert "the broker's certificate is for 127.0.0.1, not for 10.1.2.3" in other.output
     (Path(config.state) / "mosquitto" / "server.crt").unlink()
-    gone = call(file, "pair", "dep1", "--host", "hub.local")
-    assert "server.crt is not there: run `gridtally-hub mosquitto --name hub.local`" in gone.output
+    gone = call(file, "pair", "dep1", "--host", "127.0.0.1")
+    assert "server.crt is not there: run `gridtally-hub mosquitto --name 127.0.0.1`" in gone.output
 
 
-@pytest.mark.parametrize("name", ["Dep1", "-x", "dep_1"])
+@pytest.mark.parametrize("name", ["Dep1", "dep_1", "d" * 33])
 def test_a_name_that_is_none_is_refused(file: Path, name: str) -> None:
-    done = call(file, "pair", "--member", "alice", "--host", "hub.local", "--", name)
+    done = call(file, "pair", name, "--member", "alice", "--host", "hub.local")
     assert done.exit_code == 65
     assert "1 to 32 of a-z, 0-9 and -" in done.output
