@@ -165,7 +165,7 @@ def clear_by_hand(
     try:
         contract.check(parameters)
         clearing = contract.clear(book, budget)
-        if not clearing.fates and not clearing.matches:
+        if not clearing.takes_orders:
             book = _with_positions(book)
             clearing = contract.clear(book, budget)
     except MarketError as error:

@@ -24,8 +24,8 @@ from testbed.compare.members import (
     with_battery,
 )
 from testbed.compare.outcome import result, yardsticks
-from testbed.compare.playing import settings_of
-from testbed.compare.running import GRID_ONLY, Settings, run_contract
+from testbed.compare.playing import Settings, settings_of
+from testbed.compare.running import GRID_ONLY, run_contract
 from testbed.compare.shaping import first_days, resampled
 from testbed.compare.tariff import Prices, load_prices
 from testbed.errors import BadComparison

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from hub.core.effects import Line
 from hub.core.settlement import Settlement
 from hub.market.contract import (
     ACCOUNTS,
+    BANK,
+    ESCROW,
     GRID,
     SPILLED,
     STORAGE,
@@ -17,11 +20,13 @@ from hub.market.contract import (
     Clearing,
     Match,
     Position,
+    SlotBook,
     Tariff,
 )
 from testbed.compare.community import Community, limits
 
 OUTSIDE = (GRID, SUPPLIER)
+OWN = (BANK, ESCROW)
 
 
 def in_general(reason: str) -> str:
@@ -77,28 +82,31 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     series: Series = field(default_factory=Series)
 
-    def take(
-        self,
-        slot: int,
-        positions: Sequence[Position],
-        tariff: Tariff,
-        clearing: Clearing,
-        settled: Settlement,
-    ) -> None:
+    def take(self, slot: int, book: SlotBook, clearing: Clearing, settled: Settlement) -> None:
         """Add one settled slot."""
         self.slots_unbalanced += not settled.checks.energy_conserved
-        for line in settled.lines:
+        self.book(settled.lines)
+        for match in clearing.matches:
+            self._match(match, book.tariff)
+        for fate in clearing.fates:
+            if fate.reason and fate.energy_uwh > fate.matched_uwh:
+                self.reasons[in_general(fate.reason)] += 1
+        self._slot(slot, book.positions, book.tariff, clearing)
+
+    def book(self, lines: Iterable[Line]) -> None:
+        """Add lines of bills. What a member has with bank or in escrow is his own, and no cost."""
+        for line in lines:
             self.money_left_utok += line.amount_utok
+            if line.counterparty in OWN and line.account not in ACCOUNTS:
+                continue
             self.lines[line.account] += 1
             self.cost_utok[line.account] -= line.amount_utok
             if line.kind == "transfer" and line.account not in ACCOUNTS:
                 self.fees_utok -= line.amount_utok
-        for match in clearing.matches:
-            self._match(match, tariff)
-        for fate in clearing.fates:
-            if fate.reason and fate.energy_uwh > fate.matched_uwh:
-                self.reasons[in_general(fate.reason)] += 1
-        self._slot(slot, positions, tariff, clearing)
+
+    def refuse(self, reason: str) -> None:
+        """Count a call that the contract refused."""
+        self.reasons[f"a call was refused: {in_general(reason)}"] += 1
 
     def _match(self, match: Match, tariff: Tariff) -> None:
         pair = (match.seller, match.buyer)

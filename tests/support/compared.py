@@ -11,7 +11,8 @@ from testbed.compare.community import community
 from testbed.compare.comparison import Comparison, Section
 from testbed.compare.members import Member
 from testbed.compare.outcome import result, yardsticks
-from testbed.compare.running import GRID_ONLY, Settings, run_contract
+from testbed.compare.playing import Settings
+from testbed.compare.running import GRID_ONLY, run_contract
 from testbed.compare.tariff import Prices
 from testbed.homes import Home, Homes
 

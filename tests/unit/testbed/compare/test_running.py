@@ -4,7 +4,8 @@ import pytest
 
 from hub.market.contract import Clearing
 from testbed.compare.ledgersize import slots_bytes
-from testbed.compare.running import GRID_ONLY, Settings, run_contract
+from testbed.compare.playing import Settings
+from testbed.compare.running import GRID_ONLY, run_contract
 from tests.support.compared import KWH, PRICES, small_comparison
 
 (SECTION,) = small_comparison().sections
