@@ -44,10 +44,15 @@ class Community:
     start_ms: int
     sites: Mapping[str, Site] = field(default_factory=dict)
 
-    @property
-    def members(self) -> Mapping[str, Member]:
-        """Return member by name."""
-        return {each.member.home: each.member for each in self.households}
+    members: Mapping[str, Member] = field(init=False)
+    places: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find members and their places by name once: every match asks for them."""
+        found = {each.member.home: each.member for each in self.households}
+        object.__setattr__(self, "members", found)
+        places = {name: place for place, name in enumerate(found)}
+        object.__setattr__(self, "places", places)
 
     @property
     def slots_a_day(self) -> int:
@@ -106,23 +111,41 @@ def limits(member: Member, tariff: Tariff) -> tuple[int, int]:
     )
 
 
-def orders(
-    members: Mapping[str, Member],
-    positions: Sequence[Position],
-    tariff: Tariff,
-    sites: Mapping[str, Site],
+def standing_orders(
+    community: Community, positions: Sequence[Position], tariff: Tariff
 ) -> tuple[Order, ...]:
     """Return everybody's standing orders: as much as his meter will show, at his limit."""
-    rows = []
-    for sequence, position in enumerate(positions):
-        bid, ask = limits(members[position.member], tariff)
-        for side, price in ((BID, bid), (ASK, ask)):
-            meter = position.import_meter if side == BID else position.export_meter
-            order_id = f"{position.member}-{side}"
-            area = sites[meter].area
-            rows.append(
-                Order(
-                    position.member, side, None, price, 2 * sequence, meter, area, order_id=order_id
-                )
-            )
-    return tuple(rows)
+    return tuple(
+        _order(community, position, side, None, tariff)
+        for position in positions
+        for side in (BID, ASK)
+    )
+
+
+def firm_orders(
+    community: Community, expected: Sequence[Position], tariff: Tariff
+) -> tuple[Order, ...]:
+    """Return orders for one slot: as much as each expects to lack or to have over."""
+    return tuple(
+        _order(community, position, side, energy, tariff)
+        for position in expected
+        for side, energy in ((BID, position.deficit_uwh), (ASK, position.surplus_uwh))
+        if energy
+    )
+
+
+def _order(
+    community: Community, position: Position, side: str, energy_uwh: int | None, tariff: Tariff
+) -> Order:
+    bid, ask = limits(community.members[position.member], tariff)
+    meter = position.import_meter if side == BID else position.export_meter
+    return Order(
+        member=position.member,
+        side=side,
+        energy_uwh=energy_uwh,
+        price_utok_per_kwh=bid if side == BID else ask,
+        sequence=community.places[position.member],
+        meter=meter,
+        area=community.sites[meter].area,
+        order_id=f"{position.member}-{side}",
+    )

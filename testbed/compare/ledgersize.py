@@ -57,7 +57,9 @@ def slots_bytes(community: Community) -> int:
 
 
 @cache
-def call_bytes(contract: str, method: str, arguments: tuple[tuple[str, int | str], ...]) -> int:
+def call_bytes(
+    contract: str, method: str, arguments: tuple[tuple[str, int | str | bytes], ...]
+) -> int:
     """Return what a member's call weighs as an entry. [bytes]"""
     at_ms = 1_704_067_200_000
     call = Call(bytes(16), at_ms, contract, method, dict(arguments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from hub.core.clearing import Contracts
@@ -13,16 +13,23 @@ from hub.market.contract import (
     CallResult,
     Contract,
     Order,
+    Position,
     SlotBook,
     StepBudget,
+    Tariff,
     Value,
 )
 from hub.market.errors import CallRefused, MarketError
-from testbed.compare.community import Community, orders
+from testbed.compare.community import Community, firm_orders, standing_orders
+from testbed.compare.forecasting import expected
 from testbed.compare.ledgersize import call_bytes
 from testbed.compare.playing import PLAYS, Asked, Settings
 from testbed.compare.tally import Tally
 from testbed.compare.tariff import Prices
+
+COMMITMENT = bytes(32)
+SALT = bytes(16)
+"""As long as real ones: for weighing."""
 
 
 class Sheets:
@@ -48,8 +55,7 @@ class Sheets:
         community = self._community
         positions = community.positions(slot)
         tariff = self._prices.at(community.at_ms(slot))
-        wanted = orders(community.members, positions, tariff, community.sites)
-        self._place(wanted)
+        wanted = self._orders(slot, positions, tariff)
         return SlotBook(
             slot_ms=community.at_ms(slot),
             length_ms=community.slot_ms,
@@ -131,15 +137,39 @@ class Sheets:
             return False
         return True
 
-    def _place(self, wanted: Iterable[Order]) -> None:
-        """Count an order that is new or has another price as a call; the others stand."""
+    def _orders(
+        self, slot: int, positions: Sequence[Position], tariff: Tariff
+    ) -> tuple[Order, ...]:
+        """Return the orders that count in a slot, and weigh the calls that place them."""
+        forecast, community = self._settings.forecast, self._community
+        if forecast:
+            wanted = firm_orders(community, expected(community, slot, forecast), tariff)
+            for order in wanted if self._takes_orders else ():
+                self._weigh_sealed(slot, order)
+            return wanted
+        wanted = standing_orders(community, positions, tariff)
         for order in wanted:
             if self._takes_orders and self._standing.get(order.order_id) != order:
                 self._standing[order.order_id] = order
                 price = order.price_utok_per_kwh
                 self._weigh("order", {"side": order.side, "price_utok_per_kwh": price})
+        return wanted
+
+    def _weigh_sealed(self, slot: int, order: Order) -> None:
+        """Weigh the two calls of a sealed order: its commitment, and what it was."""
+        self._weigh("commit", {"slot_ms": self._community.at_ms(slot), "commitment": COMMITMENT})
+        told: dict[str, Value] = {
+            "order": SALT.hex(),
+            "salt": SALT,
+            "side": order.side,
+            "energy_uwh": order.energy_uwh or 0,
+            "price_utok_per_kwh": order.price_utok_per_kwh,
+        }
+        self._weigh("reveal", told)
 
     def _weigh(self, method: str, arguments: Mapping[str, Value]) -> None:
-        plain = {key: value for key, value in arguments.items() if isinstance(value, int | str)}
+        plain = {
+            key: value for key, value in arguments.items() if isinstance(value, int | str | bytes)
+        }
         self.calls += 1
         self.calls_bytes += call_bytes(self._settings.contract, method, tuple(plain.items()))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from testbed.compare.comparison import Section
+from testbed.compare.forecasting import PERFECT, PERSISTENCE
 from testbed.compare.outcome import Result
 
 KWH = 1_000_000_000
@@ -121,6 +122,13 @@ def of_run(result: Result, section: Section) -> Iterator[Note]:
         )
     elif figures.saved_utok > 0:
         yield Note("Nobody pays more than with the grid alone.", "good")
+    best = _foreseen(result, section)
+    if best is not None:
+        yield Note(
+            f"Orders name the amount of the same slot of the day before. With perfect foresight "
+            f"{kwh(best.figures.matched_uwh)} kWh would be matched and all would pay "
+            f"{tokens(best.figures.cost_utok)} tokens."
+        )
     if figures.unfair_members:
         yield Note(
             f"{figures.unfair_members} members dealt beyond their own limit, "
@@ -139,6 +147,19 @@ def of_run(result: Result, section: Section) -> Iterator[Note]:
             f"grid alone {alone.peak_to_average:.2f}."
         )
     yield from _leaks(result)
+
+
+def _foreseen(result: Result, section: Section) -> Result | None:
+    """Return the run with perfect foresight beside one by persistence."""
+    here = result.run.settings
+    if here.forecast != PERSISTENCE:
+        return None
+    wanted = (here.contract, here.variant, PERFECT)
+    for each in section.results:
+        there = each.run.settings
+        if (there.contract, there.variant, there.forecast) == wanted:
+            return each
+    return None
 
 
 def _leaks(result: Result) -> Iterator[Note]:
