@@ -75,6 +75,13 @@ def proofs(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def storage(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Readings made durable a second, and what a meter's year weighs on the ledger."""
+    from bench import storage as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def witness(asked: argparse.Namespace) -> Iterator[Figure]:
     """Heads a second that a witness cosigns, each stored before it is answered."""
     from bench import witness as measured  # noqa: PLC0415
@@ -112,6 +119,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "million": million,
     "rs485": rs485,
     "proofs": proofs,
+    "storage": storage,
     "witness": witness,
     "compare": compare,
     "homes": homes,
