@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from hub.core.calls import BUILT_IN
 from hub.core.clearing import Contracts
 from hub.core.effects import WrongRoot
 from hub.inbox import Inbox
@@ -105,9 +104,7 @@ class Desk:
         return "; ".join(told(effect) for effect in effects if isinstance(effect, WrongRoot))
 
     def _unusable(self, body: LedgerEntry) -> str:
-        if isinstance(body, KeyEntry | Quorum):
-            return ""
-        if isinstance(body, Call) and body.contract in BUILT_IN:
+        if isinstance(body, KeyEntry | Quorum | Call):
             return ""
         if isinstance(body, BlockHeader) and self._proposals is not None:
             return self._proposals.objection(body)

@@ -19,6 +19,7 @@ from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import policy_at
 from hub.core.recordkeeping import CONTRACT as RECORDS
 from hub.core.recordkeeping import keep_records
+from hub.core.records import Policy
 from hub.core.results import book_results
 from hub.core.rights import CASES
 from hub.core.state import State
@@ -70,7 +71,7 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
         raise  # this machine's fault, not the contract's
     except MarketError as error:
         effects = (_failure(caller, call, str(error)),)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         effects = (_failure(caller, call, f"the contract raised {type(error).__name__}"),)
     if isinstance(effects[0], CallFailed):
         draft = Draft(state)
@@ -90,9 +91,9 @@ def _check_time(call: Call, next_slot_ms: int) -> None:
 def _run(
     state: State, caller: Caller, call: Call, next_slot_ms: int, contracts: Contracts
 ) -> CallResult:
-    policy = policy_at(state, next_slot_ms)
-    if policy is None or policy.contract != call.contract or call.contract not in contracts:
-        raise CallRefused(f"contract {call.contract!r} is not in force")
+    policy = _policy_of(state, call, next_slot_ms)
+    if call.contract not in contracts:
+        raise CallRefused(f"contract {call.contract!r} is not installed here")
     request = CallRequest(
         member=caller.member,
         call_id=call.call_id,
@@ -107,7 +108,24 @@ def _run(
         tariff=priced_at(state, next_slot_ms).tariff,
         balances=MappingProxyType(state.accounts),
     )
-    return contracts[call.contract]().call(request, StepBudget())
+    budget = StepBudget()
+    result = contracts[call.contract]().call(request, budget)
+    budget.spend(0)  # one that caught the refusal itself has spent too much all the same
+    return result
+
+
+def _policy_of(state: State, call: Call, next_slot_ms: int) -> Policy:
+    """Return the policy that a call falls under: that of the slot it names, else of the next one.
+
+    So an order can be placed for the first slot of a contract before that is in force.
+    """
+    named = call.arguments.get("slot_ms")
+    slot_ms = max(named, next_slot_ms) if type(named) is int else next_slot_ms
+    policy = policy_at(state, slot_ms)
+    if policy is None or policy.contract != call.contract:
+        there = f"{policy.contract!r} is" if policy else "no contract is"
+        raise CallRefused(f"contract {call.contract!r} is not in force in slot {slot_ms}: {there}")
+    return policy
 
 
 def _serve(draft: Draft, caller: Caller, call: Call, result: CallResult) -> CallServed:

@@ -30,8 +30,10 @@ from hub.market.contract import (
     StepBudget,
     Tariff,
     Transfer,
+    Value,
 )
 from hub.market.errors import ImpossibleClearing, MarketError, UnknownContract
+from hub.market.orderbook import left_behind
 from hub.market.rest import held_back, rest_to_grid
 
 Contracts = Mapping[str, Callable[[], Contract]]
@@ -45,13 +47,15 @@ AMOUNT_UTOK_MAX: Final = 10**15
 def clear(book: SlotBook, name: str, contracts: Contracts) -> tuple[Clearing, str]:
     """Return a slot's clearing and why it is the fallback; "" where it is the contract's own."""
     try:
-        clearing = _contract(name, contracts).clear(book, StepBudget())
+        budget = StepBudget()
+        clearing = _contract(name, contracts).clear(book, budget)
+        budget.spend(0)  # one that caught the refusal itself has spent too much all the same
         check_clearing(book, clearing)
     except MemoryError:
         raise  # this machine's fault, not the contract's: another one would settle otherwise
     except MarketError as error:
         return fallback(book), str(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return fallback(book), f"contract {name} raised {type(error).__name__}"
     return clearing, ""
 
@@ -59,6 +63,19 @@ def clear(book: SlotBook, name: str, contracts: Contracts) -> tuple[Clearing, st
 def fallback(book: SlotBook) -> Clearing:
     """Settle every member with the grid alone, at the tariff."""
     return Clearing(remainders=rest_to_grid(book, ()), curtailments=held_back(book.positions))
+
+
+def orders_left(
+    memory: Mapping[str, Value], counts_in: Callable[[int], bool], reason: str
+) -> tuple[tuple[Fate, ...], dict[str, Value]]:
+    """Return what becomes of orders whose market ends; nothing where its rows are no orders."""
+    rows = {key: value for key, value in sorted(memory.items()) if value is not None}
+    try:
+        fates, changed = left_behind(rows, counts_in, reason)
+        _check_fates(fates, {fate.member: fate for fate in fates})
+    except (TypeError, ValueError, ImpossibleClearing):
+        return (), {}
+    return fates, changed
 
 
 def check_clearing(book: SlotBook, clearing: Clearing) -> None:

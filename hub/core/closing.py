@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from hub.core.clearing import Contracts, clear
+from hub.core.clearing import Contracts, clear, orders_left
 from hub.core.disputing import keep_closed, lapse
 from hub.core.draft import Draft
 from hub.core.effects import (
@@ -36,7 +36,7 @@ from hub.core.records import Due, Meter, Policy, Progress
 from hub.core.results import book_results, frontier_of
 from hub.core.settlement import settlement
 from hub.core.state import State
-from hub.market.contract import Position, Site, SlotBook
+from hub.market.contract import Clearing, Fate, Position, Site, SlotBook
 from hub.market.rounding import amount_utok
 from hub.market.sites import site_of
 from messages.entries import Close
@@ -168,6 +168,7 @@ def _settle(
     if policy is None:
         failure = "no policy is in force"
     remember(draft, name, clearing.memory)
+    fates = clearing.fates + _end_of_market(draft, name, slot.end_ms, clearing)
     lines, checks = settlement(book, clearing)
     draft.book(lines)
     return SlotSettled(
@@ -187,11 +188,28 @@ def _settle(
         ),
         remainders=clearing.remainders,
         curtailments=clearing.curtailments,
-        fates=clearing.fates,
+        fates=fates,
         lines=lines,
         checks=checks,
         unaccounted_uwh=unaccounted_uwh(energies),
     )
+
+
+def _end_of_market(draft: Draft, name: str, next_ms: int, clearing: Clearing) -> tuple[Fate, ...]:
+    """Drop the orders of a market that another one takes the place of in the next slot."""
+    following = policy_at(draft.state, next_ms)
+    if following is None or following.contract == name:
+        return ()
+
+    def counts_in(slot_ms: int) -> bool:
+        policy = policy_at(draft.state, slot_ms) if slot_ms >= next_ms else None
+        return policy is not None and policy.contract == name
+
+    rows = {**Memory(draft.state.memory, name), **clearing.memory}
+    reason = f"the market is {following.contract} from slot {next_ms} on"
+    fates, changed = orders_left(rows, counts_in, reason)
+    remember(draft, name, changed)
+    return fates
 
 
 def _book(

@@ -18,7 +18,7 @@ sequence). An id is the call's that placed the order, in hex.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -27,8 +27,10 @@ from hub.market.contract import (
     ASK,
     BID,
     COMMUNITY,
+    SEALED,
     CallRequest,
     CallResult,
+    Fate,
     Order,
     StepBudget,
     Transfer,
@@ -156,6 +158,41 @@ def spent(memory: Mapping[str, Value], slot_ms: int, length_ms: int) -> dict[str
         if len(kept) != len(rows):
             changed[f"sealed.{member}"] = kept or None
     return changed
+
+
+def left_behind(
+    memory: Mapping[str, Value], counts_in: Callable[[int], bool], reason: str
+) -> tuple[tuple[Fate, ...], dict[str, Value]]:
+    """Return the fates of orders whose market ends before they could count, and the rows that go.
+
+    Args:
+        memory: of the market.
+        counts_in: whether the market is in force in a slot; what stands for good is dropped.
+        reason: what their members are told.
+    """
+    fates: list[Fate] = []
+    changed: dict[str, Value] = {}
+    for member, rows in _rows(memory, "order."):
+        gone = [
+            row
+            for row in map(Resting._make, rows)
+            if row.until_ms is None or not counts_in(row.from_ms)
+        ]
+        fates += [
+            Fate(member, row.order_id, row.side, 0, row.price_utok_per_kwh, 0, reason)
+            for row in gone
+        ]
+        changed |= _without(f"order.{member}", rows, gone)
+    for member, rows in _rows(memory, "sealed."):
+        unseen = [row for row in map(Sealed._make, rows) if not counts_in(row.slot_ms)]
+        fates += [Fate(member, row.order_id, SEALED, 0, 0, 0, reason) for row in unseen]
+        changed |= _without(f"sealed.{member}", rows, unseen)
+    return tuple(fates), changed
+
+
+def _without(key: str, rows: tuple[Any, ...], gone: Sequence[tuple[Any, ...]]) -> dict[str, Value]:
+    kept = tuple(row for row in rows if row not in gone)
+    return {key: kept or None} if gone else {}
 
 
 def _rows(memory: Mapping[str, Value], prefix: str) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -157,7 +157,10 @@ def test_a_call_that_fails_changes_nothing(serve: Serve, reason: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"contract": "dep_balance"}, "contract 'dep_balance' is not in force"),
+        (
+            {"contract": "dep_balance"},
+            f"contract 'dep_balance' is not in force in slot {HOUR}: 'shop' is",
+        ),
         (
             {"not_after_slot_ms": HOUR + CALL_AHEAD_MS + 1},
             "a call may stay valid for 31 days",
@@ -179,7 +182,7 @@ def test_a_contract_in_force_that_is_not_installed() -> None:
     village.close(0)
     (failed,) = call(village, ann)
     assert isinstance(failed, CallFailed)
-    assert failed.reason == "contract 'shop' is not in force"
+    assert failed.reason == "contract 'shop' is not installed here"
 
 
 def test_a_contract_may_remember_nothing_new() -> None:
