@@ -1,11 +1,12 @@
 """Clear one book of orders by hand: a CSV in, the contract's own clearing and four checks out.
 
 Columns: side (bid or ask), member, energy_uwh, price_utok_per_kwh; area and prefers (members, the
-dearest first, with ; between) may be left out, and count only where an option of the contract asks
-for them. There are no meters behind such a book: every order is good for all of its energy.
+dearest first, with ; between) may be left out, and count only where options are given: even a
+contract that pairs by area, as `hybrid_p2p` does, then takes all for one. There are no meters and
+no accounts behind such a book: every order is good for all of its energy, and everybody can pay.
 
-A contract without orders, such as `dep_balance`, gets each member's bids as what he lacks and his
-asks as what he has over, and the tariff as its price.
+A contract that looks at no order, such as `dep_balance`, gets each member's bids as what he lacks
+and his asks as what he has over, and the tariff as its price.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hub.core.clearing import Contracts
@@ -43,6 +44,8 @@ SLOT_LENGTH_MS = 3_600_000
 STEPS_AN_ORDER = 200
 """On top of what a slot of a hub has: a book by hand may be larger than any community."""
 ENERGY_UWH_MAX = 10**18
+BALANCE_UTOK = 10**17
+"""What everybody has on his account: enough for any contract that asks."""
 PRICE_MAX = 100_000_000
 _WHOLE = re.compile(r"-?[0-9]{1,19}")
 
@@ -152,6 +155,8 @@ def clear_by_hand(
     if name not in contracts:
         raise BadComparison(f"no contract {name!r}; there are {', '.join(sorted(contracts))}")
     contract = contracts[name]()
+    if not parameters:
+        orders = tuple(each._replace(area="", prefers=()) for each in orders)
     book = SlotBook(
         slot_ms=START_MS,
         length_ms=SLOT_LENGTH_MS,
@@ -160,12 +165,13 @@ def clear_by_hand(
         parameters=parameters,
         memory={},
         orders=orders,
+        balances={each.member: BALANCE_UTOK for each in orders},
     )
     budget = StepBudget(STEPS_PER_RUN + STEPS_AN_ORDER * len(orders))
     try:
         contract.check(parameters)
         clearing = contract.clear(book, budget)
-        if not clearing.takes_orders:
+        if not clearing.fates and not clearing.matches:
             book = _with_positions(book)
             clearing = contract.clear(book, budget)
     except MarketError as error:
@@ -192,11 +198,4 @@ def _with_positions(book: SlotBook) -> SlotBook:
         Position(member, member, member, generated, consumed)
         for member, (generated, consumed) in sorted(sums.items())
     )
-    return SlotBook(
-        slot_ms=book.slot_ms,
-        length_ms=book.length_ms,
-        positions=positions,
-        tariff=book.tariff,
-        parameters=book.parameters,
-        memory={},
-    )
+    return replace(book, positions=positions, orders=())

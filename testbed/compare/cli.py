@@ -122,7 +122,7 @@ def clear(
     """Clear one book of orders with a contract, and check what it returns.
 
     The columns are side (bid or ask), member, energy_uwh, price_utok_per_kwh, and if you like
-    area and prefers (members with ; between), which count only where an option asks for them.
+    area and prefers (members with ; between), which count only where --option is given.
     Printed are the matches, the price, and four checks: energy and money are conserved, nobody
     is worse off than his own limit, welfare is the best that these orders allow.
 
@@ -267,7 +267,7 @@ def _show_by_hand(found: ByHand) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from testbed.compare.wording import kwh, percent
+    from testbed.compare.wording import percent
 
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     checks, price = found.checks, found.price_utok_per_kwh
@@ -275,14 +275,14 @@ def _show_by_hand(found: ByHand) -> None:
     table = Table(title=f"{len(matches):,} matches", title_justify="left")
     for head in ("seller", "buyer"):
         table.add_column(head)
-    for head in ("kWh", "utok per kWh"):
+    for head in ("uWh", "utok per kWh"):
         table.add_column(head, justify="right")
     for match in matches[:MATCHES_SHOWN]:
-        row = (kwh(match.energy_uwh), f"{match.price_utok_per_kwh:,}")
+        row = (f"{match.energy_uwh:,}", f"{match.price_utok_per_kwh:,}")
         table.add_row(match.seller, match.buyer, *row)
     if len(matches) > MATCHES_SHOWN:
         rest = sum(match.energy_uwh for match in matches[MATCHES_SHOWN:])
-        table.add_row(f"{len(matches) - MATCHES_SHOWN:,} more", "", kwh(rest), "")
+        table.add_row(f"{len(matches) - MATCHES_SHOWN:,} more", "", f"{rest:,}", "")
     console.print(table)
     one = "no single price" if price is None else f"price {price:,} utok per kWh"
     console.print(f"matched {checks.matched_uwh:,} uWh, {one}")

@@ -201,10 +201,25 @@ def test_an_option_makes_area_or_preference_count(tmp_path: Path) -> None:
     assert wished.stdout.index("zoe ") < wished.stdout.index("al ")
 
 
-def test_a_contract_without_orders_takes_the_book_as_what_meters_show(tmp_path: Path) -> None:
+def test_without_an_option_areas_pair_nobody(tmp_path: Path) -> None:
+    book = tmp_path / "book.csv"
+    bids = "bid,bo,5,90,south\nbid,cy,5,80,north\n"
+    asks = "ask,al,5,20,north\nask,zoe,5,30,south\n"
+    book.write_text("side,member,energy_uwh,price_utok_per_kwh,area\n" + bids + asks)
+    pairs = {}
+    for option in ([], ["--option", "match_by=area"]):
+        cells = ran("clear", "hybrid_p2p", "--book", book, *option).stdout.split()
+        pairs[bool(option)] = cells[cells.index("al") + 2]
+    assert pairs == {False: "bo", True: "cy"}
+
+
+@pytest.mark.parametrize("name", ["dep_balance", "energy_token"])
+def test_a_contract_without_orders_takes_the_book_as_what_meters_show(
+    tmp_path: Path, name: str
+) -> None:
     book = tmp_path / "book.csv"
     book.write_text(BOOK)
-    figures = json.loads(ran("clear", "dep_balance", "--book", book, "--json").stdout)
+    figures = json.loads(ran("clear", name, "--book", book, "--json").stdout)
     assert figures["matched_uwh"] == 4 * KWH
     assert figures["checks"]["energy_conserved"]
 
