@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from hub.market.columns import Side, meet
 from hub.market.contract import BID, Order, StepBudget
 
 Why = Callable[[Order, int, int], str]
@@ -46,26 +47,16 @@ class Crossing(NamedTuple):
 def cross(bids: Sequence[Order], asks: Sequence[Order], budget: StepBudget) -> Crossing:
     """Cross bids with asks, both best first and with whole energies."""
     budget.spend(len(bids) + len(asks))
-    pairs: list[Pair] = []
-    bid = ask = 0
-    bid_left = ask_left = 0
-    while bid < len(bids) and ask < len(asks):
-        if bids[bid].price_utok_per_kwh < asks[ask].price_utok_per_kwh:
-            break
-        bid_left = bid_left or energy_of(bids[bid])
-        ask_left = ask_left or energy_of(asks[ask])
-        energy = min(bid_left, ask_left)
-        if energy:
-            pairs.append(Pair(bid, ask, energy))
-        bid_left, ask_left = bid_left - energy, ask_left - energy
-        bid += bid_left == 0
-        ask += ask_left == 0
+    met = meet(_side(bids), _side(asks))
+    pairs = tuple(map(Pair._make, zip(*met, strict=True)))
     if not pairs:
         return Crossing((), None, None)
     last = pairs[-1]
-    return Crossing(
-        tuple(pairs), bids[last.bid].price_utok_per_kwh, asks[last.ask].price_utok_per_kwh
-    )
+    return Crossing(pairs, bids[last.bid].price_utok_per_kwh, asks[last.ask].price_utok_per_kwh)
+
+
+def _side(orders: Sequence[Order]) -> Side:
+    return Side([energy_of(each) for each in orders], [each.price_utok_per_kwh for each in orders])
 
 
 def energy_of(order: Order) -> int:

@@ -29,7 +29,7 @@ EXTRAS = {
     "keys": ["pkcs11", "tpm"],
     "hardware": ["edge"],
     "edge": ["edge"],
-    "hub": ["hub", "stores"],
+    "hub": ["hub", "stores", "fast"],
     "member": ["member"],
     "testbed": ["testbed", "edge", "hub"],
 }
