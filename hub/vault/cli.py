@@ -122,6 +122,35 @@ def erase(record_id: RecordId, key: Key, config: Config = HERE) -> None:
             print(f"store {place} still has the ciphertext; its key is gone", file=sys.stderr)
 
 
+@record.command(short_help="See that every store has every record, and mend those that do not.")
+def mend(config: Config = HERE) -> None:
+    """Fetch every record's ciphertext from every store, by its hash; no key is needed.
+
+    gridtally-hub record mend
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.config import load_config
+        from hub.errors import RecordUnavailable
+        from hub.vault.desk import read_state
+        from hub.vault.stores import blob_of, open_stores
+
+        settings = load_config(config)
+        stores = open_stores(settings.records.stores, settings.state)
+        lost = 0
+        for record_id, row in sorted(read_state(settings).records.items()):
+            if row.erased_index is not None:
+                continue
+            try:
+                for place in stores.mend(blob_of(row.locators)):
+                    print(f"record {record_id.hex()}: mended in {place}")
+            except RecordUnavailable as error:
+                print(f"record {record_id.hex()}: {error}", file=sys.stderr)
+                lost += 1
+        if lost:
+            fail(f"{lost} records are in no store any more", os.EX_UNAVAILABLE)
+
+
 @record.command("list", short_help="Records, grants, and who read what.")
 def show(config: Config = HERE) -> None:
     """List what the ledger says: ids and names only.

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from hub.errors import RecordUnavailable
+from hub.vault.ipfs import IPFS, IpfsStore
 from messages.records import RECORD_BYTES_MAX
 
 FILE: Final = "file:"
@@ -65,7 +67,7 @@ class FileStore:
 
 
 class RemoteStore:
-    """Whatever fsspec reaches: s3://bucket/path, ipfs and others by their own packages."""
+    """Whatever fsspec reaches: s3://bucket/path and others by their own packages."""
 
     def __init__(self, place: str, filesystem: Any, root: str) -> None:
         self.place = place
@@ -74,17 +76,30 @@ class RemoteStore:
 
     def put(self, name: str, blob: bytes) -> None:
         """Upload it."""
-        self._filesystem.makedirs(self._root, exist_ok=True)
-        self._filesystem.pipe_file(f"{self._root}/{name}", blob)
+        with _as_os_error():
+            self._filesystem.makedirs(self._root, exist_ok=True)
+            self._filesystem.pipe_file(f"{self._root}/{name}", blob)
 
     def get(self, name: str) -> bytes:
         """Download it."""
-        return bytes(self._filesystem.cat_file(f"{self._root}/{name}"))
+        with _as_os_error():
+            return bytes(self._filesystem.cat_file(f"{self._root}/{name}"))
 
     def delete(self, name: str) -> None:
         """Remove it."""
-        if self._filesystem.exists(f"{self._root}/{name}"):
+        with _as_os_error(), suppress(FileNotFoundError):
             self._filesystem.rm_file(f"{self._root}/{name}")
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Say every failure as OSError: each package behind fsspec raises classes of its own."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def open_store(place: str, folder: Path) -> BlobStore:
@@ -96,6 +111,8 @@ def open_store(place: str, folder: Path) -> BlobStore:
     if place.startswith(FILE):
         return FileStore(folder / place.removeprefix(FILE), place)
     try:
+        if place.startswith(IPFS):
+            return IpfsStore(place)
         import fsspec  # noqa: PLC0415 - only remote stores need it
 
         filesystem, root = fsspec.url_to_fs(place)
@@ -143,6 +160,19 @@ class Stores:
             lacking.append(store)
         raise RecordUnavailable(f"none of {len(self._stores)} stores has the blob {name}")
 
+    def mend(self, name: str) -> tuple[str, ...]:
+        """Put a blob into every store that lacks it or has other bytes; return those places.
+
+        Raises:
+            RecordUnavailable: no store has it.
+        """
+        found = [(store, _fetched(store, name)) for store in self._stores]
+        whole = next((blob for _, blob in found if blob is not None), None)
+        if whole is None:
+            raise RecordUnavailable(f"none of {len(self._stores)} stores has the blob {name}")
+        lacking = [store for store, blob in found if blob is None]
+        return tuple(store.place for store in lacking if _mend(store, name, whole))
+
     def delete(self, name: str) -> tuple[str, ...]:
         """Delete a blob everywhere; return the places that could not."""
         failed = []
@@ -172,11 +202,13 @@ def _fetched(store: BlobStore, name: str) -> bytes | None:
     return blob
 
 
-def _mend(store: BlobStore, name: str, blob: bytes) -> None:
+def _mend(store: BlobStore, name: str, blob: bytes) -> bool:
     try:
         store.put(name, blob)
     except OSError as error:
         log.warning("store %s cannot be mended: %s", store.place, error)
+        return False
+    return True
 
 
 def locators_of(name: str, places: Sequence[str]) -> str:

@@ -18,10 +18,16 @@ LATER_MS = START_MS + 100 * SLOT_MS
 class Community:
     """A microgrid with two stores, three members and a closed slot; rita is the regulator."""
 
-    def __init__(self, folder: Path, readings: str = "open") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        readings: str = "open",
+        stores: tuple[str, ...] = ("file:one", "file:two"),
+    ) -> None:
         self.bench = Bench(folder, readings=readings)
         toml = folder / "hub.toml"
-        toml.write_text(toml.read_text() + '\n[records]\nstores = ["file:one", "file:two"]\n')
+        places = ", ".join(f'"{place}"' for place in stores)
+        toml.write_text(toml.read_text() + f"\n[records]\nstores = [{places}]\n")
         self.config = self.bench.config
         self.one, self.two = folder / "one", folder / "two"
         self.people: dict[str, FileSigner] = {

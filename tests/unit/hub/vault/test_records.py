@@ -94,6 +94,31 @@ def test_losing_one_store_loses_no_record_and_mends_it(here: Community, harm: st
     assert (here.one / blob.name).read_bytes() == whole
 
 
+@pytest.mark.parametrize("harm", ["lost", "changed"])
+def test_every_store_is_mended_by_command_and_what_is_lost_is_said(
+    here: Community, tmp_path: Path, harm: str
+) -> None:
+    records = [here.desk("ann").put(SECRET, purpose, "") for purpose in ("bill", "profile")]
+    gone = here.desk("ann").put(SECRET, "other", "")
+    here.desk("ann").erase(gone)
+    words = ["record", "mend", "--config", str(tmp_path / "hub.toml")]
+    assert CliRunner().invoke(app, words).stdout == ""
+    for blob in here.two.iterdir():
+        blob.write_bytes(b"") if harm == "changed" else blob.unlink()
+    mended = CliRunner().invoke(app, words)
+    assert sorted(mended.stdout.splitlines()) == [
+        f"record {record.hex()}: mended in file:two" for record in sorted(records)
+    ]
+    assert {path.name: path.read_bytes() for path in here.one.iterdir()} == {
+        path.name: path.read_bytes() for path in here.two.iterdir()
+    }
+    for folder in (here.one, here.two):
+        next(iter(sorted(folder.iterdir()))).unlink()
+    lost = CliRunner().invoke(app, words)
+    assert lost.exit_code == 69
+    assert "1 records are in no store any more" in lost.stderr
+
+
 def test_losing_all_stores_is_said(here: Community) -> None:
     record = here.desk("ann").put(SECRET, "profile", "")
     for folder in (here.one, here.two):
