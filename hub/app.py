@@ -34,6 +34,7 @@ from hub.health import HealthFile
 from hub.hearing import Hearing
 from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
 from hub.inbox import Inbox
+from hub.ledger.preimages import Preimages
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
 from hub.nodes import Newsroom
@@ -133,7 +134,7 @@ class Hub:
         self._spine = Spine(opened.recorder, pen, self._post, opened.rules, finality)
         self._room = Room(opened.recorder.store)
         self._retention = Retention(opened.recorder.store.packs, config.telemetry.keep_days)
-        self._keeper = Keeper(Path(config.state))
+        self._keeper = Keeper(Path(config.state), Preimages(store.engine))
         self._beacons = Beacons(lambda: secrets.token_bytes(16))
         news, leases = Newsroom(), Leases(config.dispatch.lease_ttl_ms)
         log_key = parse_vkey(opened.trust.log_vkey)

@@ -18,6 +18,7 @@ from hub.config import HubConfig
 from hub.desk import Desk
 from hub.errors import ConfigError, LedgerLocked, NoAnswer
 from hub.inbox import Inbox
+from hub.ledger.preimages import Preimages
 from hub.ledger.records import NewEntry
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
@@ -92,7 +93,9 @@ def _directly(opened: Opened, entries: Sequence[bytes]) -> list[str]:
     tell_owners(spine, opened.pen)
     spine.sign_checkpoint()
     if not opened.policy.witnessed:
-        Keeper(Path(opened.config.state)).serve(opened.recorder.state, opened.recorder.store.size)
+        store = opened.recorder.store
+        keeper = Keeper(Path(opened.config.state), Preimages(store.engine))
+        keeper.serve(opened.recorder.state, store.size)
     return reasons
 
 

@@ -8,9 +8,11 @@ is an entry that stays. Ids only: what a record says is never here.
     grant   what, grantee, until_slot_ms                        answer {}
     revoke  what, grantee                                       answer {}
     read    record, reply_key                                   answer {record, owner, why}
+    unseal  meter, from_ms, until_ms, reply_key, case           answer {meter, owner, why}
     erase   record                                              answer {record}
 
-`what` is a record's id in hex, or a purpose: then all of that purpose, those to come included. A
+`what` is a record's id in hex, or a purpose: then all of that purpose, those to come included;
+"reading" is what the sealed readings of one's meters say. A
 record's id is the entry id of its put. `case` is the regulator's, who reads under an open one
 (`hub.core.investigating`). Source: paper 000 section 3, owner grants and revokes, and the regulator
 reads where malpractice is investigated.
@@ -22,11 +24,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from hub.core.asking import Methods, Request, is_member, serve
+from hub.core.asking import Answer, Methods, Request, is_member, serve
 from hub.core.draft import Draft
 from hub.core.events import Event
 from hub.core.investigating import use_case
-from hub.core.records import Access, Kept
+from hub.core.records import Access, Kept, Meter
 from hub.market.contract import Value
 from hub.market.errors import CallRefused
 from messages import cose
@@ -36,6 +38,11 @@ from messages.publickey import parse_cose_key
 
 CONTRACT: Final = "records"
 PURPOSES: Final = ("bill", "profile", "consent", "identity", "other")
+READING: Final = "reading"
+GRANTED: Final = (*PURPOSES, READING)
+"""What is granted as a whole: records by purpose, and the sealed readings of all one's meters."""
+UNSEAL_MS_MAX: Final = 31 * 86_400_000
+"""The longest stretch of readings in one answer. [ms]"""
 KEEPERS: Final = ("administrator", "manager", "service")
 """Roles that may put a record that is somebody else's, such as a bill."""
 REPLY_KEY_BYTES: Final = 32
@@ -54,7 +61,7 @@ def keep_records(draft: Draft, event: Event, call: Call, next_slot_ms: int) -> M
     return serve(draft, event, call, next_slot_ms, _METHODS)
 
 
-def _put(asked: Request) -> Mapping[str, Value]:
+def _put(asked: Request) -> Answer:
     owner, purpose = asked.text("owner") or asked.member, asked.text("purpose")
     if owner != asked.member and not set(KEEPERS) & set(asked.key.roles):
         raise CallRefused(
@@ -88,7 +95,7 @@ def _committed(asked: Request) -> bytes:
     return envelope.payload
 
 
-def _grant(asked: Request) -> Mapping[str, Value]:
+def _grant(asked: Request) -> Answer:
     place, until_ms = _place(asked), asked.number("until_slot_ms")
     if not is_member(asked.draft, place[2]):
         raise CallRefused(f"no member {place[2]}")
@@ -98,7 +105,7 @@ def _grant(asked: Request) -> Mapping[str, Value]:
     return {}
 
 
-def _revoke(asked: Request) -> Mapping[str, Value]:
+def _revoke(asked: Request) -> Answer:
     place = _place(asked)
     if asked.draft.row("grant", place) is None:
         raise CallRefused(f"{place[2]} has no grant to {place[1]} of {place[0]}")
@@ -106,33 +113,62 @@ def _revoke(asked: Request) -> Mapping[str, Value]:
     return {}
 
 
-def _read(asked: Request) -> Mapping[str, Value]:
+def _read(asked: Request) -> Answer:
     record_id, record = _record(asked)
-    if len(asked.octets("reply_key")) != REPLY_KEY_BYTES:
-        raise CallRefused(f"a reply key has {REPLY_KEY_BYTES} bytes (X25519)")
-    case = asked.text("case")
-    if case:
-        use_case(asked, case, record.owner)
-    why = f"case {case}" if case else _allowed(asked, record_id, record)
+    reply_key = _reply_key(asked)
+    why = _why(asked, record.owner, (record_id.hex(), record.purpose))
     if not why:
         raise CallRefused(f"{asked.member} has no grant to this record of {record.owner}")
-    access = Access(record_id, asked.member, why, asked.octets("reply_key"), asked.event.index)
+    access = Access(record_id, asked.member, why, reply_key, asked.event.index)
     asked.draft.put("access", asked.call_id, access)
     return {"record": record_id, "owner": record.owner, "why": why}
 
 
-def _allowed(asked: Request, record_id: bytes, record: Kept) -> str:
-    """Return the word for why the caller may read a record, empty if he may not."""
-    if asked.member == record.owner:
+def _unseal(asked: Request) -> Answer:
+    meter_id = asked.text("meter")
+    meter: Meter | None = asked.draft.row("meter", meter_id)
+    if meter is None:
+        raise CallRefused(f"no meter {meter_id!r}")
+    from_ms, until_ms = asked.number("from_ms"), asked.number("until_ms")
+    if not 0 <= from_ms < until_ms <= from_ms + UNSEAL_MS_MAX:
+        raise CallRefused(f"readings are asked for at most {UNSEAL_MS_MAX // 86_400_000} days")
+    reply_key = _reply_key(asked)
+    why = _why(asked, meter.member, (READING,))
+    if not why:
+        raise CallRefused(f"{asked.member} has no grant to readings of {meter.member}")
+    access = Access(
+        b"", asked.member, why, reply_key, asked.event.index, meter_id, from_ms, until_ms
+    )
+    asked.draft.put("access", asked.call_id, access)
+    return {"meter": meter_id, "owner": meter.member, "why": why}
+
+
+def _reply_key(asked: Request) -> bytes:
+    key = asked.octets("reply_key")
+    if len(key) != REPLY_KEY_BYTES:
+        raise CallRefused(f"a reply key has {REPLY_KEY_BYTES} bytes (X25519)")
+    return key
+
+
+def _why(asked: Request, owner: str, whats: tuple[str, ...]) -> str:
+    """Return the word for why the caller may read what is an owner's, empty if he may not.
+
+    `whats` are the grants that would do. A case that is named has to do by itself.
+    """
+    case = asked.text("case")
+    if case:
+        use_case(asked, case, owner)
+        return f"case {case}"
+    if asked.member == owner:
         return "owner"
-    for what in (record_id.hex(), record.purpose):
-        until_ms = asked.draft.row("grant", (record.owner, what, asked.member))
+    for what in whats:
+        until_ms = asked.draft.row("grant", (owner, what, asked.member))
         if until_ms is not None and until_ms >= asked.next_slot_ms:
             return "grant"
     return ""
 
 
-def _erase(asked: Request) -> Mapping[str, Value]:
+def _erase(asked: Request) -> Answer:
     record_id, record = _record(asked)
     if asked.member != record.owner:
         raise CallRefused(f"only {record.owner} erases this record")
@@ -145,6 +181,7 @@ _METHODS: Final[Methods] = {
     "grant": (("what", "grantee", "until_slot_ms"), _grant),
     "revoke": (("what", "grantee"), _revoke),
     "read": (("record", "reply_key", "case"), _read),
+    "unseal": (("meter", "from_ms", "until_ms", "reply_key", "case"), _unseal),
     "erase": (("record",), _erase),
 }
 
@@ -164,6 +201,6 @@ def _place(asked: Request) -> tuple[str, str, str]:
         record: Kept | None = asked.draft.row("record", bytes.fromhex(what))
         if record is None or record.owner != asked.member:
             raise CallRefused(f"{asked.member} has no record {what}")
-    elif what not in PURPOSES:
-        raise CallRefused(f"{what!r} is neither a record nor a purpose: {', '.join(PURPOSES)}")
+    elif what not in GRANTED:
+        raise CallRefused(f"{what!r} is neither a record nor a purpose: {', '.join(GRANTED)}")
     return asked.member, what, grantee

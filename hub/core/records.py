@@ -159,7 +159,10 @@ class Kept(NamedTuple):
 
 
 class Access(NamedTuple):
-    """A request to read a record that was served; keyed by its call id, for as long as that counts.
+    """A request to read that was served; keyed by its call id, for as long as that counts.
+
+    It is for a record, or, where that is empty, for a meter's sealed readings taken at `from_ms` or
+    later and before `until_ms`.
 
     `why` is owner, grant, or a case as "case ann-1". `reply_key`: the X25519 key that the answer is
     for.
@@ -170,6 +173,9 @@ class Access(NamedTuple):
     why: str
     reply_key: bytes
     entry_index: int
+    meter: str = ""
+    from_ms: int = 0
+    until_ms: int = 0
 
 
 class Case(NamedTuple):

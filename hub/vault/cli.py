@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hub.commands.terminal import fail, log_to_stderr, told
+from hub.commands.terminal import fail, instant, log_to_stderr, told
 
 if TYPE_CHECKING:
     from hub.vault.desk import RecordDesk
@@ -26,7 +26,10 @@ Config = Annotated[
 Key = Annotated[str, typer.Option("--key", help="The member's key, which signs.", metavar="KEY")]
 RecordId = Annotated[str, typer.Argument(help="The record's id: 64 hex digits.", metavar="RECORD")]
 What = Annotated[
-    str, typer.Argument(help="A record's id, or a purpose: all of it.", metavar="WHAT")
+    str,
+    typer.Argument(
+        help="A record's id; a purpose: all of it; or reading: sealed ones.", metavar="WHAT"
+    ),
 ]
 HERE: Final = Path("hub.toml")
 
@@ -75,6 +78,33 @@ def get(
     with told():
         sys.stdout.buffer.write(_desk(config, key).get(_id(record_id), case))
         sys.stdout.buffer.flush()
+
+
+@record.command(short_help="Read what a meter's sealed readings say.")
+def readings(
+    *,
+    meter: Annotated[str, typer.Argument(help="The meter.", metavar="METER")],
+    key: Key,
+    start: Annotated[str, typer.Option("--from", help="From this time on, with its zone.")],
+    end: Annotated[str, typer.Option("--to", help="Before this time; at most 31 days later.")],
+    case: Annotated[
+        str, typer.Option(help="The regulator's case to read them under.", metavar="CASE")
+    ] = "",
+    config: Config = HERE,
+) -> None:
+    """Print a table; each line is checked against the ledger's entry. The request stays there.
+
+    gridtally-hub record readings ann-load --from 2026-11-01T00:00Z --to 2026-11-08T00:00Z --key K
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from messages import cose
+        from messages.reading import decode_reading
+
+        print("entry,at_ms,import_uwh,export_uwh")
+        for each in _desk(config, key).readings(meter, instant(start), instant(end), case):
+            said = decode_reading(cose.open_sealed(cose.parse(each.entry), each.preimage))
+            print(f"{each.index},{said.at_ms},{_total(said.import_uwh)},{_total(said.export_uwh)}")
 
 
 @record.command(short_help="Let a member read a record, or all of a purpose.")
@@ -169,7 +199,8 @@ def show(config: Config = HERE) -> None:
         for (owner, what, grantee), until_ms in sorted(state.grants.items()):
             print(f"grant: {grantee} reads {what} of {owner} until slot {until_ms}")
         for access in sorted(state.accesses.values(), key=lambda each: each.entry_index):
-            what = f"read {access.record.hex()} as {access.why}"
+            said = access.record.hex() or f"readings of {access.meter}"
+            what = f"read {said} as {access.why}"
             print(f"entry {access.entry_index}: {access.member} {what}")
 
 
@@ -179,6 +210,10 @@ def _desk(config: Path, key: str) -> RecordDesk:
     from keys.stores import open_signer
 
     return RecordDesk(load_config(config), open_signer(key))
+
+
+def _total(uwh: int | None) -> str:
+    return "" if uwh is None else str(uwh)
 
 
 def _id(text: str) -> bytes:

@@ -25,7 +25,16 @@ from messages import cose
 from messages.entries import Call, network_aad, sign_entry
 from messages.log.tree import leaf_hash
 from messages.publickey import Signer
-from messages.records import KEY_BYTES, NONCE_BYTES, RECORD_BYTES_MAX, lock, unlock, unwrap
+from messages.records import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    RECORD_BYTES_MAX,
+    Opened,
+    lock,
+    open_readings,
+    unlock,
+    unwrap,
+)
 from messages.sealed import make_preimage, sign_sealed
 
 CONTENT_TYPE: Final = "application/octet-stream"
@@ -99,6 +108,23 @@ class RecordDesk:
         key = unwrap(self._answer(asked.call_id), record_id, own)
         record = self.state().records[record_id]
         return unlock(self._stores.get(blob_of(record.locators)), key, record.digest)
+
+    def readings(self, meter: str, from_ms: int, until_ms: int, case: str = "") -> list[Opened]:
+        """Ask for what a meter's sealed readings say, as owner or grantee, or under a case.
+
+        Raises:
+            RecordRefused: no grant.
+            BadProof: it is not what the ledger commits to.
+        """
+        own = X25519PrivateKey.generate()
+        arguments: dict[str, Value] = {
+            "meter": meter,
+            "from_ms": from_ms,
+            "until_ms": until_ms,
+            "reply_key": own.public_key().public_bytes_raw(),
+        }
+        asked = self.ask("unseal", arguments | ({"case": case} if case else {}))
+        return open_readings(self._answer(asked.call_id), asked.call_id, own)
 
     def erase(self, record_id: bytes) -> tuple[str, ...]:
         """Erase a record; return the stores that could not delete its ciphertext, which is noise.

@@ -10,34 +10,36 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 from pathlib import Path
-from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hub.core.records import Access, Kept
 from hub.core.state import State
 from hub.ledger.newest import sync_folder
+from hub.ledger.preimages import Preimages
+from hub.vault.answers import ABSENT, Answers, write_private
+from hub.vault.unsealing import readings_of
 from messages.errors import MalformedMessage
-from messages.records import KEY_BYTES, wrap
-
-ABSENT: Final = b""
-"""The answer where the key is not here, or the answer was taken."""
+from messages.records import KEY_BYTES, NONCE_BYTES, Fresh, lock_readings, wrap
 
 log = logging.getLogger("hub.vault")
 
 
 class Keeper:
-    """Owns `<state>/records/keys` and `<state>/records/answers`."""
+    """Owns `<state>/records/keys`, and answers."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, preimages: Preimages | None = None) -> None:
+        """`preimages` opens sealed readings; without it there is nothing to give of them."""
         self._keys = state / "records" / "keys"
-        self._answers = state / "records" / "answers"
+        self._answers = Answers(state)
+        self._preimages = preimages
         self._final_size = -1
 
     def keep_key(self, digest: bytes, key: bytes) -> None:
         """Keep the key of a record, before its ciphertext is handed to anybody."""
-        _write_private(self._keys / digest.hex(), key)
+        write_private(self._keys / digest.hex(), key)
 
     def drop_key(self, digest: bytes) -> bool:
         """Overwrite a key and unlink it; False if it is not here."""
@@ -60,54 +62,48 @@ class Keeper:
             if record.erased_index is not None and record.erased_index < final_size:
                 self._erase(record)
         for call_id, access in state.accesses.items():
-            if access.entry_index < final_size and not self._has_answered(call_id):
-                self._answer(call_id, access, state.records[access.record])
-        for path in self._answers.glob("*"):
-            if bytes.fromhex(path.stem) not in state.accesses:
-                path.unlink(missing_ok=True)
+            if access.entry_index < final_size and not self._answers.holds(call_id):
+                self._answers.put(call_id, self._answer(state, call_id, access, final_size))
+        self._answers.keep_only(state.accesses)
         self._final_size = final_size
 
     def take_answer(self, call_id: bytes) -> bytes | None:
-        """Return the answer to a request, once; None while there is none, b"" if there is no key.
+        """Return an answer, once; None while there is none, b"" if there is nothing to give."""
+        return self._answers.take(call_id)
 
-        An empty file stays in its place, so that nobody is answered twice.
-        """
-        path = self._answers / call_id.hex()
-        if not path.exists():
-            return None
-        answer = path.read_bytes()
-        _write_private(path, ABSENT)
-        return answer
+    def _answer(self, state: State, call_id: bytes, access: Access, final_size: int) -> bytes:
+        try:
+            if access.record:
+                return self._record_key(access, state.records[access.record])
+            return self._readings(state, call_id, access, final_size)
+        except MalformedMessage as error:
+            log.warning("request %s of %s: %s", call_id.hex(), access.member, error)
+            return ABSENT
 
-    def _has_answered(self, call_id: bytes) -> bool:
-        return (self._answers / call_id.hex()).exists()
-
-    def _answer(self, call_id: bytes, access: Access, record: Kept) -> None:
-        answer, name = ABSENT, access.record.hex()[:12]
+    def _record_key(self, access: Access, record: Kept) -> bytes:
+        name = access.record.hex()[:12]
         try:
             key = (self._keys / record.digest.hex()).read_bytes()
-            answer = wrap(key, access.record, access.reply_key, X25519PrivateKey.generate())
-            log.info("record %s is read by %s as %s", name, access.member, access.why)
         except FileNotFoundError:
             log.error("record %s: its key is not here", name)
-        except MalformedMessage as error:
-            log.warning("record %s for %s: %s", name, access.member, error)
-        _write_private(self._answers / call_id.hex(), answer)
+            return ABSENT
+        answer = wrap(key, access.record, access.reply_key, X25519PrivateKey.generate())
+        log.info("record %s is read by %s as %s", name, access.member, access.why)
+        return answer
+
+    def _readings(self, state: State, call_id: bytes, access: Access, final_size: int) -> bytes:
+        if self._preimages is None:
+            return ABSENT
+        found = readings_of(self._preimages, state, access, final_size)
+        fresh = Fresh(
+            secrets.token_bytes(KEY_BYTES),
+            secrets.token_bytes(NONCE_BYTES),
+            X25519PrivateKey.generate(),
+        )
+        log.info("%d readings are read by %s as %s", len(found), access.member, access.why)
+        return lock_readings(found, call_id, access.reply_key, fresh)
 
     def _erase(self, record: Kept) -> None:
         """Erase the key: from then on the ciphertext says nothing, wherever it is."""
         if self.drop_key(record.digest):
             log.info("a record of %s was erased", record.owner)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+from hub.arrivals import Arrival
 from hub.casework.telling import tell_owners
 from hub.closing import Closer, CloseRule
 from hub.vault.desk import RecordDesk
 from keys.file import FileSigner
 from messages.entries import KeyEntry
-from tests.support.hub_bench import METERS, SLOT_MS, START_MS, Bench
+from messages.reading import Reading, encode_reading, sign_sealed_reading
+from tests.support.hub_bench import METERS, MICROGRID, NODE, SLOT_MS, START_MS, Bench
 from tests.support.signers import ed25519, p256
 
 LATER_MS = START_MS + 100 * SLOT_MS
@@ -44,7 +47,8 @@ class Community:
             for name, key in self.people.items()
         ]
         assert not any(self.bench.enrol(spine, [*self.bench.key_entries(), *entries]))
-        spine.take_in([self.bench.reading(meter, START_MS, 1) for meter in METERS], 0, START_MS)
+        self.readings = readings
+        spine.take_in([self.say(meter, START_MS, 1) for meter in METERS], 0, START_MS)
         opened.close()
         self.close()
 
@@ -57,12 +61,22 @@ class Community:
             start_ms = START_MS + self.closed * SLOT_MS
             self.closed += 1
             uwh = 1 + self.closed
-            batch = [self.bench.reading(meter, start_ms + SLOT_MS, uwh) for meter in METERS]
+            batch = [self.say(meter, start_ms + SLOT_MS, uwh) for meter in METERS]
             spine.take_in(batch, 0, start_ms + SLOT_MS)
             closer.close(start_ms, "complete", start_ms + SLOT_MS)
         tell_owners(spine, opened.pen)
         spine.sign_checkpoint()
         opened.close()
+
+    def say(self, meter: str, at_ms: int, uwh: int) -> Arrival:
+        """A register, sealed where the network asks for it."""
+        if self.readings == "open":
+            return self.bench.reading(meter, at_ms, uwh)
+        signer = self.bench.meters[meter]
+        totals = (0, uwh) if METERS[meter] == "generation" else (uwh, 0)
+        said = Reading(MICROGRID, meter, self.bench.next(signer, "register"), at_ms, *totals)
+        salt = hashlib.sha256(encode_reading(said)).digest()
+        return Arrival(NODE, "register", sign_sealed_reading(signer, said, salt))
 
     def desk(self, name: str) -> RecordDesk:
         """Somebody at the hub's machine."""
