@@ -150,10 +150,10 @@ def _reply_key(asked: Request) -> bytes:
     return key
 
 
-def _why(asked: Request, owner: str, whats: tuple[str, ...]) -> str:
+def _why(asked: Request, owner: str, grants: tuple[str, ...]) -> str:
     """Return the word for why the caller may read what is an owner's, empty if he may not.
 
-    `whats` are the grants that would do. A case that is named has to do by itself.
+    `grants` are the grants that would do. A case that is named has to do by itself.
     """
     case = asked.text("case")
     if case:
@@ -161,7 +161,7 @@ def _why(asked: Request, owner: str, whats: tuple[str, ...]) -> str:
         return f"case {case}"
     if asked.member == owner:
         return "owner"
-    for what in whats:
+    for what in grants:
         until_ms = asked.draft.row("grant", (owner, what, asked.member))
         if until_ms is not None and until_ms >= asked.next_slot_ms:
             return "grant"
