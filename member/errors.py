@@ -46,3 +46,11 @@ class Refused(Exception):
     def __init__(self, code: Code, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class HubRefused(Exception):
+    """The hub said no; the text is its reason."""
+
+
+class HubAway(Exception):
+    """No hub there, or none that answers in time."""

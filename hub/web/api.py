@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Protocol
 
@@ -15,6 +16,14 @@ from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization, EntryDoor
 from hub.web.view import Picture, SlotView
 
+Who = Callable[[str, str], Asker]
+"""From the header Authorization and the path to who asks."""
+
+
+def anybody(_authorization: str, _path: str) -> Asker:
+    """Take everybody for nobody in particular."""
+    return NOBODY
+
 
 class Sight(Protocol):
     """What may be seen, by who asks."""
@@ -26,42 +35,52 @@ class Sight(Protocol):
         """Return the newest closed slots, newest first."""
 
 
-def build_routes(sight: Sight, ledger: LedgerReader, door: EntryDoor) -> APIRouter:
-    """Return every route of /api/v1, /metrics and /healthz."""
+def build_routes(
+    sight: Sight, ledger: LedgerReader, door: EntryDoor, who: Who = anybody
+) -> APIRouter:
+    """Return every route of /api/v1, /metrics and /healthz; `who` says who asks for a view."""
     routes = APIRouter()
-    _picture_routes(routes, sight)
-    _slot_routes(routes, sight)
+    _picture_routes(routes, sight, who)
+    _slot_routes(routes, sight, who)
     _proof_routes(routes, ledger, door)
     _machine_routes(routes, sight)
     return routes
 
 
-def _picture_routes(routes: APIRouter, sight: Sight) -> None:
+def _picture_routes(routes: APIRouter, sight: Sight, who: Who) -> None:
+    def seen(authorization: str, name: str) -> Picture:
+        return sight.picture(who(authorization, f"/api/v1/{name}"))
+
     @routes.get("/api/v1/picture", tags=["now"], summary="The whole microgrid now")
-    def picture() -> dict[str, Any]:
-        return asdict(sight.picture())
+    def picture(authorization: Authorization = "") -> dict[str, Any]:
+        return asdict(seen(authorization, "picture"))
 
     @routes.get("/api/v1/members", tags=["now"], summary="Members with meters and relays")
-    def members() -> list[dict[str, Any]]:
-        return [asdict(member) for member in sight.picture().members]
+    def members(authorization: Authorization = "") -> list[dict[str, Any]]:
+        return [asdict(member) for member in seen(authorization, "members").members]
 
     @routes.get("/api/v1/meters", tags=["now"], summary="Newest signed sample of each meter")
-    def meters() -> list[dict[str, Any]]:
-        return [asdict(m) for member in sight.picture().members for m in member.meters]
+    def meters(authorization: Authorization = "") -> list[dict[str, Any]]:
+        found = seen(authorization, "meters").members
+        return [asdict(meter) for member in found for meter in member.meters]
 
     @routes.get("/api/v1/relays", tags=["now"], summary="Relays, leases and reasons")
-    def relays() -> list[dict[str, Any]]:
-        return [asdict(relay) for member in sight.picture().members for relay in member.relays]
+    def relays(authorization: Authorization = "") -> list[dict[str, Any]]:
+        found = seen(authorization, "relays").members
+        return [asdict(relay) for member in found for relay in member.relays]
 
     @routes.get("/api/v1/ledger", tags=["ledger"], summary="Ledger head and what we verified")
     def head() -> dict[str, Any]:
         return asdict(sight.picture().ledger)
 
 
-def _slot_routes(routes: APIRouter, sight: Sight) -> None:
+def _slot_routes(routes: APIRouter, sight: Sight, who: Who) -> None:
     @routes.get("/api/v1/slots", tags=["market"], summary="Closed slots, newest first")
-    def slots(limit: Annotated[int, Query(ge=1, le=1000)] = 24) -> list[dict[str, Any]]:
-        return [asdict(slot) for slot in sight.slots(limit)]
+    def slots(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 24, authorization: Authorization = ""
+    ) -> list[dict[str, Any]]:
+        asker = who(authorization, f"/api/v1/slots?limit={limit}")
+        return [asdict(slot) for slot in sight.slots(limit, asker)]
 
 
 def _proof_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -> None:

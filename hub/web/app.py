@@ -15,12 +15,17 @@ from hub.config import HubConfig
 from hub.errors import ConfigError
 from hub.inbox import Inbox
 from hub.serving import bind_port, serve
+from hub.vault.answers import Answers
+from hub.vault.stores import open_stores
 from hub.web.api import build_routes
 from hub.web.guarded import StrictHeaders, check_loopback
 from hub.web.page import build_page
 from hub.web.proposing import build_propose_routes
+from hub.web.reader import LedgerReader
 from hub.web.replicas import build_replica_routes
+from hub.web.requests import Counter, build_request_routes
 from hub.web.tlog import EntryDoor, build_log_routes
+from hub.web.visitors import Visitors
 from hub.web.watch import Watch
 
 STATIC = Path(__file__).parent / "static"
@@ -46,7 +51,9 @@ def run_web(config: HubConfig) -> None:
         redoc_url=None,
     )
     door = EntryDoor(_token(config.web.entries_token_file), watch.is_disclosed)
-    app.include_router(build_routes(watch, watch.ledger, door))
+    visitors = Visitors(watch.ledger)
+    app.include_router(build_routes(watch, watch.ledger, door, visitors.who))
+    app.include_router(build_request_routes(_counter(config, watch.ledger, visitors)))
     app.include_router(build_log_routes(watch.ledger, door))
     app.include_router(build_replica_routes(watch.ledger, door))
     app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))
@@ -63,6 +70,12 @@ def run_web(config: HubConfig) -> None:
         serve(StrictHeaders(app), listener, "hub.web")
     finally:
         watch.stop()
+
+
+def _counter(config: HubConfig, ledger: LedgerReader, visitors: Visitors) -> Counter:
+    state = Path(config.state)
+    stores = open_stores(config.records.stores, config.state)
+    return Counter(ledger, visitors, Inbox(state), Answers(state), stores)
 
 
 def _token(path: str | None) -> str | None:

@@ -7,11 +7,13 @@ folds what it checked. So the page says what the ledger says, and says when the 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from threading import Lock
 
 from hub.config import HubConfig
-from hub.core.effects import SlotSettled
+from hub.core.effects import CallFailed, CallServed, SlotSettled
 from hub.core.events import read_event
 from hub.core.state import State
 from hub.core.step import step
@@ -23,6 +25,7 @@ from hub.ledger.store import Store
 from hub.ledger.tiling import read_tile, require_tile
 from hub.ledger.verify import Verifier
 from hub.market.catalog import CONTRACTS
+from hub.market.contract import Value
 from hub.web.view import LedgerView, MatchView, PositionView, SlotView, WitnessView
 from messages.errors import MessageError
 from messages.log.note import NoteKey, parse_vkey
@@ -31,7 +34,18 @@ from messages.log.tiles import Tile
 from messages.trust import Trust
 
 SLOTS_KEPT = 1_000
+CALLS_KEPT = 10_000
 ENTRIES_A_REFRESH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """What became of a member's call: `reason` says why it failed, "" if it was served."""
+
+    member: str
+    reason: str
+    index: int
+    answer: Mapping[str, Value]
 
 
 class LedgerReader:
@@ -51,6 +65,7 @@ class LedgerReader:
         self._state = State()
         self._folded = 0
         self._slots: deque[SlotView] = deque(maxlen=SLOTS_KEPT)
+        self._calls: OrderedDict[bytes, CallOutcome] = OrderedDict()
         self._verified_s: float | None = None
         self._finding = ""
         self._size = 0
@@ -97,6 +112,20 @@ class LedgerReader:
                 for effect in outcome.effects:
                     if isinstance(effect, SlotSettled):
                         self._slots.appendleft(slot_view(effect))
+                    elif isinstance(effect, CallServed | CallFailed):
+                        self._note_call(effect)
+
+    def _note_call(self, effect: CallServed | CallFailed) -> None:
+        reason = effect.reason if isinstance(effect, CallFailed) else ""
+        answer = effect.answer if isinstance(effect, CallServed) else {}
+        self._calls[effect.call_id] = CallOutcome(effect.member, reason, effect.index, answer)
+        while len(self._calls) > CALLS_KEPT:
+            self._calls.popitem(last=False)
+
+    def call_outcome(self, call_id: bytes) -> CallOutcome | None:
+        """Return what became of a member's call, if it is among the newest."""
+        with self._lock:
+            return self._calls.get(call_id)
 
     @property
     def lock(self) -> Lock:
@@ -161,6 +190,10 @@ class LedgerReader:
     def entry(self, index: int) -> bytes:
         """Return the exact bytes of one entry."""
         return self._for_reading().entry(index).raw
+
+    def entry_with(self, entry_id: bytes) -> bytes:
+        """Return the exact bytes of the entry with an id; NoSuchEntry if there is none."""
+        return self._for_reading().find(entry_id.hex()).raw
 
     def snapshots(self) -> list[Snapshot]:
         """Return the snapshots that the hub keeps, newest first."""

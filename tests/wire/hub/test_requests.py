@@ -1,0 +1,339 @@
+"""A member's own machine asks over HTTP: signed, timed, once; the web process holds no key."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from hub.balancing.catalog import POLICIES
+from hub.core.disclosing import NOBODY, Asker
+from hub.core.pseudonyms import pseudonyms
+from hub.desk import Desk
+from hub.inbox import Inbox
+from hub.ledger.preimages import Preimages
+from hub.lens import lens_of
+from hub.market.catalog import CONTRACTS
+from hub.vault.answers import Answers
+from hub.vault.desk import read_state
+from hub.vault.keeper import Keeper
+from hub.vault.stores import open_stores
+from hub.web.api import build_routes
+from hub.web.reader import LedgerReader
+from hub.web.requests import Counter, build_request_routes
+from hub.web.showing import show_picture, show_slots
+from hub.web.tlog import EntryDoor, build_log_routes
+from hub.web.view import Picture, SlotView
+from hub.web.visitors import Visitors
+from keys.file import FileSigner, generate
+from member.calling import HubClient
+from member.errors import HubAway, HubRefused
+from member.program import main
+from messages.asking import SCHEME, VALID_MS, Ask, format_ask
+from messages.entries import Call, KeyEntry, sign_entry
+from messages.errors import BadProof
+from tests.support.hub_bench import SLOT_MS, START_MS
+from tests.support.pictures import member, picture
+from tests.support.signers import ed25519
+from tests.support.vault_bench import LATER_MS, Community
+
+SECRET = b"ann owes nobody anything but 12.34" * 3
+
+
+class Sight:
+    """Shows one household under the policy of the ledger."""
+
+    def __init__(self, ledger: LedgerReader) -> None:
+        self._ledger = ledger
+
+    def picture(self, asker: Asker = NOBODY) -> Picture:
+        with self._ledger.lock:
+            lens = lens_of(self._ledger.state, asker)
+            return show_picture(picture(member("alice", 5, account_utok=77)), lens)
+
+    def slots(self, limit: int, asker: Asker = NOBODY) -> tuple[SlotView, ...]:
+        found = self._ledger.slots(limit)
+        with self._ledger.lock:
+            return show_slots(found, lens_of(self._ledger.state, asker))
+
+
+class Site:
+    """A hub that takes what waits, and its web process, on loopback. In two threads."""
+
+    def __init__(self, here: Community) -> None:
+        self.here = here
+        self.trust = here.bench.open()
+        self.trust.close()
+        self.ledger = LedgerReader(here.config, self.trust.trust)
+        self.ledger.refresh()
+        state = Path(here.config.state)
+        stores = open_stores(here.config.records.stores, here.config.state)
+        visitors = Visitors(self.ledger)
+        counter = Counter(self.ledger, visitors, Inbox(state), Answers(state), stores)
+        app, door = FastAPI(), EntryDoor(None)
+        app.include_router(build_routes(Sight(self.ledger), self.ledger, door, visitors.who))
+        app.include_router(build_log_routes(self.ledger, door))
+        app.include_router(build_request_routes(counter))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.over = threading.Event()
+        self.threads = [
+            threading.Thread(target=self._serve, args=(app,)),
+            threading.Thread(target=self._work),
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _serve(self, app: FastAPI) -> None:
+        config = Config()
+        config.bind = [f"fd://{os.dup(self.listener.fileno())}"]
+
+        async def until_over() -> None:
+            await asyncio.to_thread(self.over.wait)
+
+        async def run() -> None:
+            await serve(app, config, shutdown_trigger=until_over)  # type: ignore[arg-type]
+
+        asyncio.run(run())
+
+    def _work(self) -> None:
+        opened = self.here.bench.open()
+        store = opened.recorder.store
+        spine = self.here.bench.spine(opened)
+        desk = Desk(Inbox(Path(self.here.config.state)), spine, CONTRACTS, POLICIES)
+        keeper = Keeper(Path(self.here.config.state), Preimages(store.engine))
+        while not self.over.is_set():
+            if desk.take():
+                spine.sign_checkpoint()
+            keeper.serve(opened.recorder.state, store.size)
+            self.ledger.refresh()
+            self.over.wait(0.05)
+        opened.close()
+
+    def client(self, signer: FileSigner) -> HubClient:
+        return HubClient(self.url, signer, self.trust.trust)
+
+    def stop(self) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+        self.listener.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    here = Community(tmp_path_factory.mktemp("site"), readings="sealed")
+    here.people["alice"] = alice = ed25519("alice")
+    opened = here.bench.open()
+    entry = KeyEntry("enrol", "member", "alice", alice.public.cose_key)
+    assert here.bench.enrol(here.bench.spine(opened), [entry]) == [""]
+    opened.close()
+    here.close(3)
+    here.record = here.desk("ann").put(SECRET, "bill", "")  # type: ignore[attr-defined]
+    found = Site(here)
+    yield found
+    found.stop()
+
+
+def record(site: Site) -> bytes:
+    found = site.here.record  # type: ignore[attr-defined]
+    assert isinstance(found, bytes)
+    return found
+
+
+def test_a_record_is_granted_read_and_checked_from_another_machine(site: Site) -> None:
+    ann, bob = (site.client(site.here.people[name]) for name in ("ann", "bob"))
+    with pytest.raises(HubRefused, match="bob has no grant"):
+        bob.record(record(site))
+    ann.ask("grant", {"what": "bill", "grantee": "bob", "until_slot_ms": LATER_MS})
+    assert bob.record(record(site)) == SECRET
+    ann.ask("revoke", {"what": "bill", "grantee": "bob"})
+    with pytest.raises(HubRefused, match="bob has no grant"):
+        bob.record(record(site))
+    said = [access.member for access in read_state(site.here.config).accesses.values()]
+    assert said.count("bob") == 1
+
+
+def test_sealed_readings_are_proven_to_stand_in_the_log(site: Site) -> None:
+    alice = site.client(site.here.people["alice"])
+    found = alice.readings("load", START_MS, START_MS + 2 * SLOT_MS)
+    assert len(found) == 2
+    with pytest.raises(HubRefused, match="ann has no grant to readings of alice"):
+        site.client(site.here.people["ann"]).readings("load", START_MS, START_MS + SLOT_MS)
+
+
+def test_a_regulator_learns_who_it_is_and_reads_under_his_case(site: Site) -> None:
+    rita = site.client(site.here.people["rita"])
+    hidden = pseudonyms(read_state(site.here.config))["ann"]
+    opened = {"case": "net-1", "subject": hidden, "reason": "x", "until_slot_ms": LATER_MS}
+    rita.ask("open", opened, "cases")
+    assert rita.ask("identify", {"case": "net-1"}, "cases").answer == {"owner": "ann"}
+    assert rita.record(record(site), "net-1") == SECRET
+    with pytest.raises(HubRefused, match="is signed by regulator"):
+        site.client(site.here.people["ann"]).ask("open", opened | {"case": "net-2"}, "cases")
+
+
+def test_a_view_shows_a_member_his_own_bill_and_nobody_else(site: Site) -> None:
+    alice, bob = (site.client(site.here.people[name]) for name in ("alice", "bob"))
+    assert [row["account_utok"] for row in alice.view("members")] == [77]
+    assert [row["account_utok"] for row in bob.view("members")] == [None]
+    assert isinstance(alice.view("slots?limit=5"), list)
+
+
+def test_another_hub_that_gives_another_record_is_found_out(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = site.here.desk("ann")  # the hub is open elsewhere: this goes through its inbox
+    second = other.put(b"another", "other", "")
+    ann = site.client(site.here.people["ann"])
+    answer = HubClient._answer
+
+    def swapped(client: HubClient, call_id: bytes) -> Any:
+        wrapped, _, ciphertext = answer(client, call_id)
+        entry = site.ledger.entry_with(second)
+        return wrapped, entry, ciphertext
+
+    monkeypatch.setattr(HubClient, "_answer", swapped)
+    with pytest.raises(BadProof, match="another record"):
+        ann.record(record(site))
+
+
+# --- the door ----------------------------------------------------------------------------------
+
+
+def exchange(site: Site, method: str, path: str, body: bytes, header: str) -> tuple[int, str]:
+    import http.client
+
+    connection = http.client.HTTPConnection(*site.listener.getsockname(), timeout=10)
+    connection.request(method, path, body or None, {"Authorization": header})
+    answer = connection.getresponse()
+    found = answer.status, answer.read().decode(errors="replace")
+    connection.close()
+    return found
+
+
+def header(site: Site, signer: FileSigner, path: str, **changes: Any) -> str:
+    fields: dict[str, Any] = {"at_ms": time.time_ns() // 1_000_000, "nonce": b"n" * 16}
+    network_id = changes.pop("network_id", site.trust.trust.network_id)
+    return format_ask(signer, network_id, Ask(path, **(fields | changes)))
+
+
+def test_a_signed_request_counts_once_for_its_path_and_its_minute(site: Site) -> None:
+    path, now_ms = "/api/v1/picture", time.time_ns() // 1_000_000
+    ann, eve = site.here.people["ann"], ed25519("eve")
+    good = header(site, ann, path, nonce=b"1" * 16)
+    assert exchange(site, "GET", path, b"", good)[0] == 200
+    for wrong, words in (
+        (good, "answered once already"),
+        (header(site, ann, "/api/v1/members", nonce=b"2" * 16), "is for /api/v1/members"),
+        (header(site, ann, path, at_ms=now_ms - VALID_MS - 9_000), "set the clock"),
+        (header(site, ann, path, at_ms=now_ms + VALID_MS + 9_000), "set the clock"),
+        (header(site, eve, path), "no member that counts"),
+        (header(site, site.here.bench.node, path), "no member that counts"),
+        (header(site, ann, path, network_id=bytes(32)), "signature"),
+        (header(site, ann, path, nonce=b"short"), "nonce has 16 bytes"),
+        (SCHEME + "!!!", "base64url"),
+        (SCHEME + base64.urlsafe_b64encode(b"\xd2\x84").decode(), ""),
+    ):
+        status, answer = exchange(site, "GET", path, b"", wrong)
+        assert status == 401, wrong
+        assert words in answer
+    assert exchange(site, "GET", path, b"", "")[0] == 200  # nobody in particular
+
+
+def test_what_became_of_a_call_and_its_answer_are_for_who_signed_it(site: Site) -> None:
+    ann = site.client(site.here.people["ann"])
+    reply: dict[str, Any] = {"record": record(site), "reply_key": bytes(range(32))}
+    call_id = ann.ask("read", reply).call_id.hex()
+    for number, path in enumerate((f"/api/v1/requests/{call_id}", f"/api/v1/answers/{call_id}")):
+        bob = header(site, site.here.people["bob"], path, nonce=bytes([number]) * 16)
+        assert exchange(site, "GET", path, b"", bob)[0] == 404
+        assert exchange(site, "GET", path, b"", "")[0] == 401
+        own = header(site, site.here.people["ann"], path, nonce=bytes([9 + number]) * 16)
+        assert exchange(site, "GET", path, b"", own)[0] == 200
+
+
+def test_what_is_no_member_s_call_never_reaches_the_inbox(site: Site) -> None:
+    network_id = site.trust.trust.network_id
+    ann, eve = site.here.people["ann"], ed25519("eve")
+
+    def call(signer: FileSigner, contract: str = "records") -> bytes:
+        return sign_entry(signer, Call(b"7" * 16, LATER_MS, contract, "read", {}), network_id)
+
+    whole = call(ann)
+    for raw, status in (
+        (call(eve), 403),
+        (call(ann, "dep_balance"), 400),
+        (whole[:-1] + bytes((whole[-1] ^ 1,)), 400),
+        (b"no entry", 400),
+        (b"x" * 4_097, 413),
+        (sign_entry(ann, Call(b"7" * 16, LATER_MS, "records", "read", {}), bytes(32)), 400),
+    ):
+        assert exchange(site, "POST", "/api/v1/requests", raw, "")[0] == status
+    inbox = Path(site.here.config.state) / "inbox"
+    assert list(inbox.glob("*.entry")) == []
+
+
+def test_a_hub_that_is_not_there_is_said(site: Site) -> None:
+    away = HubClient("http://127.0.0.1:1", site.here.people["ann"], site.trust.trust)
+    with pytest.raises(HubAway, match="Connection"):
+        away.view()
+    with pytest.raises(ValueError, match="want http"):
+        HubClient("hub", site.here.people["ann"], site.trust.trust)
+
+
+def test_the_program_does_all_of_it(
+    site: Site, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    zoe = generate(tmp_path / "zoe.pem")
+    network_id = site.trust.trust.network_id
+    admin = site.here.config.keys.administrator
+    from hub.starting import load_key
+
+    assert admin is not None
+    entry = KeyEntry("enrol", "member", "zoe", zoe.public.cose_key)
+    inbox = Inbox(Path(site.here.config.state))
+    spooled = inbox.put(sign_entry(load_key("administrator", admin), entry, network_id))
+    deadline = time.monotonic() + 30
+    while inbox.outcome(spooled) is None or zoe.public.kid not in site.ledger.state.keys:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    trust = str(site.here.bench.folder / "trust.toml")
+
+    def run(*words: str) -> tuple[int, bytes, bytes]:
+        own = ["--key", str(tmp_path / "zoe.pem"), "--hub", site.url, "--trust", trust]
+        code = main([*words, *own])
+        out, err = capsysbinary.readouterr()
+        return code, out, err
+
+    code, out, err = run("get", record(site).hex())
+    assert (code, out) == (77, b"")
+    assert b"refused: zoe has no grant" in err
+    ann = site.client(site.here.people["ann"])
+    ann.ask("grant", {"what": record(site).hex(), "grantee": "zoe", "until_slot_ms": LATER_MS})
+    assert run("get", record(site).hex())[:2] == (0, SECRET)
+    alice = site.client(site.here.people["alice"])
+    alice.ask("grant", {"what": "reading", "grantee": "zoe", "until_slot_ms": LATER_MS})
+    code, out, _ = run("readings", "load", "--from", str(START_MS), "--to", str(START_MS + SLOT_MS))
+    assert out.splitlines()[0] == b"entry,at_ms,import_uwh,export_uwh"
+    assert out.splitlines()[1].endswith(f",{START_MS},1,0".encode())
+    assert run("grant", "bill", "--to", "bob", "--until-ms", str(LATER_MS))[0] == 0
+    assert run("revoke", "bill", "--to", "bob")[0] == 0
+    assert run("revoke", "bill", "--to", "bob")[0] == 77
+    assert run("erase", record(site).hex())[0] == 77
+    assert run("identity", "none")[0] == 77
+    assert json.loads(run("view", "slots")[1])
+    assert run("view", "nothing")[0] == 77
+    assert main(["view", "--key", "none.pem", "--trust", trust]) == 74
