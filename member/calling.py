@@ -58,7 +58,7 @@ class HubClient:
         """Take where the hub's web process is; ValueError if that is no address."""
         self._parts = urlsplit(url)
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise ValueError(f"{url!r}: want http://HOST:PORT or https://HOST:PORT")
+            raise ValueError(f"{url!r}: want an address such as http://127.0.0.1:8088")
         self._signer = signer
         self._trust = trust
 

@@ -45,7 +45,9 @@ class IpfsStore:
         """Take the place; ValueError if it names no node."""
         parts = urlsplit(place.removeprefix(IPFS))
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("want ipfs:http://HOST:PORT, the RPC address of a Kubo node")
+            raise ValueError(
+                "want ipfs: and the RPC address of a Kubo node, e.g. ipfs:http://127.0.0.1:5001"
+            )
         self.place = place
         self._parts = parts
 
