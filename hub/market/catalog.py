@@ -17,7 +17,9 @@ from hub.market.double_auction import DoubleAuction
 from hub.market.energy_token import EnergyToken
 from hub.market.errors import UnknownContract
 from hub.market.hybrid_p2p import HybridP2P
+from hub.market.listing import Listing
 from hub.market.pooled_auction import PooledAuction
+from hub.market.storage_escrow import StorageEscrow
 
 GROUP: Final = "gridtally.contracts"
 
@@ -26,7 +28,9 @@ CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
     "double_auction": DoubleAuction,
     "energy_token": EnergyToken,
     "hybrid_p2p": HybridP2P,
+    "listing": Listing,
     "pooled_auction": PooledAuction,
+    "storage_escrow": StorageEscrow,
 }
 
 
