@@ -23,8 +23,8 @@ from hub.market.contract import (
     Transfer,
     Value,
 )
+from hub.market.contracts.storage_escrow import StorageEscrow
 from hub.market.errors import BadParameter, CallRefused
-from hub.market.storage_escrow import StorageEscrow
 
 KWH = 1_000_000_000
 HOUR = 3_600_000

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from hub.market.arguments import Arguments
 from hub.market.contract import (
@@ -41,10 +41,10 @@ from hub.market.contract import (
     Value,
 )
 from hub.market.errors import CallRefused
-from hub.market.orderbook import call_fee
 from hub.market.parameters import read, whole
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import amount_utok
+from hub.market.serving import Methods, fee_rule, serve
 from hub.market.storing import (
     PPM,
     StorageRules,
@@ -64,7 +64,7 @@ class Rules(StorageRules):
     release_slots: int = whole(0, 0, 96)
     expires_slots: int = whole(96, 1, 10_000)
     storage_fee_ppm: int = whole(0, 0, PPM)
-    call_fee_utok: int = whole(0, 0, 10**12)
+    call_fee_utok: int = fee_rule()
 
 
 class Sale(NamedTuple):
@@ -125,15 +125,7 @@ class StorageEscrow:
         """Offer, buy or take back stored energy."""
         rules = read(self.name, Rules, request.parameters)
         budget.spend()
-        serve = _METHODS.get(request.method)
-        if serve is None:
-            known = ", ".join(_METHODS)
-            raise CallRefused(f"{self.name} has no call {request.method!r}; there are: {known}")
-        given = Arguments(request.method, request.arguments)
-        fee = call_fee(rules.call_fee_utok, request.member, given)
-        result = serve(rules, request, given)
-        given.check_used()
-        return CallResult((*fee, *result.transfers), result.memory, result.answer)
+        return serve(self.name, _METHODS, rules, request, rules.call_fee_utok)
 
 
 class _Release:
@@ -267,7 +259,7 @@ def _cancel(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
     return CallResult((), {**memory, f"sale.{sale}": None}, {"left_uwh": row.left_uwh})
 
 
-_METHODS = {"sell": _sell, "buy": _buy, "cancel": _cancel}
+_METHODS: Final[Methods[Rules]] = {"sell": _sell, "buy": _buy, "cancel": _cancel}
 
 
 def _sale(request: CallRequest, sale: str) -> Sale:
