@@ -89,6 +89,13 @@ def witness(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def calls(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A thousand members call at once, until each has been answered."""
+    from bench import calls as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def compare(asked: argparse.Namespace) -> Iterator[Figure]:
     """All market contracts over measured homes; needs --homes FILE."""
     from bench import compare as measured  # noqa: PLC0415
@@ -121,6 +128,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "proofs": proofs,
     "storage": storage,
     "witness": witness,
+    "calls": calls,
     "compare": compare,
     "homes": homes,
 }

@@ -33,7 +33,7 @@ from hub.finality import Finality
 from hub.health import HealthFile
 from hub.hearing import Hearing
 from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
-from hub.inbox import Inbox
+from hub.inbox import TAKEN_AT_ONCE, Inbox
 from hub.ledger.preimages import Preimages
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
@@ -253,7 +253,10 @@ class Hub:
 
     def _serve_desk(self, now_ms: int) -> None:
         self._proposals.tend()
-        if self._desk.take():
+        taken = self._desk.take()
+        if taken >= TAKEN_AT_ONCE:
+            self._desk_ms -= self._desk_every_ms  # more may wait: come back at the next turn
+        if taken:
             self._switchboard.note_enrolment(now_ms)
             self._closer.add_headers()
         tell_owners(self._spine, self._opened.pen)

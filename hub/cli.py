@@ -20,6 +20,8 @@ from hub.commands.logkeeping import add_commands as add_log_commands
 from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
 from hub.config import HubConfig, load_config
 from hub.cosigning.cli import add_commands as add_cosigning_commands
+from hub.disputes.cli import add_commands as add_dispute_commands
+from hub.feeds.cli import add_commands as add_feed_commands
 from hub.joining import cli as joining
 from hub.replica.cli import add_commands as add_replica_commands
 from hub.statements.cli import add_commands as add_statement_commands
@@ -487,6 +489,8 @@ add_witness_commands(app)
 add_replica_commands(app)
 add_record_commands(app)
 add_case_commands(app)
+add_dispute_commands(app)
+add_feed_commands(app, joining.keys)
 
 if __name__ == "__main__":
     app()

@@ -18,7 +18,7 @@ from hub.balancing.catalog import POLICIES
 from hub.market.catalog import CONTRACTS
 from messages import cbor
 
-PACKAGES: Final = ("balancing", "core", "market", "market/contracts")
+PACKAGES: Final = ("balancing", "core", "market")
 MODULES: Final = ("pairing.py",)
 
 Catalog = Mapping[str, Callable[[], Any]]

@@ -74,6 +74,10 @@ class KeysUnavailable(ConfigError):
     """Tokens or TPMs that hold keys do not answer now; nothing else was found wrong."""
 
 
+class FeedRefused(HubError):
+    """Facts from outside cannot be told so; the text says why."""
+
+
 class RecordRefused(HubError):
     """A request for a record was not served; the text says why."""
 

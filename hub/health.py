@@ -11,6 +11,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from hub.feeds.showing import FactSeen
+
 PERIOD_MS = 1_000
 FILE_NAME = "health.json"
 FRESH_MS = 5_000
@@ -82,7 +84,8 @@ class Health:
 
     `written_ms` is the machine's clock, `at_ms` the microgrid's, which a simulation sets. [ms UTC]
     `final_size` is how many entries are final by a quorum, None where nobody has to agree.
-    `proposers`: who proposes the next block, in words.
+    `proposers`: who proposes the next block, in words. `facts`: what feeders told, as it counts in
+    the next slot.
     """
 
     written_ms: int
@@ -106,6 +109,7 @@ class Health:
     final_size: int | None = None
     calibrations: tuple[MeterCorrected, ...] = ()
     proposers: str = ""
+    facts: tuple[FactSeen, ...] = ()
 
 
 class HealthFile:

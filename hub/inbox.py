@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENTRY_BYTES_MAX = 65_535
-TAKEN_AT_ONCE = 100
+TAKEN_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)

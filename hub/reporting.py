@@ -9,6 +9,7 @@ from hub.alarms import RelayWatch
 from hub.broker import LinkState
 from hub.closing import next_slot
 from hub.cosigning.rounds import Cosigning
+from hub.feeds.showing import facts_seen
 from hub.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
 from hub.nodes import Newsroom
 from hub.proposals import who_proposes
@@ -67,6 +68,7 @@ class Reporter:
             witnesses=self._cosigning.seen(),
             final_size=finality.size if finality.is_witnessed else None,
             proposers=who_proposes(state),
+            facts=facts_seen(state),
             nodes=tuple(self._node(node, now_ms) for node in self._spine.roster.nodes),
             meters=tuple(self._meter(meter_id, now_ms) for meter_id in sorted(self._news.samples)),
             relays=tuple(self._relays(now_ms)),

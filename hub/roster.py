@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from hub.core.records import Key
 from hub.core.state import State
@@ -33,16 +34,24 @@ class Roster:
         return kid.hex() if known is None else known.name
 
 
-def call_roll(state: State) -> Roster:
-    """Return the roster of a state."""
-    keys = {kid: _known(key) for kid, key in state.keys.items() if key.holder in SENDERS}
+NOBODY: Final = Roster({}, ())
+
+
+def call_roll(state: State, before: Roster = NOBODY) -> Roster:
+    """Return the roster of a state; keys that stood in the one before are not parsed again."""
+    keys = {
+        kid: _known(key, before.keys.get(kid))
+        for kid, key in state.keys.items()
+        if key.holder in SENDERS
+    }
     nodes = {key.name for key in keys.values() if key.holder == "node" and not key.is_revoked}
     return Roster(keys, tuple(sorted(nodes)))
 
 
-def _known(key: Key) -> KnownKey:
+def _known(key: Key, before: KnownKey | None) -> KnownKey:
+    parsed = before.key if before and before.key.cose_key == key.cose_key else None
     return KnownKey(
-        key=parse_cose_key(key.cose_key),
+        key=parsed or parse_cose_key(key.cose_key),
         holder=key.holder,
         name=key.name,
         node=key.node,

@@ -386,11 +386,12 @@ class Spine:
             )
         )
 
-    def _heed(self, effects: Iterable[Effect]) -> None:
+    def _heed(self, effects: Sequence[Effect]) -> None:
         """Follow what the fold said: a changed registry, entries without effect, resets."""
+        if any(isinstance(effect, RegistryChanged) for effect in effects):
+            self.roster = call_roll(self.recorder.state, self.roster)
         for effect in effects:
             if isinstance(effect, RegistryChanged):
-                self.roster = call_roll(self.recorder.state)
                 log.info("entry %d: %s", effect.index, effect.what)
             elif isinstance(effect, Ignored):
                 log.warning(

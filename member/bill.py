@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from member.disputing import Disputes
@@ -62,6 +61,7 @@ from messages.statement import (
     row_leaf,
     totals_of,
 )
+from messages.timetext import format_time
 
 Kind = TypeVar("Kind")
 UTOK_PER_TOKEN: Final = 1_000_000
@@ -82,7 +82,7 @@ def check_bill(text: str, anchor: Anchor) -> Verdict:
     lines = [item.line for item in items(statement)]
     require(statement.totals == totals_of(lines), "the totals are not the sums of the lines")
     facts |= head_facts(head) | account.facts | {"lines": len(lines), "account": statement.account}
-    span = f"{_utc(statement.from_ms)} to {_utc(statement.until_ms)}"
+    span = f"{format_time(statement.from_ms)} to {format_time(statement.until_ms)}"
     estimated = f", {account.estimated} of them from estimates" if account.estimated else ""
     waiting = len(account.disputes.open)
     disputed = f", {waiting} of its disputes open" if waiting else ""
@@ -426,10 +426,6 @@ def _check_right(index: int, body: Body, signer: Ringed) -> None:
     if not may:
         kind = type(body).__name__
         raise Refused(Code.SIGNATURE, f"entry {index}: no {kind} is for {signer.name} to sign")
-
-
-def _utc(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
 def _tokens(amount_utok: int) -> str:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Final, NoReturn
 
 import typer
@@ -18,6 +17,7 @@ from hub.joining.errors import JoiningRefused
 from hub.replica.errors import MirrorDamaged, ReplicaRefused
 from keys.errors import KeyFault, StoreUnavailable
 from messages.errors import MessageError
+from messages.timetext import parse_time
 
 LOG_FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 BUSY: Final = os.EX_TEMPFAIL  # the same command may work in a moment
@@ -40,6 +40,7 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (MirrorDamaged, os.EX_DATAERR),
     (errors.NoAnswer, BUSY),
     (errors.RecordRefused, os.EX_NOPERM),
+    (errors.FeedRefused, os.EX_DATAERR),
     (errors.RecordUnavailable, os.EX_UNAVAILABLE),
     (errors.NoSuchEntry, os.EX_DATAERR),
     (errors.LedgerCorrupt, os.EX_DATAERR),
@@ -71,15 +72,10 @@ def fail(sentence: str, code: int = os.EX_DATAERR) -> NoReturn:
 
 def instant(text: str) -> int:
     """Return an instant that a person wrote: a time with its zone, or milliseconds. [ms UTC]"""
-    if text.isdecimal():
-        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{text}: no time like 2026-11-21T12:00Z", os.EX_USAGE)
-    if moment.utcoffset() is None:
-        fail(f"{text}: lacks its zone: append Z for UTC", os.EX_USAGE)
-    return round(moment.timestamp() * 1000)
+        return parse_time(text)
+    except ValueError as error:
+        fail(str(error), os.EX_USAGE)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub.auditing.audit import Report as AuditReport
+from hub.feeds.showing import FactSeen, fact_text
 from hub.joining.enrolment import Enrolment
 from hub.ledger.records import Entry
 from hub.ledger.verify import Report as VerifyReport
@@ -134,9 +135,16 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
     for node in hub["nodes"]:
         heard = "never heard" if node["age_ms"] is None else f"heard {node['age_ms']} ms ago"
         yield f"node {node['node']}: {heard}, backlog {node['backlog']}"
+    yield from _device_lines(hub)
+
+
+def _device_lines(hub: dict[str, Any]) -> Iterator[str]:
+    """Yield the meters that are corrected, the facts from outside, and the relays."""
     for meter in hub.get("calibrations", ()):
         said = calibration_text(*(meter[name] for name in CALIBRATION_FIELDS))
         yield f"meter {meter['meter_id']}: {said} (entry {meter['entry_index']})"
+    for fact in hub.get("facts", ()):
+        yield f"fact {fact_text(FactSeen(**fact))}"
     for relay in hub["relays"]:
         state = {True: "energised", False: "released", None: "unknown"}[relay["energised"]]
         yield f"relay {relay['node']}/{relay['relay']}: {state}, lease {relay['lease_left_ms']} ms"

@@ -20,7 +20,7 @@ Config = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: I have compared.")]
 HERE: Final = Path("hub.toml")
-HOLDERS: Final = "node, meter or member"
+HOLDERS: Final = "node, meter, feeder or member"
 
 keys = typer.Typer(
     no_args_is_help=True,

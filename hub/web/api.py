@@ -64,6 +64,10 @@ def _picture_routes(routes: APIRouter, sight: Sight, who: Who) -> None:
         found = seen(authorization, "meters").members
         return [asdict(meter) for member in found for meter in member.meters]
 
+    @routes.get("/api/v1/facts", tags=["now"], summary="Facts from outside, age and fallback")
+    def facts() -> list[dict[str, Any]]:
+        return [asdict(fact) for fact in sight.picture().facts]
+
     @routes.get("/api/v1/relays", tags=["now"], summary="Relays, leases and reasons")
     def relays(authorization: Authorization = "") -> list[dict[str, Any]]:
         found = seen(authorization, "relays").members

@@ -12,6 +12,7 @@ from hub.config import HubConfig
 from hub.core.disclosing import disclosure_at, round_at
 from hub.core.records import Calibrated, Meter, Relay
 from hub.core.state import State
+from hub.feeds.showing import facts_seen
 from hub.web.samples import Samples
 from hub.web.view import (
     Badge,
@@ -68,6 +69,7 @@ def compose_picture(
         request=request_text(samples),
         disclosure=disclosure_at(state),
         pseudonyms="stable" if round_at(state) is None else "fresh",
+        facts=facts_seen(state),
         refused={str(k): int(v) for k, v in health.get("refused", {}).items()},
     )
 

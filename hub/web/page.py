@@ -13,6 +13,7 @@ from typing import Any
 
 from nicegui import ui
 
+from hub.feeds.showing import fact_text
 from hub.web.map import draw_map
 from hub.web.view import (
     LedgerView,
@@ -42,6 +43,7 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
     with ui.element("main").classes("page"):
         ledger = ui.html("", sanitize=False)
         strip = ui.html("", sanitize=False)
+        facts = ui.html("", sanitize=False)
         wide = ui.html("", sanitize=False).classes("only-wide")
         narrow = ui.html("", sanitize=False).classes("only-narrow")
         ui.html("<h2>Last slots</h2>", sanitize=False)
@@ -56,6 +58,7 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         head.set_content(head_html(picture))
         ledger.set_content(ledger_html(picture.ledger))
         strip.set_content(strip_html(picture))
+        facts.set_content(facts_html(picture))
         wide.set_content(draw_map(picture))
         narrow.set_content(draw_map(picture, narrow=True))
         slots.set_content(slots_html(picture.slots[:SLOTS_SHOWN]))
@@ -209,6 +212,13 @@ def strip_html(picture: Picture) -> str:
     words = ("no fresh sample",) * 2 if unknown else ("nothing generated", "nothing used")
     bars = _bar(sources, scale, words[0]) + _bar(sinks, scale, words[1])
     return f"{bars}{note if unknown else ''}"
+
+
+def facts_html(picture: Picture) -> str:
+    """Return what feeders told, one line each, with its age or why a fallback counts."""
+    lines = (f"<br>{escape(fact_text(fact))}" for fact in picture.facts)
+    said = "".join(lines)
+    return f'<p class="legend">Facts from outside, for the next slot:{said}</p>' if said else ""
 
 
 def _unknown_count(members: tuple[MemberView, ...]) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from hub.feeds.showing import FactSeen
 from messages.correction import gain_text
 
 Badge = Literal["signed", "late", "silent"]
@@ -188,7 +189,8 @@ class LedgerView:
 class Picture:
     """The whole microgrid at one moment, as who asks may see it.
 
-    `notices`: what the regulator did that the asker is told of.
+    `notices`: what the regulator did that the asker is told of. `facts`: what feeders told, as it
+    counts in the next slot.
     """
 
     microgrid: str
@@ -205,6 +207,7 @@ class Picture:
     pseudonyms: str = "stable"
     totals: TotalsView | None = None
     notices: tuple[str, ...] = ()
+    facts: tuple[FactSeen, ...] = ()
     refused: dict[str, int] = field(default_factory=dict)
 
 

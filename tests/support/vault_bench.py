@@ -39,6 +39,7 @@ class Community:
             "rita": ed25519("rita"),
         }
         self.closed = 0
+        self.totals_uwh = dict.fromkeys(METERS, 1)
         opened = self.bench.open()
         spine = self.bench.spine(opened)
         roles = {"rita": ("regulator",)}
@@ -52,16 +53,22 @@ class Community:
         opened.close()
         self.close()
 
-    def close(self, slots: int = 1) -> None:
-        """Read all meters at the end of the next slots, and close them."""
+    def close(self, slots: int = 1, **step_uwh: int) -> None:
+        """Read all meters at the end of the next slots, and close them.
+
+        `step_uwh`: by how much the total of a meter grows in each, if not by one. [uWh]
+        """
         opened = self.bench.open()
         spine = self.bench.spine(opened)
         closer = Closer(spine, opened.pen, CloseRule(SLOT_MS, 0, 0))
         for _ in range(slots):
             start_ms = START_MS + self.closed * SLOT_MS
             self.closed += 1
-            uwh = 1 + self.closed
-            batch = [self.say(meter, start_ms + SLOT_MS, uwh) for meter in METERS]
+            for meter in METERS:
+                self.totals_uwh[meter] += step_uwh.get(meter, 1)
+            batch = [
+                self.say(meter, start_ms + SLOT_MS, uwh) for meter, uwh in self.totals_uwh.items()
+            ]
             spine.take_in(batch, 0, start_ms + SLOT_MS)
             closer.close(start_ms, "complete", start_ms + SLOT_MS)
         tell_owners(spine, opened.pen)

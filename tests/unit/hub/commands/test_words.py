@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from hub.auditing.audit import Report as AuditReport
 from hub.commands.words import audit_lines, money_text, status_lines, verify_lines
+from hub.feeds.showing import FactSeen
 from hub.ledger.verify import Report as VerifyReport
 
 HUB: dict[str, Any] = {
@@ -70,6 +72,20 @@ def test_status_names_the_meters_that_are_corrected() -> None:
     assert lines[-2] == (
         "meter dep1-load: calibrated since 2026-11-21 12:00 UTC, +1.2 % and +0.040 W (entry 17)"
     )
+
+
+def test_status_names_the_facts_from_outside() -> None:
+    facts = (
+        FactSeen("price", "meteo", 220_000, "utok_per_kwh", 231_000, 7_200_000, "too old", 9),
+        FactSeen("co2", "meteo", 300, "g_per_kwh", 300, 60_000, "", 12),
+    )
+    ledger = {"entries": 9, "checkpoint": None, "evidence": 0}
+    hub = {**HUB, "facts": [asdict(fact) for fact in facts], "relays": []}
+    lines = list(status_lines({"ledger": ledger, "hub": hub, "running": "running"}))
+    assert lines[-2:] == [
+        "fact price: fallback, 220000 utok_per_kwh (too old)",
+        "fact co2: 300 g_per_kwh from meteo, 60 s old",
+    ]
 
 
 def test_status_of_a_broken_ledger() -> None:

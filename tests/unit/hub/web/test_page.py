@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hub.feeds.showing import FactSeen
 from hub.web.page import (
     EVERYBODY,
     chart_options,
     charted,
+    facts_html,
     head_html,
     ledger_html,
     slots_html,
@@ -61,6 +63,14 @@ def test_witnesses_are_named_with_what_they_cosigned_and_how_old_that_is() -> No
     assert "replica r.example/1 cosigned 12 entries 1 s ago" in html
     assert "QUORUM NOT MET" in ledger_html(replace(ledger, final_size=0))
     assert "unwitnessed" in ledger_html(replace(ledger, witnessed=False))
+
+
+def test_facts_from_outside_are_shown_with_their_age() -> None:
+    fact = FactSeen("co2", "<meteo>", 300, "g_per_kwh", 300, 60_000, "", 12)
+    assert "co2: 300 g_per_kwh from &lt;meteo&gt;, 60 s old" in facts_html(picture(facts=(fact,)))
+    old = replace(fact, value=None, fallback="the newest is too old")
+    assert "co2: fallback, not known (the newest is too old)" in facts_html(picture(facts=(old,)))
+    assert facts_html(picture()) == ""
 
 
 def test_an_empty_strip_says_whether_nothing_flows_or_nobody_knows() -> None:

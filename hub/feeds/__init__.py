@@ -1,0 +1,1 @@
+"""Facts from outside: enrolling who tells them, telling them, showing them."""
