@@ -201,6 +201,8 @@ class RelayTable:
         not_failsafe: its load may stay as it is when nobody holds the relay any more.
         deenergised: what the load gets while the coil is off: "fed" (wired on NC) or "cut" (NO).
         load: the appliance meter whose power it switches, or "".
+        importance: less gives way first, where the dispatch policy is "priority".
+        shed_price_utok_per_kwh: asked for going without, where the policy is "price".
         interlock: of the relays of one group at most one is energised.
         switches_per_minute_max: more changes in a minute are refused; 0: 6, in simulated time 600.
     """
@@ -216,6 +218,8 @@ class RelayTable:
     member: str = ""
     rated_w: int = setting(low=1, high=1_000_000_000)
     critical: bool = False
+    importance: int = setting(default=0, low=0, high=100)
+    shed_price_utok_per_kwh: int = setting(default=0, low=0, high=1_000_000_000_000)
     min_on_ms: int = setting(default=0, low=0, high=86_400_000)
     min_off_ms: int = setting(default=0, low=0, high=86_400_000)
     interlock: str = ""

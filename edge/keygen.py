@@ -97,6 +97,8 @@ def enrolment(
                 "min_on_ms": each.min_on_ms,
                 "min_off_ms": each.min_off_ms,
                 "failsafe": not each.not_failsafe,
+                "importance": each.importance,
+                "shed_price_utok_per_kwh": each.shed_price_utok_per_kwh,
             }
             for each in config.relay
         ],

@@ -39,7 +39,8 @@ class RelayEntry:
     """A relay of a node. `deenergised` says what its load is when the coil is: "fed" or "cut".
 
     `load` is the appliance meter that measures its load, "" where none does. `failsafe`: it lets
-    go by itself when nobody holds it any more. [mW, ms]
+    go by itself when nobody holds it any more. Where a policy asks for it: less `importance` gives
+    way first, and `shed_price_utok_per_kwh` is what its member asks for going without. [mW, ms]
     """
 
     relay: str
@@ -51,6 +52,8 @@ class RelayEntry:
     min_on_ms: int = 0
     min_off_ms: int = 0
     failsafe: bool = True
+    importance: int = 0
+    shed_price_utok_per_kwh: int = 0
 
 
 @dataclass(frozen=True, slots=True)

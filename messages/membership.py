@@ -228,6 +228,8 @@ def _relay_fault(entry: KeyEntry) -> str | None:
             return f"relay {relay.relay}: {relay.member!r} is no member"
         if min(relay.rated_mw, relay.min_on_ms, relay.min_off_ms) < 0:
             return f"relay {relay.relay}: rated power and least times are not negative"
+        if min(relay.importance, relay.shed_price_utok_per_kwh) < 0:
+            return f"relay {relay.relay}: importance and price are not negative"
     if len({relay.relay for relay in entry.relays}) < len(entry.relays):
         return f"node {entry.name} has two relays of one name"
     return None

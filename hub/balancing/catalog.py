@@ -11,14 +11,24 @@ from typing import Final
 
 from hub.balancing.dep import Dep
 from hub.balancing.errors import UnknownPolicy
+from hub.balancing.least_disruption import LeastDisruption
 from hub.balancing.none import NoDispatch
 from hub.balancing.policy import DispatchPolicy
+from hub.balancing.price import Price
+from hub.balancing.priority import Priority
+from hub.balancing.proportional import Proportional
+from hub.balancing.rotation import Rotation
 
 GROUP: Final = "gridtally.policies"
 
 POLICIES: Final[Mapping[str, Callable[[], DispatchPolicy]]] = {
     "dep": Dep,
+    "least_disruption": LeastDisruption,
     "none": NoDispatch,
+    "price": Price,
+    "priority": Priority,
+    "proportional": Proportional,
+    "rotation": Rotation,
 }
 
 

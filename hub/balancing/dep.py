@@ -23,7 +23,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from hub.balancing.demand import CUT_NOT_FAILSAFE, Demand, Switchable, demands
 from hub.balancing.errors import BadParameter
-from hub.balancing.orders import fed_order, order, power_text
+from hub.balancing.orders import fed_order, few, order, power_text
 from hub.balancing.policy import Order, Verdict, View
 from hub.balancing.subset import Load, fit
 from hub.pairing import Claim, pair
@@ -35,7 +35,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     CUT_NOT_FAILSAFE: 0,
 }
 SHARED: Final = ("import_mw_max", "stale_after_ms")
-"""Parameters that every policy may have: they become the view's limits."""
+"""The limits that a policy without a pool knows; the others have all of `hub.balancing.limits`."""
 
 RULE: Final = "dep: own generation, then the largest surplus, then the smallest set of loads"
 _GRID: Final = "@grid"
@@ -206,12 +206,8 @@ def _reason(choices: tuple[Choice, ...], infeasible: tuple[str, ...]) -> str:
     ]
     silent = [meter_id for c in choices for meter_id in c.demand.stale]
     if silent:
-        parts.append(f"silent meters count as danger: {_few(silent)}")
+        parts.append(f"silent meters count as danger: {few(silent)}")
     return "; ".join([*parts[:PARTS_MAX], *infeasible[:PARTS_MAX]]) or "everything fits"
 
 
 PARTS_MAX: Final = 8
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:PARTS_MAX]) + (" ..." if len(names) > PARTS_MAX else "")

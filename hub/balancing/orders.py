@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from hub.balancing.demand import Switchable
 from hub.balancing.policy import Order
 
@@ -36,3 +39,11 @@ def power_text(power_mw: int) -> str:
     if size_mw < 1_000_000:
         return f"{sign}{size_mw // 1000}.{size_mw % 1000 // 100} W"
     return f"{sign}{size_mw // 1_000_000}.{size_mw % 1_000_000 // 100_000} kW"
+
+
+NAMES_MAX: Final = 8
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first names of a list, so that a sentence stays short."""
+    return ", ".join(names[:NAMES_MAX]) + (" ..." if len(names) > NAMES_MAX else "")

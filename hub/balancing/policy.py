@@ -45,7 +45,8 @@ class RelayState:
 
     `since_ms`: for how long it has stood so (None: not known). `held_power_mw`: the last signed
     power of its load before it was cut, None where there is none. `is_failsafe` False: the device
-    does not return to safe by itself, so no policy relies on it.
+    does not return to safe by itself, so no policy relies on it. `importance`: less gives way
+    first. `shed_price_utok_per_kwh`: what its member asks for each kWh he goes without.
     """
 
     node: str
@@ -61,6 +62,8 @@ class RelayState:
     min_on_ms: int = 0
     min_off_ms: int = 0
     is_failsafe: bool = True
+    importance: int = 0
+    shed_price_utok_per_kwh: int = 0
 
     @property
     def name(self) -> tuple[str, str]:
@@ -73,15 +76,27 @@ class RelayState:
 
 
 @dataclass(frozen=True, slots=True)
+class Feeder:
+    """A line that several members hang on, and the most it may carry to them. [mW]"""
+
+    name: str
+    members: tuple[str, ...]
+    power_mw_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What binds the microgrid as a whole.
+    """What binds the microgrid as a whole; `hub.balancing.limits` reads it from a policy entry.
 
     `import_mw_max`: what the grid tie may bring in beyond the members' own generation; 0 on an
-    island. `stale_after_ms`: older samples count as danger.
+    island, below 0 what must be exported. `reserve_mw`: what is never given to loads.
+    `stale_after_ms`: older samples count as danger.
     """
 
     import_mw_max: int = 0
     stale_after_ms: int = 3_000
+    reserve_mw: int = 0
+    feeders: tuple[Feeder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

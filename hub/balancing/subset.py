@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from hub.balancing.demand import Switchable
+
 LOADS_EXACT_MAX: Final = 16
 _CHANGE: Final = 1 << 32
 _CUT: Final = 1 << 24
@@ -43,6 +45,14 @@ def fit(loads: Sequence[Load], room_mw: int) -> frozenset[tuple[str, str]]:
             kept.add(load.name)
             left_mw -= load.power_mw
     return frozenset(kept)
+
+
+def smallest(loads: Sequence[Switchable], need_mw: int) -> frozenset[tuple[str, str]]:
+    """Return the fed loads of least power that make up the need; all of them where that is less."""
+    fed = [Load(load.relay.name, load.power_mw, False) for load in loads]
+    room_mw = sum(load.power_mw for load in fed) - need_mw
+    kept = fit(fed, room_mw)
+    return frozenset(load.name for load in fed if load.name not in kept)
 
 
 def _fit_exactly(loads: Sequence[Load], room_mw: int) -> set[tuple[str, str]]:

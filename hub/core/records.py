@@ -138,6 +138,8 @@ class Relay(NamedTuple):
     min_on_ms: int
     min_off_ms: int
     is_failsafe: bool = True
+    importance: int = 0
+    shed_price_utok_per_kwh: int = 0
 
     def is_cut(self, *, energised: bool) -> bool:
         """Whether the load is cut off while the coil is (not) energised."""

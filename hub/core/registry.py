@@ -134,6 +134,8 @@ def _relay_rows(state: State, entry: KeyEntry) -> list[Change]:
             relay.min_on_ms,
             relay.min_off_ms,
             relay.failsafe,
+            relay.importance,
+            relay.shed_price_utok_per_kwh,
         )
         rows.append(Change("relay", (entry.name, relay.relay), record))
     return rows

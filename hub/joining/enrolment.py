@@ -52,7 +52,13 @@ _RELAY: dict[str, type] = {
     "rated_mw": int,
     "critical": bool,
 }
-_RELAY_OPTIONAL: dict[str, type] = {"min_on_ms": int, "min_off_ms": int, "failsafe": bool}
+_RELAY_OPTIONAL: dict[str, type] = {
+    "min_on_ms": int,
+    "min_off_ms": int,
+    "failsafe": bool,
+    "importance": int,
+    "shed_price_utok_per_kwh": int,
+}
 
 
 @dataclass(frozen=True, slots=True)

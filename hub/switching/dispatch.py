@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from hub.balancing.limits import limits_of
 from hub.balancing.policy import (
     DispatchPolicy,
-    Limits,
     MeterPower,
     Order,
     RelayState,
@@ -243,17 +243,6 @@ def build_view(
     )
 
 
-def limits_of(parameters: Mapping[str, int | str]) -> Limits:
-    """Return the limits that a policy entry sets among its dispatch parameters."""
-    usual = Limits()
-    import_mw = parameters.get("import_mw_max", usual.import_mw_max)
-    stale_ms = parameters.get("stale_after_ms", usual.stale_after_ms)
-    return Limits(
-        import_mw_max=import_mw if isinstance(import_mw, int) else usual.import_mw_max,
-        stale_after_ms=stale_ms if isinstance(stale_ms, int) else usual.stale_after_ms,
-    )
-
-
 def _meter(state: State, news: Newsroom, meter_id: str, now_ms: int) -> MeterPower:
     meter = state.meters[meter_id]
     sample = news.samples.get(meter_id)
@@ -288,6 +277,8 @@ def _relay(
         min_on_ms=relay.min_on_ms,
         min_off_ms=relay.min_off_ms,
         is_failsafe=relay.is_failsafe,
+        importance=relay.importance,
+        shed_price_utok_per_kwh=relay.shed_price_utok_per_kwh,
     )
 
 

@@ -168,6 +168,8 @@ def test_the_enrolment_file_says_what_the_ledger_must_know(folder):
             "min_on_ms": 0,
             "min_off_ms": 0,
             "failsafe": True,
+            "importance": 0,
+            "shed_price_utok_per_kwh": 0,
         }
     ]
     assert {key: enrol[key] for key in ("format", "microgrid", "node", "member")} == {

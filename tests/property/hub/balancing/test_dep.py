@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hub.balancing.demand import demands
 from hub.balancing.dep import Dep, share_out
 from hub.balancing.policy import Verdict, View
-from tests.support.bench import house, view
+from tests.support.bench import house, obeyed, view
 
 watts = st.integers(0, 60)
 loads = st.lists(st.integers(-40, 40), max_size=4)
@@ -74,28 +74,6 @@ def test_critical_loads_are_fed_and_every_relay_has_its_order(shown: View) -> No
     for order, relay in zip(verdict.orders, shown.relays, strict=True):
         assert not (relay.is_critical and order.cut)
         assert order.energised == relay.energised(cut=order.cut)
-
-
-def obeyed(shown: View, verdict: Verdict) -> View:
-    """The same bench a moment later: contacts moved, meters measure what is left."""
-    cut = {(order.node, order.relay): order.cut for order in verdict.orders}
-    powers = {load.relay.name: load.power_mw for m in demands(shown) for load in m.loads}
-    names = {relay.load: relay.name for relay in shown.relays}
-    now = {meter: 0 if cut[name] else powers[name] for meter, name in names.items()}
-    was = {m.meter_id: m.power_mw or 0 for m in shown.meters}
-    parents = {m.meter_id: m.parent for m in shown.meters}
-    change: dict[str, int] = {}
-    for meter, power_mw in now.items():
-        parent = parents[meter]
-        change[parent] = change.get(parent, 0) + power_mw - was[meter]
-    meters = tuple(
-        replace(m, power_mw=now.get(m.meter_id, was[m.meter_id] + change.get(m.meter_id, 0)))
-        for m in shown.meters
-    )
-    relays = tuple(
-        replace(r, is_cut=cut[r.name], held_power_mw=powers[r.name]) for r in shown.relays
-    )
-    return replace(shown, meters=meters, relays=relays)
 
 
 @given(cases)

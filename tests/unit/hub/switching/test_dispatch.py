@@ -24,7 +24,6 @@ from hub.switching.dispatch import (
     START_GRACE_MS,
     Dispatcher,
     build_view,
-    limits_of,
 )
 from hub.switching.leases import Leases
 from hub.switching.switchboard import Clocks, Switchboard, balance_request, is_news
@@ -299,12 +298,6 @@ def test_a_policy_that_is_not_installed_is_said(board: Board) -> None:
     dispatcher = Dispatcher(board.news, board.leases, {}, NOW_MS)
     assert dispatcher.look(board.spine.recorder.state, NOW_MS, START_MS) is None
     assert "'dep' is not installed here" in dispatcher.fault
-
-
-def test_limits_come_from_the_policy() -> None:
-    assert limits_of({"import_mw_max": 7, "stale_after_ms": 9}).import_mw_max == 7
-    assert limits_of({"import_mw_max": 7, "stale_after_ms": 9}).stale_after_ms == 9
-    assert limits_of({}).import_mw_max == 0
 
 
 def test_a_late_status_says_nothing(board: Board) -> None:
