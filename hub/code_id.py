@@ -18,7 +18,7 @@ from hub.balancing.catalog import POLICIES
 from hub.market.catalog import CONTRACTS
 from messages import cbor
 
-PACKAGES: Final = ("balancing", "core", "market")
+PACKAGES: Final = ("balancing", "core", "market", "market/contracts")
 MODULES: Final = ("pairing.py",)
 
 Catalog = Mapping[str, Callable[[], Any]]

@@ -99,7 +99,7 @@ def check_clearing(book: SlotBook, clearing: Clearing) -> None:
     for position in book.positions:
         _check_sides(position, gives[position.member], takes[position.member])
     for transfer in clearing.transfers:
-        check_transfer(transfer, positions)
+        check_transfer(transfer, {**book.balances, **positions})
     _check_curtailments(clearing.curtailments, positions)
     _check_fates(clearing.fates, positions)
     check_memory(book.memory, clearing.memory)

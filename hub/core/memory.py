@@ -15,7 +15,7 @@ from hub.market.contract import Value
 from hub.market.errors import ImpossibleClearing
 from messages import cbor
 
-ROW_BYTES_MAX: Final = 1 << 16
+ROW_BYTES_MAX: Final = 1 << 20
 ROWS_MAX: Final = 1 << 16
 _KEY: Final = re.compile(r"[a-z0-9@][a-z0-9@._-]{0,95}")
 

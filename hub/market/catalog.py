@@ -12,12 +12,14 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from hub.market.contract import Contract
-from hub.market.dep_balance import DepBalance
-from hub.market.double_auction import DoubleAuction
-from hub.market.energy_token import EnergyToken
+from hub.market.contracts.dep_balance import DepBalance
+from hub.market.contracts.double_auction import DoubleAuction
+from hub.market.contracts.energy_token import EnergyToken
+from hub.market.contracts.hybrid_p2p import HybridP2P
+from hub.market.contracts.listing import Listing
+from hub.market.contracts.pooled_auction import PooledAuction
+from hub.market.contracts.storage_escrow import StorageEscrow
 from hub.market.errors import UnknownContract
-from hub.market.hybrid_p2p import HybridP2P
-from hub.market.pooled_auction import PooledAuction
 
 GROUP: Final = "gridtally.contracts"
 
@@ -26,7 +28,9 @@ CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
     "double_auction": DoubleAuction,
     "energy_token": EnergyToken,
     "hybrid_p2p": HybridP2P,
+    "listing": Listing,
     "pooled_auction": PooledAuction,
+    "storage_escrow": StorageEscrow,
 }
 
 

@@ -26,23 +26,20 @@ from hub.market.arguments import Arguments
 from hub.market.contract import (
     ASK,
     BID,
-    COMMUNITY,
     SEALED,
     CallRequest,
     CallResult,
     Fate,
     Order,
     StepBudget,
-    Transfer,
     Value,
 )
 from hub.market.errors import BadParameter, CallRefused
 from hub.market.parameters import choice, whole
+from hub.market.serving import AHEAD_SLOTS, Methods, fee_rule, serve
 from messages.membership import FUELS
 from messages.orders import SALT_BYTES, Wish, commitment
 
-AHEAD_SLOTS: Final = 96
-"""How many slots ahead an order may be placed."""
 COMMITMENT_BYTES: Final = 32
 
 
@@ -58,7 +55,7 @@ class OrderRules:
     gate_slots: int = whole(1, 0, 96)
     orders_max: int = whole(4, 1, 64)
     without_order: str = choice("grid", "tariff")
-    call_fee_utok: int = whole(0, 0, 10**12)
+    call_fee_utok: int = fee_rule()
 
 
 class Resting(NamedTuple):
@@ -100,24 +97,7 @@ def order_call(
 ) -> CallResult:
     """Serve a call to the book or raise CallRefused."""
     budget.spend(1 + rules.orders_max * AHEAD_SLOTS)
-    serve = _METHODS.get(request.method)
-    if serve is None:
-        raise CallRefused(
-            f"{name} has no call {request.method!r}; there are: {', '.join(_METHODS)}"
-        )
-    given = Arguments(request.method, request.arguments)
-    fee = call_fee(rules.call_fee_utok, request.member, given)
-    result = serve(_Desk(rules, request), given)
-    given.check_used()
-    return CallResult((*fee, *result.transfers), result.memory, result.answer)
-
-
-def call_fee(fee_utok: int, member: str, given: Arguments) -> tuple[Transfer, ...]:
-    """Return the transfer of a call's fee to the community; refuse a call that lacks it."""
-    offered = given.whole("fee_utok", 0, 10**12, default=0)
-    if offered < fee_utok:
-        raise CallRefused(f"the call lacks its fee: it offers {offered} utok of {fee_utok}")
-    return (Transfer(member, COMMUNITY, fee_utok, "fee of a call"),) if fee_utok else ()
+    return serve(name, _METHODS, rules, request, rules.call_fee_utok)
 
 
 def resting(memory: Mapping[str, Value], slot_ms: int) -> Iterator[Order]:
@@ -252,7 +232,8 @@ class _Desk:
         return CallResult((), memory, answer)
 
 
-def _order(desk: _Desk, given: Arguments) -> CallResult:
+def _order(rules: OrderRules, request: CallRequest, given: Arguments) -> CallResult:
+    desk = _Desk(rules, request)
     wish = _wish(desk.request, given)
     length_ms = desk.request.length_ms
     if given.has("slot_ms"):
@@ -267,7 +248,8 @@ def _order(desk: _Desk, given: Arguments) -> CallResult:
     return desk.result(order=desk.order_id, from_ms=from_ms, until_ms=until_ms)
 
 
-def _withdraw(desk: _Desk, given: Arguments) -> CallResult:
+def _withdraw(rules: OrderRules, request: CallRequest, given: Arguments) -> CallResult:
+    desk = _Desk(rules, request)
     order_id = given.text("order")
     for place, row in enumerate(desk.orders):
         if row.order_id == order_id:
@@ -282,7 +264,8 @@ def _withdraw(desk: _Desk, given: Arguments) -> CallResult:
     raise CallRefused(f"you have no order {order_id}")
 
 
-def _commit(desk: _Desk, given: Arguments) -> CallResult:
+def _commit(rules: OrderRules, request: CallRequest, given: Arguments) -> CallResult:
+    desk = _Desk(rules, request)
     if desk.rules.book != "sealed":
         raise CallRefused("this book is open: place the order as it is")
     slot_ms, sealed = desk.slot(given), given.raw("commitment")
@@ -293,7 +276,8 @@ def _commit(desk: _Desk, given: Arguments) -> CallResult:
     return desk.result(order=desk.order_id, reveal_from_ms=slot_ms)
 
 
-def _reveal(desk: _Desk, given: Arguments) -> CallResult:
+def _reveal(rules: OrderRules, request: CallRequest, given: Arguments) -> CallResult:
+    desk = _Desk(rules, request)
     order_id, salt = given.text("order"), given.raw("salt")
     found = [row for row in desk.sealed if row.order_id == order_id]
     if not found:
@@ -348,7 +332,7 @@ def _resting(
     )
 
 
-_METHODS: Final[Mapping[str, Callable[[_Desk, Arguments], CallResult]]] = {
+_METHODS: Final[Methods[OrderRules]] = {
     "order": _order,
     "withdraw": _withdraw,
     "commit": _commit,

@@ -235,39 +235,3 @@ def _line(values: Values, top: float, bottom: float, *, is_step: bool) -> str:
             parts.append(f"H{at}")
         is_down, before = True, height
     return "".join(parts)
-
-
-def bars(
-    rows: Sequence[tuple[str, float, str]], *, title: str = "", pale: str | None = None
-) -> Markup:
-    """Return horizontal bars: name, value, what stands beside it; below 0 they go to the left.
-
-    Those whose name ends with `pale` are drawn for comparison only.
-    """
-    low = min([0.0, *(value for _, value, _ in rows)])
-    high = max([0.0, *(value for _, value, _ in rows)])
-    width = (high - low) or 1.0
-    zero = -low / width
-    lines = []
-    for name, value, text in rows:
-        left = zero if value >= 0 else zero + value / width
-        side = "plus" if value >= 0 else "minus"
-        if pale is not None and name.endswith(pale):
-            side = "pale"
-        style = f"left:{left:.2%};width:{abs(value) / width:.2%}"
-        lines.append(
-            tag(
-                "div",
-                tag("span", name, class_="name"),
-                tag(
-                    "span",
-                    tag("i", class_=side, style=style),
-                    tag("em", style=f"left:{zero:.2%}"),
-                    class_="rail",
-                ),
-                tag("span", text, class_="number"),
-                class_="bar",
-            )
-        )
-    head = tag("b", title) if title else Markup("")
-    return tag("div", head, *lines, class_="bars")

@@ -52,8 +52,9 @@ class Asked:
 def compare(asked: Asked, contracts: Contracts, told: Told) -> Comparison:
     """Run everything that was asked for; all wrong input is told before anything runs."""
     prices = load_prices(asked.tariff)
-    chosen = _chosen(asked.contracts, contracts, prices)
+    chosen, left_out = _chosen(asked.contracts, contracts, prices)
     source, homes, members, notes = _homes(asked)
+    notes += left_out
     if asked.days is not None:
         homes = first_days(homes, asked.days)
     lengths = asked.slot_mins or (homes.slot_ms // 60_000,)
@@ -66,19 +67,28 @@ def compare(asked: Asked, contracts: Contracts, told: Told) -> Comparison:
     return Comparison(source, tuple(notes), tuple(sections), now, version("gridtally"))
 
 
-def _chosen(names: Sequence[str], contracts: Contracts, prices: Prices) -> tuple[Settings, ...]:
+def _chosen(
+    names: Sequence[str], contracts: Contracts, prices: Prices
+) -> tuple[tuple[Settings, ...], list[str]]:
+    """Return the runs, and which contracts are left out since nobody asked for them by name."""
     unknown = sorted({*names, *prices.parameters} - contracts.keys())
     if unknown:
         there = ", ".join(sorted(contracts))
         raise BadComparison(f"no contract {', '.join(unknown)}; there are {there}")
-    wanted = names or sorted(contracts)
-    found = [each for name in dict.fromkeys(wanted) for each in settings_of(name, prices)]
-    for each in found:
+    chosen: list[Settings] = []
+    left_out = []
+    for name in dict.fromkeys(names or sorted(contracts)):
+        found = settings_of(name, prices)
         try:
-            contracts[each.contract]().check(each.parameters)
+            for each in found:
+                contracts[name]().check(each.parameters)
         except MarketError as error:
-            raise BadComparison(f"[contract.{each.contract}] of the tariff: {error}") from None
-    return tuple(found)
+            if names or name in prices.parameters:
+                raise BadComparison(f"[contract.{name}] of the tariff: {error}") from None
+            left_out.append(f"{name} is left out: {error}. [contract.{name}] of --tariff sets it.")
+            continue
+        chosen += found
+    return tuple(chosen), left_out
 
 
 def example(name: str) -> str:
@@ -121,7 +131,7 @@ def _made(
         raise BadComparison(f"--consumers {', '.join(unknown)}: no such home in the homes file")
     chosen = every_third(names) if consumers is None else consumers
     if chosen:
-        how = "every third one, since --consumers names none" if consumers is None else "as asked"
+        how = "every third one, since none was named" if consumers is None else "as asked"
         notes.append(
             f"Without a members file consumers were made by dropping the PV of {len(chosen)} of "
             f"{len(names)} homes ({how}): {', '.join(sorted(chosen))}."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from testbed.compare.community import Community
+from testbed.compare.forecasting import PERFECT, PERSISTENCE
 from testbed.compare.outcome import Result, Yardsticks
 
 
@@ -21,6 +22,14 @@ class Section:
     def slot_min(self) -> int:
         """How long a slot is. [min]"""
         return self.community.slot_ms // 60_000
+
+    def foreseen(self, result: Result) -> Result | None:
+        """Return the run with perfect foresight beside one by persistence."""
+        here = result.run.settings
+        if here.forecast != PERSISTENCE:
+            return None
+        wanted = replace(here, forecast=PERFECT)
+        return next((each for each in self.results if each.run.settings == wanted), None)
 
 
 @dataclass(frozen=True, slots=True)

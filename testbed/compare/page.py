@@ -8,18 +8,22 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 from testbed.compare import glossary
-from testbed.compare.charts import Axis, Layer, bars, chart, json_script, mean_day, thinned
+from testbed.compare.bars import Bar, bars
+from testbed.compare.charts import Axis, Layer, chart, json_script, mean_day, thinned
 from testbed.compare.comparison import Comparison, Section
 from testbed.compare.markup import Markup, join, tag
 from testbed.compare.outcome import Result
 from testbed.compare.sankey import sankey
-from testbed.compare.table import figures_table
+from testbed.compare.table import figures_table, forecasts_table
 from testbed.compare.wording import Note, kwh, of_run, of_section, percent, tokens
 
 KWH = 1e9
 TOKEN = 1e6
 MEMBERS_MAX = 40
-GRID_ALONE = "grid alone"
+TIE_UTOK = 10_000
+"""Runs whose sums differ by less are told as equal: cards show two decimals of a token."""
+AREAS_MAX = 12
+AGAINST = " pale: with the grid alone; last: saved"
 
 
 def page(comparison: Comparison) -> str:
@@ -76,6 +80,7 @@ def _section(section: Section, *, is_only: bool) -> Iterable[Markup]:
     yield figures_table(section, lambda result: _anchor(result, section))
     yield from map(_note, of_section(section))
     yield _overview(section)
+    yield forecasts_table(section)
     yield tag("h2", "One by one")
     for place, result in enumerate(section.results):
         yield _run(result, section, is_open=place == 0)
@@ -93,14 +98,16 @@ def _cards(section: Section) -> Markup:
     """The four things that people ask first."""
     alone, results = section.grid_only.figures, section.results
     cheapest = min(results, key=lambda each: each.figures.cost_utok)
+    tied = sum(each.figures.cost_utok <= cheapest.figures.cost_utok + TIE_UTOK for each in results)
+    more = f" and {tied - 1} like it" if tied > 1 else ""
     fair = [each for each in results if not each.figures.losers]
     least = section.yardsticks.least_cost_tokens
     cards = [
         (tokens(alone.cost_utok), "tokens all pay with the grid alone"),
         (
             tokens(cheapest.figures.cost_utok),
-            f"tokens under the cheapest, {cheapest.label}: {percent(cheapest.figures.saved_share)} "
-            "less",
+            f"tokens under the cheapest, {cheapest.label}{more}: "
+            f"{percent(cheapest.figures.saved_share)} less",
         ),
         (f"{len(fair)} of {len(results)}", "runs in which nobody pays more than alone"),
     ]
@@ -121,7 +128,7 @@ def _overview(section: Section) -> Markup:
         rows = []
         for result in section.results:
             saved = result.by_group(result.saved_utok)[group]
-            rows.append((result.label, saved / TOKEN, tokens(saved)))
+            rows.append(Bar(result.label, saved / TOKEN, tokens(saved)))
         members = section.community.members.values()
         count = sum(each.group == group for each in members)
         title = (
@@ -146,7 +153,12 @@ def _run(result: Result, section: Section, *, is_open: bool) -> Markup:
         *map(_note, of_run(result, section)),
         _energy(result, section),
         _prices(result, section),
-        tag("div", _by_group(result, section), _by_member(result), class_="half"),
+        tag(
+            "div",
+            tag("div", _by_group(result, section), _by_area(result)),
+            _by_member(result, section),
+            class_="half",
+        ),
         _who(result),
         _unmet(result),
     )
@@ -234,20 +246,43 @@ def _both(title: str, unit: str, layers: Sequence[Layer], section: Section) -> M
 def _by_group(result: Result, section: Section) -> Markup:
     cost = result.by_group(result.cost_utok)
     alone = section.grid_only.by_group(section.grid_only.cost_utok)
-    rows: list[tuple[str, float, str]] = []
-    for group, utok in cost.items():
-        rows.append((f"{group}, {GRID_ALONE}", alone[group] / TOKEN, tokens(alone[group])))
-        rows.append((group, utok / TOKEN, tokens(utok)))
-    return bars(rows, title="Cost by group, tokens", pale=GRID_ALONE)
+    rows = [_cost(group, utok, alone[group]) for group, utok in cost.items()]
+    return bars(rows, title="Cost by group, tokens", legend=AGAINST)
 
 
-def _by_member(result: Result) -> Markup:
-    saved = sorted(result.saved_utok.items(), key=lambda item: (-item[1], item[0]))
-    title = "Saved by member against the grid alone, tokens"
+def _by_member(result: Result, section: Section) -> Markup:
+    saved = sorted(result.saved_utok, key=lambda name: (-result.saved_utok[name], name))
+    title = "Cost by member, tokens"
     if len(saved) > MEMBERS_MAX:
         title += f" (the {MEMBERS_MAX // 2} first and last; members.csv has all)"
         saved = saved[: MEMBERS_MAX // 2] + saved[-MEMBERS_MAX // 2 :]
-    return bars([(name, utok / TOKEN, tokens(utok)) for name, utok in saved], title=title)
+    alone = section.grid_only.cost_utok
+    rows = [_cost(name, result.cost_utok[name], alone.get(name, 0)) for name in saved]
+    return bars(rows, title=title, legend=AGAINST)
+
+
+def _cost(name: str, utok: int, alone_utok: int) -> Bar:
+    saved = tokens(alone_utok - utok)
+    tone = "" if saved == "0.00" else "good" if alone_utok > utok else "bad"
+    return Bar(name, utok / TOKEN, tokens(utok), alone_utok / TOKEN, saved, tone)
+
+
+def _by_area(result: Result) -> Markup:
+    """Return how much each area sold to each, if there is more than one."""
+    members = result.run.tally.community.members
+    sums: dict[tuple[str, str], int] = {}
+    for (seller, buyer), (energy, _) in result.run.tally.sales.items():
+        pair = (members[seller].area or "no area", members[buyer].area or "no area")
+        sums[pair] = sums.get(pair, 0) + energy
+    if len({each.area for each in members.values()}) < 2 or not sums:
+        return Markup("")
+    largest = sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:AREAS_MAX]
+    total = sum(sums.values())
+    rows = [
+        Bar(f"{one} → {other}", energy / KWH, kwh(energy), None, percent(energy / total))
+        for (one, other), energy in largest
+    ]
+    return bars(rows, title="Sold from area to area, kWh", legend=" last: of all")
 
 
 def _who(result: Result) -> Markup:

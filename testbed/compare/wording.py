@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from testbed.compare.comparison import Section
-from testbed.compare.forecasting import PERFECT, PERSISTENCE
 from testbed.compare.outcome import Result
 
 KWH = 1_000_000_000
 UTOK = 1_000_000
 NAMES_MAX = 6
+ALARM_SHARE = 0.0005
+"""A ratio is worse than another when it is so much above it."""
 
 
 class Note(NamedTuple):
@@ -75,8 +76,8 @@ def of_section(section: Section) -> Iterator[Note]:
             "bought from the grid and leaves the evening peak."
         )
         yield Note(
-            f"Trade makes the peak-to-average ratio worse under {len(higher)} of {len(results)} "
-            f"contracts: {alone.peak_to_average:.2f} with the grid alone, up to "
+            f"Trade makes the peak-to-average ratio worse in {len(higher)} of {len(results)} "
+            f"runs: {alone.peak_to_average:.2f} with the grid alone, up to "
             f"{top.figures.peak_to_average or 0:.2f} ({top.label}). {cause}",
             "bad",
         )
@@ -99,13 +100,19 @@ def of_section(section: Section) -> Iterator[Note]:
 def _rises(result: Result, section: Section) -> bool:
     here = result.figures.peak_to_average
     alone = section.grid_only.figures.peak_to_average
-    return here is not None and alone is not None and here > alone * 1.0005
+    return here is not None and alone is not None and here > alone * (1 + ALARM_SHARE)
 
 
 def of_run(result: Result, section: Section) -> Iterator[Note]:
     """Yield what one run's figures mean."""
     figures, alone = result.figures, section.grid_only.figures
     lost = result.losers
+    if result.run.tally.takes_orders and not figures.matched_uwh and not figures.calls:
+        yield Note(
+            "Members deal in this market by calls that nobody makes in this comparison, so nothing "
+            "was traded. The figures say nothing about the contract.",
+            "bad",
+        )
     if figures.fallback_slots:
         reason, _ = result.run.tally.failures.most_common(1)[0]
         yield Note(
@@ -122,7 +129,7 @@ def of_run(result: Result, section: Section) -> Iterator[Note]:
         )
     elif figures.saved_utok > 0:
         yield Note("Nobody pays more than with the grid alone.", "good")
-    best = _foreseen(result, section)
+    best = section.foreseen(result)
     if best is not None:
         yield Note(
             f"Orders name the amount of the same slot of the day before. With perfect foresight "
@@ -147,19 +154,6 @@ def of_run(result: Result, section: Section) -> Iterator[Note]:
             f"grid alone {alone.peak_to_average:.2f}."
         )
     yield from _leaks(result)
-
-
-def _foreseen(result: Result, section: Section) -> Result | None:
-    """Return the run with perfect foresight beside one by persistence."""
-    here = result.run.settings
-    if here.forecast != PERSISTENCE:
-        return None
-    wanted = (here.contract, here.variant, PERFECT)
-    for each in section.results:
-        there = each.run.settings
-        if (there.contract, there.variant, there.forecast) == wanted:
-            return each
-    return None
 
 
 def _leaks(result: Result) -> Iterator[Note]:

@@ -12,12 +12,14 @@ from hub.code_id import code_id
 from hub.market.catalog import CONTRACTS
 from tests.support.village import Village
 
+OTHERS = ("pairing.py", "balancing/dep.py")
+
 
 def _copy(folder: Path) -> Path:
     source = Path(module.__file__).parent
-    for path in [*source.glob("*/*.py"), source / "pairing.py"]:
+    for path in [*source.glob("*/**/*.py"), source / "pairing.py"]:
         target = folder / path.relative_to(source)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     return folder
 
@@ -28,7 +30,7 @@ def test_it_covers_the_source_as_installed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "files", lambda _package: hub)
     assert code_id() == shipped
     seen = {shipped}
-    for name in ("pairing.py", "core/money.py", "market/dep_balance.py", "balancing/dep.py"):
+    for name in ("core/money.py", "market/rest.py", "market/contracts/listing.py", *OTHERS):
         path = hub / name
         path.write_bytes(path.read_bytes() + b"\n")
         assert code_id() not in seen

@@ -51,9 +51,14 @@ OPTIONS: Mapping[str, tuple[tuple[dict[str, Any], set[str]], ...]] = {
         ({"match_by": "distance", "other_areas": "grid", "sell": "market"}, {WELFARE}),
         ({"price_rule": "lowest_ask", "areas_beside": "x:y"}, {LIMITS, WELFARE}),
     ),
+    "listing": (({}, {WELFARE}),),
     "pooled_auction": (
         ({}, {LIMITS, WELFARE}),
         ({"price_rule": "uniform", "bid_limit": "none"}, {LIMITS, WELFARE}),
+    ),
+    "storage_escrow": (
+        ({"storage": "m0"}, set()),
+        ({"storage": "m1", "capacity_uwh": 5, "efficiency_ppm": 900_000}, set()),
     ),
 }
 """Contract -> parameters, and the checks that it does not keep under them. Bids name fuels where

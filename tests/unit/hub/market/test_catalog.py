@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 
 from hub.market import catalog
-from hub.market.dep_balance import DepBalance
+from hub.market.contracts.dep_balance import DepBalance
 from hub.market.errors import UnknownContract
 
 

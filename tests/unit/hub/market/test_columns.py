@@ -14,7 +14,7 @@ from hub.core.settlement import settlement
 from hub.market import arrays
 from hub.market.columns import LARGE, Deals, Side, auction
 from hub.market.contract import Clearing, StepBudget
-from hub.market.double_auction import DoubleAuction
+from hub.market.contracts.double_auction import DoubleAuction
 from tests.support.order_books import WH, bare_book, columns, digest, orders
 
 VECTORS = json.loads((Path(__file__).parents[3] / "vectors/market/order_books.json").read_text())

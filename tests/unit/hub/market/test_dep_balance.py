@@ -19,7 +19,7 @@ from hub.market.contract import (
     StepBudget,
     Tariff,
 )
-from hub.market.dep_balance import DepBalance
+from hub.market.contracts.dep_balance import DepBalance
 from hub.market.errors import BadParameter, BudgetExceeded, CallRefused
 
 TARIFF = Tariff(price_utok_per_kwh=300, feed_in_utok_per_kwh=100)

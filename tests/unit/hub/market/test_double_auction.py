@@ -27,7 +27,7 @@ from hub.market.contract import (
     Tariff,
     Transfer,
 )
-from hub.market.double_auction import DoubleAuction
+from hub.market.contracts.double_auction import DoubleAuction
 from hub.market.errors import BadParameter
 from tests.support.order_books import WH, bare_book, columns, digest, orders
 

@@ -22,8 +22,8 @@ from hub.market.contract import (
     StepBudget,
     Tariff,
 )
+from hub.market.contracts.hybrid_p2p import HybridP2P
 from hub.market.errors import BadParameter, CallRefused
-from hub.market.hybrid_p2p import HybridP2P
 from tests.support.order_books import WH, bare_book, columns, orders
 from tests.unit.hub.market.test_double_auction import VECTORS
 

@@ -17,7 +17,7 @@ from hub.market.contract import (
     Transfer,
     Value,
 )
-from hub.market.double_auction import DoubleAuction
+from hub.market.contracts.double_auction import DoubleAuction
 from hub.market.errors import CallRefused
 from messages.orders import Wish, commitment
 

@@ -20,7 +20,7 @@ from hub.market.contract import (
     StepBudget,
     Tariff,
 )
-from hub.market.pooled_auction import PooledAuction
+from hub.market.contracts.pooled_auction import PooledAuction
 
 KWH = 1_000_000_000
 TARIFF = Tariff(300_000, 100_000)

@@ -4,7 +4,8 @@ import json
 import re
 from html.parser import HTMLParser
 
-from testbed.compare.charts import Axis, Layer, bars, chart, mean_day, nice_top, thinned
+from testbed.compare.bars import Bar, bars
+from testbed.compare.charts import Axis, Layer, chart, mean_day, nice_top, thinned
 from testbed.compare.markup import tag
 from testbed.compare.page import page
 from testbed.compare.sankey import blocks, folded, sankey, scale_for
@@ -111,7 +112,7 @@ def test_many_points_become_means() -> None:
 
 
 def test_bars_below_zero_go_left() -> None:
-    text = bars([("a", 3.0, "3"), ("b", -1.0, "-1")])
+    text = bars([Bar("a", 3.0, "3"), Bar("b", -1.0, "-1")])
     assert 'class="plus" style="left:25.00%;width:75.00%"' in text
     assert 'class="minus" style="left:0.00%;width:25.00%"' in text
 
@@ -144,7 +145,9 @@ def test_many_names_are_folded() -> None:
 def test_what_gets_worse_is_said() -> None:
     (section,) = small_comparison().sections
     told = [note.text for note in of_section(section)]
-    assert any("Trade makes the peak-to-average ratio worse under 2 of 2" in each for each in told)
+    assert any(
+        "Trade makes the peak-to-average ratio worse in 2 of 2 runs" in each for each in told
+    )
     assert any("Contracts move money, not electrons" in each for each in told)
     dep, auction = section.results
     assert any("dealt beyond their own limit" in note.text for note in of_run(dep, section))

@@ -44,6 +44,7 @@ from hub.market.errors import CallRefused
 from hub.market.parameters import choice, listed, read, whole, words
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import KWH_UWH, amount_utok, half_even
+from hub.market.serving import Methods, check_office, serve, slot_ahead
 
 TOKEN_UTOK: Final = 1_000_000
 
@@ -109,17 +110,8 @@ class EnergyToken:
         """Mint, pay out, or offer stored energy."""
         budget.spend()
         rules = read(self.name, Rules, request.parameters)
-        given = Arguments(request.method, request.arguments)
-        if request.method == "deposit":
-            result = _deposit(request, given)
-        elif request.method == "pay_out":
-            result = _pay_out(request, given)
-        elif request.method == "sell" and rules.sale == "called":
-            result = _sell(request, given)
-        else:
-            raise CallRefused(f"{self.name} has no call {request.method!r} under this policy")
-        given.check_used()
-        return result
+        methods = _METHODS if rules.sale == "surplus" else {**_METHODS, "sell": _sell}
+        return serve(self.name, methods, rules, request)
 
 
 class Earned(NamedTuple):
@@ -269,14 +261,13 @@ def _payouts(rules: Rules, book: SlotBook, slot: _Slot) -> Iterator[Transfer]:
             slot.memory[key] = tuple(after) if after != Earned() else None
 
 
-def _deposit(request: CallRequest, given: Arguments) -> CallResult:
-    if "bank" not in request.roles:
-        raise CallRefused("tokens are minted by the bank")
+def _deposit(_rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
+    check_office(request, "bank")
     member, amount = given.text("member"), given.whole("amount_utok", 1, 10**15)
     return CallResult((Transfer(BANK, member, amount, "deposit"),), {}, {"minted_utok": amount})
 
 
-def _pay_out(request: CallRequest, given: Arguments) -> CallResult:
+def _pay_out(_rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
     amount = given.whole("amount_utok", 1, 10**15)
     key = f"earned.{request.member}"
     earned = _earned(request.memory, key)
@@ -290,14 +281,14 @@ def _pay_out(request: CallRequest, given: Arguments) -> CallResult:
     )
 
 
-def _sell(request: CallRequest, given: Arguments) -> CallResult:
-    slot_ms, energy = given.whole("slot_ms", 0, 2**62), given.whole("energy_uwh", 1, 10**18)
-    last_ms = request.slot_ms + 96 * request.length_ms
-    if slot_ms % request.length_ms or not request.slot_ms <= slot_ms <= last_ms:
-        raise CallRefused(f"energy is sold in one of the slots {request.slot_ms} to {last_ms}")
+def _sell(_rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
+    slot_ms, energy = slot_ahead(request, given), given.whole("energy_uwh", 1, 10**18)
     key = f"sale.{request.member}"
     rows: Any = request.memory.get(key, ())
     return CallResult((), {key: (*rows, (slot_ms, energy))}, {"slot_ms": slot_ms})
+
+
+_METHODS: Final[Methods[Rules]] = {"deposit": _deposit, "pay_out": _pay_out}
 
 
 def _earned(memory: Mapping[str, Value], key: str) -> Earned:

@@ -1,0 +1,1 @@
+"""The market contracts, one file each; what two of them need lies a floor above."""
