@@ -8,7 +8,6 @@ own code. Each edge may be shown either history.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -105,9 +104,10 @@ class Forgery:
 
     def __init__(self, liars: frozenset[int] = frozenset((LIAR,))) -> None:
         self.liars = liars
-        self.folder = Path(tempfile.mkdtemp(prefix="finality"))
+        self.folder = tempfile.TemporaryDirectory()
         self.hosts = [
-            WitnessHost(f"w{n}.example", self.folder / f"w{n}.db") for n in range(WITNESSES)
+            WitnessHost(f"w{n}.example", Path(self.folder.name) / f"w{n}.db")
+            for n in range(WITNESSES)
         ]
         lines = [f"witness w{n} {format_vkey(host.key)}" for n, host in enumerate(self.hosts)]
         names = " ".join(f"w{n}" for n in range(WITNESSES))
@@ -125,7 +125,7 @@ class Forgery:
     def close(self) -> None:
         for host in self.hosts:
             host.memory.close()
-        shutil.rmtree(self.folder)
+        self.folder.cleanup()
 
     def grow(self, branch: int, count: int) -> None:
         history = self.histories[branch]
@@ -209,9 +209,11 @@ class FinalityModel(RuleBasedStateMachine):
         self.forgery = Forgery()
 
     def teardown(self) -> None:
-        self.forgery.show_all()
-        self.forgery.check()
-        self.forgery.close()
+        try:
+            self.forgery.show_all()
+            self.forgery.check()
+        finally:
+            self.forgery.close()
 
     @rule(branch=BRANCHES, count=st.integers(1, 4))
     def grow(self, branch: int, count: int) -> None:
