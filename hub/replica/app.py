@@ -13,6 +13,7 @@ from hub.evidence import EvidenceFolder
 from hub.market.catalog import installed as installed_contracts
 from hub.pace import monotonic_ms
 from hub.replica import report
+from hub.replica.ciphertext import Ciphertext
 from hub.replica.config import ReplicaConfig
 from hub.replica.execution import Execution
 from hub.replica.following import Following
@@ -26,6 +27,7 @@ from hub.replica.turns import Turns
 from hub.replica.vouching import VouchingWitness
 from hub.serving import bind_port, serve
 from hub.starting import read_trust
+from hub.vault.stores import open_stores
 from messages.log.note import parse_vkey
 
 REPORT_EVERY_S: Final = 1.0
@@ -87,10 +89,14 @@ class Replica:
         self._witness = witness
         turns = Turns(home.folder / "objections", self._following, sources, contracts, monotonic_ms)
         self._following.add_chores(turns)
+        stores = open_stores(config.stores, str(home.folder))
+        self._ciphertext = Ciphertext(stores, self._following, sources)
+        if config.stores:
+            self._following.add_chores(self._ciphertext)
         self._propose(home, sources, config)
         self._ended = threading.Event()
         self._reporting = threading.Thread(target=self._report, name="reporting", daemon=True)
-        self.server = ReplicaServer(witness, self._facts, turns.take)
+        self.server = ReplicaServer(witness, self._facts, turns.take, self._ciphertext.find)
 
     def _propose(self, home: Home, sources: Sources, config: ReplicaConfig) -> None:
         if home.header is None or home.vrf is None:
@@ -115,9 +121,10 @@ class Replica:
             execution.keep()
 
     def _facts(self) -> dict[str, object]:
-        return report.facts(
+        found = report.facts(
             self._home, self._following, self._witness.cosigned, self._config.member
         )
+        return found | {"ciphertext_lacking": self._ciphertext.lacking}
 
     def _report(self) -> None:
         while True:

@@ -123,7 +123,7 @@ def replica(config: Config = HERE) -> None:
     """Hold the whole log, do all its sums again, and cosign what came out right.
 
     What it cosigned is on its disk before it answers; killed at any moment, it goes on from there.
-    What it finds wrong is in evidence/, in its log and on its address, and is never cosigned.
+    What it finds wrong is in its log, its status and on its address, and is never cosigned.
 
       gridtally-hub replica --config r1/replica.toml
     """

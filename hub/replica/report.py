@@ -42,7 +42,7 @@ def facts(home: Home, following: Following, cosigned: int, member: str) -> dict[
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield how a replica stands, for people; what is wrong comes first."""
     if found["finding"]:
-        yield f"WRONG: {found['finding']}. Nothing from there on is cosigned: see evidence/"
+        yield f"WRONG: {found['finding']}. Nothing from there on is cosigned"
     who = f" of {found['member']}" if found["member"] else ""
     yield f"replica{who} {found['vkey']}"
     yield MEANS[found["meaning"]]
@@ -51,6 +51,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     if found["executed"] is not None:
         yield f"executed {found['executed']} entries again"
     yield f"cosigned {found['cosigned']} entries"
+    if found.get("ciphertext_lacking"):
+        yield f"lacks the ciphertext of {found['ciphertext_lacking']} records: no source has it"
     if found["trouble"]:
         yield f"waits: {found['trouble']}"
     yield from (f"note: {text}" for text in found["notes"])

@@ -32,11 +32,13 @@ class VouchingWitness(Witness):
         evidence: EvidenceFolder,
         following: Following,
         utc_s: Callable[[], int],
+        within_s: float = VOUCH_WITHIN_S,
     ) -> None:
         super().__init__(home.key, home.signer, (log_key,), home.memory, evidence, utc_s)
         self._home = home
         self._log_key = log_key
         self._following = following
+        self._within_s = within_s
 
     def add(self, body: bytes) -> Answer:
         """Answer a submission (the body of add-checkpoint).
@@ -60,7 +62,7 @@ class VouchingWitness(Witness):
         head = request.checkpoint
         if head.size == 0:
             return None
-        return self._following.vouch(request.note, head.size, head.root, VOUCH_WITHIN_S)
+        return self._following.vouch(request.note, head.size, head.root, self._within_s)
 
     @property
     def cosigned(self) -> int:

@@ -153,32 +153,47 @@ def erase(record_id: RecordId, key: Key, config: Config = HERE) -> None:
 
 
 @record.command(short_help="See that every store has every record, and mend those that do not.")
-def mend(config: Config = HERE) -> None:
+def mend(
+    replicas: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from", help="A replica to ask for what no store has; may be repeated.", metavar="URL"
+        ),
+    ] = None,
+    config: Config = HERE,
+) -> None:
     """Fetch every record's ciphertext from every store, by its hash; no key is needed.
 
-    gridtally-hub record mend
+    Whoever answers with other bytes than the ledger names is not believed.
+
+      gridtally-hub record mend
+
+      gridtally-hub record mend --from http://alice.example:8092
     """
     log_to_stderr(verbose=False)
     with told():
         from hub.config import load_config
         from hub.errors import RecordUnavailable
+        from hub.replica.ciphertext import Elsewhere
+        from hub.replica.source import HttpSource, Sources
         from hub.vault.desk import read_state
         from hub.vault.stores import blob_of, open_stores
 
         settings = load_config(config)
         stores = open_stores(settings.records.stores, settings.state)
+        asked = Elsewhere(Sources([HttpSource(url) for url in replicas])) if replicas else None
         lost = 0
         for record_id, row in sorted(read_state(settings).records.items()):
             if row.erased_index is not None:
                 continue
             try:
-                for place in stores.mend(blob_of(row.locators)):
+                for place in stores.mend(blob_of(row.locators), asked):
                     print(f"record {record_id.hex()}: mended in {place}")
             except RecordUnavailable as error:
                 print(f"record {record_id.hex()}: {error}", file=sys.stderr)
                 lost += 1
         if lost:
-            fail(f"{lost} records are in no store any more", os.EX_UNAVAILABLE)
+            fail(f"{lost} records are not in every store", os.EX_UNAVAILABLE)
 
 
 @record.command("list", short_help="Records, grants, and who read what.")

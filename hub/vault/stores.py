@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,6 +19,8 @@ from hub.vault.ipfs import IPFS, IpfsStore
 from messages.records import RECORD_BYTES_MAX
 
 FILE: Final = "file:"
+NAME_CHARS: Final = 64
+BLOB_BYTES_MAX: Final = RECORD_BYTES_MAX + 1_024
 
 log = logging.getLogger("hub.vault")
 
@@ -160,18 +162,29 @@ class Stores:
             lacking.append(store)
         raise RecordUnavailable(f"none of {len(self._stores)} stores has the blob {name}")
 
-    def mend(self, name: str) -> tuple[str, ...]:
+    def mend(self, name: str, elsewhere: Callable[[str], bytes] | None = None) -> tuple[str, ...]:
         """Put a blob into every store that lacks it or has other bytes; return those places.
 
+        Args:
+            name: the blob's.
+            elsewhere: gives it whole if no store has it, or raises RecordUnavailable.
+
         Raises:
-            RecordUnavailable: no store has it.
+            RecordUnavailable: nobody has it, or a store does not take it.
         """
         found = [(store, _fetched(store, name)) for store in self._stores]
+        lacking = [store for store, blob in found if blob is None]
+        if not lacking:
+            return ()
         whole = next((blob for _, blob in found if blob is not None), None)
+        if whole is None and elsewhere is not None:
+            whole = elsewhere(name)
         if whole is None:
             raise RecordUnavailable(f"none of {len(self._stores)} stores has the blob {name}")
-        lacking = [store for store, blob in found if blob is None]
-        return tuple(store.place for store in lacking if _mend(store, name, whole))
+        failed = [store.place for store in lacking if not _mend(store, name, whole)]
+        if failed:
+            raise RecordUnavailable(f"not mended in {', '.join(failed)}: see the log")
+        return tuple(store.place for store in lacking)
 
     def delete(self, name: str) -> tuple[str, ...]:
         """Delete a blob everywhere; return the places that could not."""
@@ -190,13 +203,28 @@ def open_stores(places: Sequence[str], folder: str) -> Stores:
     return Stores([open_store(place, Path(folder)) for place in places])
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is the name of a blob: the SHA-256 of what it holds, in hex.
+
+    >>> is_name("ab" * 32), is_name("AB" * 32), is_name("../keys")
+    (True, False, False)
+    """
+    return len(text) == NAME_CHARS and all(char in "0123456789abcdef" for char in text)
+
+
+def is_whole(blob: bytes, name: str) -> bool:
+    """Whether a blob is what its name says."""
+    return len(blob) <= BLOB_BYTES_MAX and hashlib.sha256(blob).hexdigest() == name
+
+
 def _fetched(store: BlobStore, name: str) -> bytes | None:
     try:
         blob = store.get(name)
     except OSError as error:
-        log.warning("store %s lacks %s: %s", store.place, name, error)
+        level = logging.DEBUG if isinstance(error, FileNotFoundError) else logging.WARNING
+        log.log(level, "store %s lacks %s: %s", store.place, name, error)
         return None
-    if len(blob) > RECORD_BYTES_MAX + 1_024 or hashlib.sha256(blob).hexdigest() != name:
+    if not is_whole(blob, name):
         log.error("store %s has other bytes under %s", store.place, name)
         return None
     return blob
@@ -208,6 +236,7 @@ def _mend(store: BlobStore, name: str, blob: bytes) -> bool:
     except OSError as error:
         log.warning("store %s cannot be mended: %s", store.place, error)
         return False
+    log.warning("store %s lacked %s, and has it again", store.place, name)
     return True
 
 

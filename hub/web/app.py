@@ -55,7 +55,8 @@ def run_web(config: HubConfig) -> None:
     app.include_router(build_routes(watch, watch.ledger, door, visitors.who))
     app.include_router(build_request_routes(_counter(config, watch.ledger, visitors)))
     app.include_router(build_log_routes(watch.ledger, door))
-    app.include_router(build_replica_routes(watch.ledger, door))
+    stores = open_stores(config.records.stores, config.state)
+    app.include_router(build_replica_routes(watch.ledger, door, stores))
     app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     ui.run_with(

@@ -2,10 +2,11 @@
 
 GET /snapshot                 which there are: a size and a state root a line, newest first
 GET /snapshot/<size>          the state after so many entries; what it is worth, its header says
+GET /blob/<sha-256>           ciphertext of a private record
 GET /opening/<bundle>         preimages of 256 entries, for a replica that is enrolled
 
-Snapshots are for whoever may read entries. Preimages are for replicas alone, each request signed:
-a replica that is revoked reads nothing from that entry on.
+Snapshots and ciphertext are for whoever may read entries. Preimages are for replicas alone, each
+request signed: a replica that is revoked reads nothing from that entry on.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from fastapi import APIRouter, Header, HTTPException, Path, Response
 from fastapi.responses import PlainTextResponse
 
 from hub.core.state import State
-from hub.errors import NoSuchEntry
+from hub.errors import NoSuchEntry, RecordUnavailable
 from hub.ledger.records import Snapshot
+from hub.vault.stores import Stores, is_name
 from hub.web.reader import LedgerReader
 from hub.web.tlog import BINARY, NOT_AT_ALL, Authorization, EntryDoor
 from messages import cose
@@ -35,10 +37,11 @@ Request = Annotated[str, Header(alias="Gridtally-Request")]
 Size = Annotated[int, Path(ge=0, lt=2**63)]
 
 
-def build_replica_routes(ledger: LedgerReader, door: EntryDoor) -> APIRouter:
-    """Return the routes that only replicas ask."""
+def build_replica_routes(ledger: LedgerReader, door: EntryDoor, stores: Stores) -> APIRouter:
+    """Return the routes that only replicas ask. `stores`: where ciphertext of records lies."""
     routes = APIRouter(tags=["replicas"])
     _snapshot_routes(routes, ledger, door)
+    _blob_routes(routes, stores, door)
     _opening_routes(routes, ledger)
     return routes
 
@@ -57,6 +60,19 @@ def _snapshot_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -
         if body is None:
             raise HTTPException(404, f"no snapshot after {size} entries is kept: see /snapshot")
         return Response(body, media_type=BINARY, headers={"Cache-Control": NOT_AT_ALL})
+
+
+def _blob_routes(routes: APIRouter, stores: Stores, door: EntryDoor) -> None:
+    @routes.get("/blob/{name}", summary="Ciphertext of a record", response_class=Response)
+    def blob(name: str, authorization: Authorization = "") -> Response:
+        door.require(authorization)
+        if not is_name(name):
+            raise HTTPException(404, "a blob's name is its SHA-256, in hex")
+        try:
+            found = stores.get(name)
+        except RecordUnavailable as error:
+            raise HTTPException(404, str(error), {"Cache-Control": NOT_AT_ALL}) from None
+        return Response(found, media_type=BINARY, headers={"Cache-Control": NOT_AT_ALL})
 
 
 def _opening_routes(routes: APIRouter, ledger: LedgerReader) -> None:

@@ -20,11 +20,14 @@ from hub.core.headers import in_turn
 from hub.core.state import State
 from hub.core.step import step
 from hub.desk import Desk
+from hub.errors import RecordUnavailable
 from hub.inbox import Inbox
 from hub.ledger.store import Store
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
 from hub.starting import read_trust
+from hub.vault.desk import RecordDesk
+from keys.file import load
 from messages.entries import BlockHeader
 from tests.support.brokers import RunningBroker, running_broker
 from tests.support.hub_bench import METERS, MICROGRID, NODE, SLOT_MS, START_MS, Bench
@@ -43,7 +46,9 @@ class Street:
     def __init__(self, folder: Path, broker: RunningBroker) -> None:
         self.bench = Bench(folder / "hub")
         self.toml = self.bench.folder / "hub.toml"
-        self.toml.write_text(self.toml.read_text().replace("port = 1883", f"port = {broker.port}"))
+        text = self.toml.read_text().replace("port = 1883", f"port = {broker.port}")
+        assert "close_after_ms = 30000" in text
+        self.toml.write_text(text.replace("close_after_ms = 30000", "close_after_ms = 86400000"))
         shutil.copy(broker.password_file("hub"), self.bench.folder / "hub.password")
         shutil.copy(broker.password_file("web"), self.bench.folder / "web.password")
         opened = self.bench.open()
@@ -134,13 +139,14 @@ class Street:
     def proposers(self) -> list[str]:
         return [who for _, _, who in self.headers()]
 
-    def wait_blocks(self, count: int) -> int:
-        """Wait until so many blocks are final; return how many entries that is."""
+    def wait_blocks(self, count: int, *, final: bool = True) -> int:
+        """Wait until so many blocks are there, and final; return how many entries that is."""
         deadline_s = time.monotonic() + WITHIN_S
         while len(found := self.headers()) < count:
             assert time.monotonic() < deadline_s, (found, self.logs())
             time.sleep(0.2)
-        return self.wait_final(found[count - 1][0] + 1)
+        size = found[count - 1][0] + 1
+        return self.wait_final(size) if final else size
 
     def logs(self) -> str:
         names = "\n".join(f"--- {r.folder.name}\n{r.log_text()}" for r in self.replicas)
@@ -241,3 +247,35 @@ def test_one_of_four_lies_and_nothing_wrong_becomes_final(street: Street) -> Non
     assert all(header.state_root != b"\x66" * 32 for _, header, _ in street.headers())
     audited = command("audit", "-c", str(street.toml))
     assert audited.returncode == 0, audited.stdout
+
+
+def test_a_late_one_begins_behind_a_snapshot_and_gives_back_what_stores_lost(
+    street: Street,
+) -> None:
+    street.open()
+    street.live(20)  # nobody has a replica: the hub proposes, and keeps a snapshot
+    street.wait_blocks(19, final=False)
+    store = street.bench.folder / "records" / "blobs"
+    desk = RecordDesk(street.bench.config, load(street.bench.folder / "keys/administrator.pem"))
+    record = desk.put(b"who was at home", "bill", "")
+    street.live(2)  # a checkpoint is signed over what the desk took
+    street.wait_blocks(21, final=False)
+    with Store.open(street.bench.config.database, read_only=True) as ledger:
+        size = ledger.find(record).index + 1
+    street.hub.wait_health(lambda health: int(health["checkpoint_size"]) >= size)
+    late = street.add("bob")
+    late.set(join="snapshot", stores=["file:records"])
+    late.start()
+    status = late.wait(lambda status: status["executed"] >= size and not status["left_out"])
+    assert "began after entry" in status["notes"][0]
+    assert (status["finding"], status["cosigned"]) == ("", 0)
+    deadline_s = time.monotonic() + WITHIN_S
+    while not list((late.folder / "records").glob("*")):
+        assert time.monotonic() < deadline_s, late.log_text()
+        time.sleep(0.1)
+    shutil.rmtree(store)
+    with pytest.raises(RecordUnavailable):
+        desk.get(record)
+    done = command("record", "mend", "--from", late.url, "-c", str(street.toml))
+    assert (done.returncode, done.stdout.count("mended in file:")) == (0, 1), done.stderr
+    assert desk.get(record) == b"who was at home"

@@ -24,6 +24,7 @@ from hub.replica.opening import Preimages
 from hub.replica.source import BODY_BYTES_MAX, NONE, Headers, Sources
 from hub.replica.turns import PROPOSE_PATH
 from hub.starting import Opened, read_trust
+from hub.vault.stores import Stores
 from hub.web.proposing import build_propose_routes
 from hub.web.reader import LedgerReader
 from hub.web.replicas import build_replica_routes
@@ -101,7 +102,7 @@ def page(bench: Bench, opened: Opened) -> AppSource:
         pass
     app, door = FastAPI(), EntryDoor(None)
     app.include_router(build_log_routes(ledger, door))
-    app.include_router(build_replica_routes(ledger, door))
+    app.include_router(build_replica_routes(ledger, door, Stores([])))
     app.include_router(build_propose_routes(ledger, Inbox(bench.folder)))
     return AppSource(app)
 
@@ -163,7 +164,7 @@ def test_a_revoked_replica_opens_nothing_any_more(
         pass
     app, door = FastAPI(), EntryDoor(None)
     app.include_router(build_log_routes(ledger, door))
-    app.include_router(build_replica_routes(ledger, door))
+    app.include_router(build_replica_routes(ledger, door, Stores([])))
     replica = Replica(bench, AppSource(app), tmp_path / "r", replica_of("alice"))
     with pytest.raises(SourceAway, match="for replicas that are enrolled"):
         replica.following.turn()

@@ -116,7 +116,7 @@ def test_every_store_is_mended_by_command_and_what_is_lost_is_said(
         next(iter(sorted(folder.iterdir()))).unlink()
     lost = CliRunner().invoke(app, words)
     assert lost.exit_code == 69
-    assert "1 records are in no store any more" in lost.stderr
+    assert "1 records are not in every store" in lost.stderr
 
 
 def test_losing_all_stores_is_said(here: Community) -> None:
