@@ -122,6 +122,7 @@ class HealthFile:
         """Replace the file; False if the disk did not take it."""
         partial = self.path.with_suffix(".partial")
         try:
+            partial.touch(mode=0o600)  # it says what everybody uses now
             partial.write_text(json.dumps(asdict(health), indent=1) + "\n", encoding="utf-8")
             os.replace(partial, self.path)
         except OSError:

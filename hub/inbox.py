@@ -34,13 +34,13 @@ class Inbox:
 
     def open(self) -> None:
         """Make the directory; half-written files of a command that died are removed."""
-        (self._directory / "refused").mkdir(parents=True, exist_ok=True)
+        self._make()
         for path in self._directory.glob("*.partial"):
             path.unlink(missing_ok=True)
 
     def put(self, raw: bytes) -> Path:
         """Spool one entry durably behind those that wait; returns its file."""
-        (self._directory / "refused").mkdir(parents=True, exist_ok=True)
+        self._make()
         name = f"{time.time_ns():020}-{hashlib.sha256(raw).hexdigest()[:16]}.entry"
         path = self._directory / name
         partial = path.with_suffix(".partial")
@@ -51,6 +51,10 @@ class Inbox:
         partial.replace(path)
         _sync_directory(self._directory)
         return path
+
+    def _make(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self._directory / "refused").mkdir(exist_ok=True)
 
     def holds(self, raw: bytes) -> bool:
         """Whether these bytes wait already."""

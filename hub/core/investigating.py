@@ -60,7 +60,7 @@ def use_case(asked: Request, name: str, owner: str) -> None:
     """
     case = _open_case(asked, name)
     if case.owner != owner:
-        raise CallRefused(f"case {name} is not on {owner}")
+        raise CallRefused(f"case {name} is on somebody else")
     if len(case.accesses) >= ACCESSES_MAX:
         raise CallRefused(f"case {name} was used {ACCESSES_MAX} times: open another one")
     accesses = (*case.accesses, asked.event.index)

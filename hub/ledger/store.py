@@ -106,6 +106,8 @@ class Store(Log):
             self.ballast = Ballast(Path(f"{path}.ballast"), ballast_bytes)
             self.ballast.keep()
         if create:
+            if path:
+                path.touch(mode=0o600)  # it says who used how much when; SQLite's -wal follows it
             opening.create_tables(self.engine)
             if path:
                 sync_folder(path.absolute().parent)

@@ -16,6 +16,7 @@ from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization, EntryDoor
 from hub.web.view import Picture, SlotView
 
+Index = Annotated[int, Path(ge=0, lt=2**63)]
 Who = Callable[[str, str], Asker]
 """From the header Authorization and the path to who asks."""
 
@@ -106,7 +107,7 @@ def _proof_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -> N
         summary="The exact bytes of one entry",
         response_class=Response,
     )
-    def entry(index: Annotated[int, Path(ge=0)], authorization: Authorization = "") -> Response:
+    def entry(index: Index, authorization: Authorization = "") -> Response:
         door.require(authorization)
         try:
             return Response(ledger.entry(index), media_type="application/cose")
@@ -119,7 +120,7 @@ def _proof_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -> N
         summary="Inclusion proof of one entry as .tlog-proof",
         response_class=PlainTextResponse,
     )
-    def proof(index: Annotated[int, Path(ge=0)]) -> str:
+    def proof(index: Index) -> str:
         try:
             return ledger.proof(index)
         except NoSuchEntry as missing:

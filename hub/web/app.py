@@ -18,7 +18,7 @@ from hub.serving import bind_port, serve
 from hub.vault.answers import Answers
 from hub.vault.stores import open_stores
 from hub.web.api import build_routes
-from hub.web.guarded import StrictHeaders, check_loopback
+from hub.web.guarded import KnownPaths, StrictHeaders, check_loopback
 from hub.web.page import build_page
 from hub.web.proposing import build_propose_routes
 from hub.web.reader import LedgerReader
@@ -59,6 +59,7 @@ def run_web(config: HubConfig) -> None:
     app.include_router(build_replica_routes(watch.ledger, door, stores))
     app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    routes = list(app.routes)
     ui.run_with(
         app,
         root=lambda: build_page(watch.picture),
@@ -68,7 +69,7 @@ def run_web(config: HubConfig) -> None:
     )
     watch.start()
     try:
-        serve(StrictHeaders(app), listener, "hub.web")
+        serve(StrictHeaders(KnownPaths(app, routes)), listener, "hub.web")
     finally:
         watch.stop()
 

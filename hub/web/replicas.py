@@ -12,7 +12,6 @@ request signed: a replica that is revoked reads nothing from that entry on.
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from typing import Annotated, Final
 
@@ -27,7 +26,6 @@ from hub.web.reader import LedgerReader
 from hub.web.tlog import BINARY, NOT_AT_ALL, Authorization, EntryDoor
 from messages import cose
 from messages.entries import network_aad, parse_as
-from messages.errors import MessageError
 from messages.log.tiles import WIDTH
 from messages.opening import FRESH_MS, Opening, format_preimages
 from messages.publickey import parse_cose_key
@@ -104,7 +102,7 @@ def objection(state: State, request: str, bundle: int, now_ms: int) -> str:
         if network is None or key is None or key.holder != REPLICA or not key.is_current:
             return "what opens sealed readings is for replicas that are enrolled"
         cose.verify(envelope, parse_cose_key(key.cose_key), network_aad(network.network_id))
-    except (MessageError, binascii.Error) as error:
+    except ValueError as error:
         return f"a replica signs what it asks for: {error}"
     if asked.bundle != bundle:
         return f"the request is for bundle {asked.bundle}"

@@ -12,15 +12,17 @@ The hub's fold decides, and appends every request that is in order, served or re
 
 from __future__ import annotations
 
-import binascii
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from threading import Lock
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from hub.buckets import Buckets
 from hub.core.calls import BUILT_IN
 from hub.core.state import State
 from hub.errors import RecordUnavailable
@@ -37,6 +39,9 @@ from messages.publickey import parse_cose_key
 
 CALL_BYTES_MAX: Final = 4_096
 WAITING_MAX: Final = 50
+CALLS_AT_ONCE: Final = 20
+CALL_EVERY_MS: Final = 3_000
+"""Each call stays on the ledger for ever, so a member makes one in so long after the first ones."""
 REMEMBERED_MAX: Final = 1_000
 CallId = Annotated[str, Path(pattern=r"^[0-9a-f]{16,64}$")]
 
@@ -97,25 +102,38 @@ class Spooled:
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
         self._waiting: OrderedDict[bytes, tuple[str, FilePath]] = OrderedDict()
+        self._lock = Lock()
+        self._buckets = Buckets(CALLS_AT_ONCE, CALL_EVERY_MS)
 
     def take(self, raw: bytes) -> str:
         """Look at a signed call and spool it; return its call id.
 
         Raises:
-            HTTPException: it is none of a member's that counts, or the inbox is full.
+            HTTPException: it is none of a member's that counts, he makes too many, or the inbox is
+                full.
         """
         with self._counter.ledger.lock:
-            status, found, member = judged(self._counter.ledger.state, raw)
+            state = self._counter.ledger.state
+            status, found, member = judged(state, raw)
+            counted = isinstance(found, Call) and found.call_id in state.calls
         if not isinstance(found, Call):
             raise HTTPException(status, found)
-        inbox = self._counter.inbox
-        if not inbox.holds(raw):
-            if len(inbox.waiting()) >= WAITING_MAX:
-                raise HTTPException(503, "the hub takes nothing now: hand it in again later")
-            self._waiting[found.call_id] = member, inbox.put(raw)
-            while len(self._waiting) > REMEMBERED_MAX:
-                self._waiting.popitem(last=False)
+        if not counted:  # who hands in somebody's old request spends nothing of his
+            with self._lock:
+                self._spool(raw, found, member)
         return found.call_id.hex()
+
+    def _spool(self, raw: bytes, call: Call, member: str) -> None:
+        inbox = self._counter.inbox
+        if inbox.holds(raw):
+            return
+        if len(inbox.waiting()) >= WAITING_MAX:
+            raise HTTPException(503, "the hub takes nothing now: hand it in again later")
+        if not self._buckets.take(member, time.time_ns() // 1_000_000):
+            raise HTTPException(429, f"{member} makes too many requests: hand it in again later")
+        self._waiting[call.call_id] = member, inbox.put(raw)
+        while len(self._waiting) > REMEMBERED_MAX:
+            self._waiting.popitem(last=False)
 
     def outcome(self, member: str, call_id: bytes) -> dict[str, Any]:
         """Return what became of a member's call: waiting, refused, failed or served; and why."""
@@ -145,8 +163,11 @@ def judged(state: State, raw: bytes) -> tuple[int, Call | str, str]:
         if network is None or key is None or key.holder != "member" or not key.is_current:
             return 403, f"no member that counts has the key {envelope.kid.hex()}", ""
         cose.verify(envelope, parse_cose_key(key.cose_key), network_aad(network.network_id))
-    except (MessageError, binascii.Error) as error:
+    except MessageError as error:
         return 400, str(error), ""
+    next_ms = state.progress.next_slot_ms or 0
+    if call.not_after_slot_ms < next_ms:
+        return 400, f"too late: not after {call.not_after_slot_ms}, now {next_ms}", ""
     if call.contract not in BUILT_IN:
         return 400, f"requests are for {' or '.join(BUILT_IN)}, not for {call.contract!r}", ""
     return 202, call, key.name

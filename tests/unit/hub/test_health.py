@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.health import FRESH_MS, read_health, silence
+from hub.health import FRESH_MS, Health, HealthFile, read_health, silence
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ from hub.health import FRESH_MS, read_health, silence
 )
 def test_silence_says_since_when(age_ms: int, said: str) -> None:
     assert silence({"written_ms": 1_000_000}, 1_000_000 + age_ms) == said
+
+
+def test_nobody_else_on_the_machine_reads_what_everybody_uses_now(tmp_path: Path) -> None:
+    said = Health(1, 1, 1, 1, 0, "", 0, (), True, True, "", 0, None)
+    assert HealthFile(tmp_path).write(said)
+    assert (tmp_path / "health.json").stat().st_mode & 0o077 == 0
 
 
 def test_no_file_and_half_a_file_are_no_hub(tmp_path: Path) -> None:

@@ -53,3 +53,9 @@ def test_an_oversized_file_is_read_no_further_than_needed_to_refuse_it(tmp_path:
     inbox.put(bytes(ENTRY_BYTES_MAX + 1_000))
     (waiting,) = inbox.waiting()
     assert len(waiting.raw) == ENTRY_BYTES_MAX + 1
+
+
+def test_nobody_else_on_the_machine_reads_what_waits(tmp_path: Path) -> None:
+    inbox = Inbox(tmp_path / "state")
+    inbox.put(b"entry")
+    assert (tmp_path / "state" / "inbox").stat().st_mode & 0o077 == 0

@@ -124,7 +124,7 @@ def test_another_regulator_s_case_and_another_owner_s_record_are_refused(court: 
     assert "is not rolf's" in court.read(court.rolf, record)
     assert "is not rolf's" in why(court.ask(court.rolf, "identify", case="tap-1"))
     assert "is not rolf's" in why(court.ask(court.rolf, "close", case="tap-1"))
-    assert "case tap-1 is not on bob" in court.read(court.rita, other)
+    assert court.read(court.rita, other).endswith("case tap-1 is on somebody else")
     assert court.case.accesses == ()
 
 

@@ -51,6 +51,13 @@ def hub(tmp_path: Path) -> Iterator[SmallHub]:
     made.store.close()
 
 
+def test_nobody_else_on_the_machine_reads_a_ledger(hub: SmallHub, tmp_path: Path) -> None:
+    append_all(hub.store, raw_entries(3))
+    made = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert [path.name for path in made if path.name.endswith(("-wal", "-shm"))] != []
+    assert [path.name for path in made if path.stat().st_mode & 0o077] == []
+
+
 # --- appending -----------------------------------------------------------------------------
 
 
