@@ -20,6 +20,7 @@ from hub.core.events import Event
 from hub.ledger.books import (
     BookRow,
     DecisionRow,
+    FateRow,
     LineRow,
     MatchRow,
     ShedRow,
@@ -79,6 +80,9 @@ def _slot_rows(slot: SlotSettled) -> Iterator[BookRow]:
         )
     for number, line in enumerate(slot.lines):
         yield _line_row(slot.slot_ms, number, line, slot.index)
+    for number, fate in enumerate(slot.fates):
+        if fate.order_id:  # the rest is of members who placed no order
+            yield FateRow(slot.slot_ms, number, *fate)
 
 
 def _traded(slot: SlotSettled, kind: str, counterparties: tuple[str, ...]) -> int:

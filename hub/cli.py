@@ -23,6 +23,7 @@ from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.disputes.cli import add_commands as add_dispute_commands
 from hub.feeds.cli import add_commands as add_feed_commands
 from hub.joining import cli as joining
+from hub.ordering.cli import add_commands as add_order_commands
 from hub.replica.cli import add_commands as add_replica_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.vault.cli import add_commands as add_record_commands
@@ -491,6 +492,7 @@ add_record_commands(app)
 add_case_commands(app)
 add_dispute_commands(app)
 add_feed_commands(app, joining.keys)
+add_order_commands(app)
 
 if __name__ == "__main__":
     app()

@@ -86,6 +86,10 @@ class RecordUnavailable(HubError):
     """No store has a record, or takes one; the text says which."""
 
 
+class OrderRefused(HubError):
+    """A call to the market was not served; the text says why."""
+
+
 class FoundingRefused(HubError):
     """A microgrid cannot be founded here; nothing was written."""
 

@@ -41,6 +41,7 @@ EXIT_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.NoAnswer, BUSY),
     (errors.RecordRefused, os.EX_NOPERM),
     (errors.FeedRefused, os.EX_DATAERR),
+    (errors.OrderRefused, os.EX_NOPERM),
     (errors.RecordUnavailable, os.EX_UNAVAILABLE),
     (errors.NoSuchEntry, os.EX_DATAERR),
     (errors.LedgerCorrupt, os.EX_DATAERR),

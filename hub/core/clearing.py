@@ -42,6 +42,10 @@ ROUTES: Final = (GRID, SUPPLIER, STORAGE, SPILLED)
 _ANY: Final = Tariff(0, 0, -PRICE_UTOK_PER_KWH_MAX, PRICE_UTOK_PER_KWH_MAX)
 """Bounds of what accounts of no member pay and ask: theirs are the tariff's."""
 AMOUNT_UTOK_MAX: Final = 10**15
+ENERGY_UWH_MAX: Final = 10**15
+"""A GWh in one slot: sums over a thousand members still fit into 64 bits."""
+WORDS_CHARS_MAX: Final = 500
+ORDER_ID_CHARS_MAX: Final = 64
 
 
 def clear(book: SlotBook, name: str, contracts: Contracts) -> tuple[Clearing, str]:
@@ -112,8 +116,7 @@ def check_transfer(transfer: Transfer, members: Mapping[str, object]) -> None:
             raise ImpossibleClearing(f"there is no account {account!r}")
     if type(transfer.amount_utok) is not int or not 0 <= transfer.amount_utok <= AMOUNT_UTOK_MAX:
         raise ImpossibleClearing("an amount is a whole number of micro-tokens, 0 or more")
-    if type(transfer.reason) is not str:
-        raise ImpossibleClearing("a transfer has a reason in words")
+    _check_words(transfer.reason, "a transfer's reason")
 
 
 def _contract(name: str, contracts: Contracts) -> Contract:
@@ -142,8 +145,11 @@ def _check_curtailments(rows: tuple[Curtailment, ...], positions: Mapping[str, o
     for row in rows:
         if row.member not in positions:
             raise ImpossibleClearing(f"nothing was kept from {row.member!r}")
-        if any(type(number) is not int or number < 0 for number in row[1:]):
-            raise ImpossibleClearing("what was wanted and had is a whole number of uWh, 0 or more")
+        for number in row[1:]:
+            if type(number) is not int or not 0 <= number <= ENERGY_UWH_MAX:
+                raise ImpossibleClearing(
+                    "what was wanted and had is a whole number of uWh, 0 or more"
+                )
 
 
 def _check_fates(rows: tuple[Fate, ...], positions: Mapping[str, object]) -> None:
@@ -151,9 +157,19 @@ def _check_fates(rows: tuple[Fate, ...], positions: Mapping[str, object]) -> Non
         if row.member not in positions or row.side not in (BID, ASK, SEALED):
             raise ImpossibleClearing(f"{row.member!r} has no order to {row.side!r}")
         numbers = (row.energy_uwh, row.price_utok_per_kwh, row.matched_uwh)
-        if any(type(number) is not int for number in numbers):
+        if any(type(number) is not int or abs(number) >= 2**63 for number in numbers):
             raise ImpossibleClearing("an order counts in whole numbers")
         if not 0 <= row.matched_uwh <= row.energy_uwh:
             raise ImpossibleClearing("an order is matched up to its energy")
-        if type(row.order_id) is not str or type(row.reason) is not str:
-            raise ImpossibleClearing("what became of an order is told in words")
+        _check_words(row.order_id, "an order's id", ORDER_ID_CHARS_MAX)
+        _check_words(row.reason, "what became of an order")
+
+
+def _check_words(text: object, what: str, chars_max: int = WORDS_CHARS_MAX) -> None:
+    """Raise ImpossibleClearing unless a text can stand in the books and in results."""
+    if type(text) is not str or len(text) > chars_max or not _is_writable(text):
+        raise ImpossibleClearing(f"{what} is told in words, at most {chars_max} characters")
+
+
+def _is_writable(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" or char == "\0" for char in text)

@@ -69,6 +69,20 @@ class LineRow(NamedTuple):
     cause_index: int
 
 
+class FateRow(NamedTuple):
+    """What became of a member's order in a slot; `reason` is empty where all of it was matched."""
+
+    slot_ms: int
+    number: int
+    member: str
+    order_id: str
+    side: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    matched_uwh: int
+    reason: str
+
+
 class ShedRow(NamedTuple):
     """One time that a relay held a load open; `until_ms` is None while it does."""
 
@@ -97,12 +111,13 @@ class DecisionRow(NamedTuple):
     view_root: bytes
 
 
-BookRow = SlotRow | SlotEnergyRow | MatchRow | LineRow | ShedRow | DecisionRow
+BookRow = SlotRow | SlotEnergyRow | MatchRow | LineRow | FateRow | ShedRow | DecisionRow
 TABLES: Final[Mapping[type[Any], Table]] = {
     SlotRow: schema.slot,
     SlotEnergyRow: schema.slot_energy,
     MatchRow: schema.match,
     LineRow: schema.line,
+    FateRow: schema.fate,
     ShedRow: schema.shed,
     DecisionRow: schema.decision,
 }
@@ -146,6 +161,13 @@ class Books:
         return self._select(
             kind, select(table).where(column == slot_ms).order_by(*table.primary_key)
         )
+
+    def fates_of(self, member: str, limit: int) -> list[FateRow]:
+        """Return what became of a member's newest orders, newest slot first."""
+        table = schema.fate
+        wanted = select(table).where(table.c.member == member)
+        newest = (table.c.slot_ms.desc(), table.c.number)
+        return self._select(FateRow, wanted.order_by(*newest).limit(limit))
 
     def all(self, kind: type[Row]) -> Iterator[Row]:
         """Yield every row by time, from one snapshot of the database."""

@@ -19,6 +19,7 @@ from hub.ledger.books import (
     TABLES,
     BookRow,
     DecisionRow,
+    FateRow,
     LineRow,
     MatchRow,
     ShedRow,
@@ -176,6 +177,7 @@ BOOKS: tuple[tuple[str, type[BookRow]], ...] = (
     ("slot_energies", SlotEnergyRow),
     ("matches", MatchRow),
     ("lines", LineRow),
+    ("fates", FateRow),
     ("sheds", ShedRow),
     ("decisions", DecisionRow),
 )

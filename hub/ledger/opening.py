@@ -30,8 +30,16 @@ COSIGNATURES = (
     "key_id {bytes} NOT NULL, time_s BIGINT NOT NULL, line TEXT NOT NULL, "
     "PRIMARY KEY (size, name, key_id))"
 )
+FATES = (
+    "CREATE TABLE fate ("
+    "slot_ms BIGINT NOT NULL, number INTEGER NOT NULL, member VARCHAR(64) NOT NULL, "
+    "order_id VARCHAR(64) NOT NULL, side VARCHAR(16) NOT NULL, energy_uwh BIGINT NOT NULL, "
+    "price_utok_per_kwh BIGINT NOT NULL, matched_uwh BIGINT NOT NULL, reason TEXT NOT NULL, "
+    "PRIMARY KEY (slot_ms, number))"
+)
 BYTES = {"postgresql": "BYTEA"}  # what other dialects call BLOB
-MIGRATIONS: dict[int, tuple[str, ...]] = {1: (COSIGNATURES,)}  # version -> the way to the next
+MIGRATIONS: dict[int, tuple[str, ...]] = {1: (COSIGNATURES,), 2: (FATES,)}
+"""Version -> the way to the next."""
 
 
 class Opened(NamedTuple):

@@ -24,7 +24,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPEND_ONLY = ("entry", "node", "checkpoint")
 
 metadata = MetaData()
@@ -204,6 +204,20 @@ line = Table(
     Column("cause_index", Count, nullable=False),  # the close, or the late register it corrects
 )
 
+fate = Table(
+    "fate",
+    metadata,
+    Column("slot_ms", Count, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("member", String(64), nullable=False),
+    Column("order_id", String(64), nullable=False),
+    Column("side", String(16), nullable=False),  # bid | ask | sealed
+    Column("energy_uwh", Count, nullable=False),
+    Column("price_utok_per_kwh", Count, nullable=False),
+    Column("matched_uwh", Count, nullable=False),
+    Column("reason", Text, nullable=False),  # empty where all of it was matched
+)
+
 shed = Table(
     "shed",
     metadata,
@@ -232,4 +246,4 @@ decision = Table(
     Column("view_root", LargeBinary(32), nullable=False),
 )
 
-BOOKS = (slot, slot_energy, match, line, shed, decision)
+BOOKS = (slot, slot_energy, match, line, fate, shed, decision)

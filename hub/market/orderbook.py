@@ -29,13 +29,14 @@ from hub.market.contract import (
     SEALED,
     CallRequest,
     CallResult,
+    Contract,
     Fate,
     Order,
     StepBudget,
     Value,
 )
 from hub.market.errors import BadParameter, CallRefused
-from hub.market.parameters import choice, whole
+from hub.market.parameters import choice, read, whole
 from hub.market.serving import AHEAD_SLOTS, Methods, fee_rule, serve
 from messages.membership import FUELS
 from messages.orders import SALT_BYTES, Wish, commitment
@@ -84,6 +85,48 @@ class Sealed(NamedTuple):
     slot_ms: int
     commitment: bytes
     sequence: int
+
+
+def rules_of(contract: Contract, parameters: Mapping[str, Value]) -> OrderRules | None:
+    """Return the rules of a contract's order book, None if it keeps none; raises BadParameter.
+
+    A contract with a book says so by `order_rules`, the class of its rules.
+    """
+    kind: type[OrderRules] | None = getattr(contract, "order_rules", None)
+    return None if kind is None else read(contract.name, kind, parameters)
+
+
+class Laid(NamedTuple):
+    """An order, or a commitment to one, as it waits in the book.
+
+    `until_ms` None: until it is withdrawn. Of what is SEALED nothing else is known. [ms UTC]
+    """
+
+    member: str
+    order_id: str
+    side: str
+    energy_uwh: int | None
+    price_utok_per_kwh: int | None
+    from_ms: int
+    until_ms: int | None
+
+
+def laid(memory: Mapping[str, Value]) -> Iterator[Laid]:
+    """Yield what lies in a book, open orders first, by member and place."""
+    for member, rows in _rows(memory, "order."):
+        for row in map(Resting._make, rows):
+            yield Laid(
+                member,
+                row.order_id,
+                row.side,
+                row.energy_uwh,
+                row.price_utok_per_kwh,
+                row.from_ms,
+                row.until_ms,
+            )
+    for member, rows in _rows(memory, "sealed."):
+        for order_id, slot_ms, *_ in map(Sealed._make, rows):
+            yield Laid(member, order_id, SEALED, None, None, slot_ms, None)
 
 
 def check_rules(name: str, rules: OrderRules) -> None:

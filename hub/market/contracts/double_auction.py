@@ -52,6 +52,7 @@ class DoubleAuction:
     """Bids and asks cross at one price."""
 
     name: ClassVar[str] = "double_auction"
+    order_rules: ClassVar[type[OrderRules]] = Rules
 
     def check(self, parameters: Mapping[str, Value]) -> None:
         """Refuse a parameter that is unknown or cannot be."""

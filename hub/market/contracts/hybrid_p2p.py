@@ -66,6 +66,7 @@ class HybridP2P:
     """Neighbours trade at one price, the near ones together; the grid takes and gives the rest."""
 
     name: ClassVar[str] = "hybrid_p2p"
+    order_rules: ClassVar[type[OrderRules]] = Rules
 
     def check(self, parameters: Mapping[str, Value]) -> None:
         """Refuse a parameter that is unknown or cannot be."""

@@ -50,6 +50,7 @@ class PooledAuction:
     """One pool of all sellers; bids from the highest down, until it is empty."""
 
     name: ClassVar[str] = "pooled_auction"
+    order_rules: ClassVar[type[OrderRules]] = Rules
 
     def check(self, parameters: Mapping[str, Value]) -> None:
         """Refuse a parameter that is unknown or cannot be."""

@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from hub.core.clearing import Contracts
 from hub.core.effects import CallFailed, CallServed, Effect, SlotSettled
+from hub.core.memory import ROW_BYTES_MAX
 from hub.market.catalog import CONTRACTS
 from hub.market.contract import (
     GRID,
     CallRequest,
     CallResult,
     Clearing,
+    Curtailment,
+    Fate,
     Match,
     Remainder,
     SlotBook,
@@ -51,6 +54,9 @@ ACTS = (
     "stranger",
     "huge",
     "spoil",
+    "surrogate",
+    "giant order",
+    "giant loss",
 )
 
 
@@ -71,7 +77,12 @@ class Poisoned:
         made = self._act(str(book.memory.get("act", "nothing")), book, budget, Clearing)
         if isinstance(made, Clearing) and not made.remainders:
             return Clearing(
-                made.matches, rest_to_grid(book, ()), (), made.transfers, made.memory, made.fates
+                made.matches,
+                rest_to_grid(book, ()),
+                made.curtailments,
+                made.transfers,
+                made.memory,
+                made.fates,
             )
         return made
 
@@ -115,7 +126,10 @@ _WORST: dict[str, Any] = {
     ),
     "rob": _with(transfers=(Transfer("bob", "ann", -5, "mine"),)),
     "stranger": _with(transfers=(Transfer("eve", "ann", 5, "hers"),)),
-    "huge": _with(memory={"x": "x" * 70_000}),
+    "surrogate": _with(transfers=(Transfer("bob", "ann", 5, "\ud800"),)),
+    "giant order": _with(fates=(Fate("ann", "1", "bid", 10**30, 0, 0, ""),)),
+    "giant loss": _with(curtailments=(Curtailment("ann", 10**30, 0, 0, 0),)),
+    "huge": _with(memory={"x": "x" * (ROW_BYTES_MAX + 1)}),
 }
 REAL: Contracts = {**CONTRACTS, "poisoned": Poisoned}
 people = st.sampled_from(("ann", "bob"))

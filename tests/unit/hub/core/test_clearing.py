@@ -164,7 +164,7 @@ BAD: dict[str, tuple[Clear | Clearing, str]] = {
     ),
     "gives without a word": (
         Clearing((MATCH,), (REST,), (), (Transfer("bob", "ann", 1, None),)),  # type: ignore[arg-type]
-        "a transfer has a reason in words",
+        "a transfer's reason is told in words, at most 500 characters",
     ),
     "curtails a stranger": (
         Clearing((MATCH,), (REST,), (Curtailment("eve", 1, 1, 0, 0),)),
@@ -218,9 +218,21 @@ BAD: dict[str, tuple[Clear | Clearing, str]] = {
         Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 1.5, 1, 1, ""),)),  # type: ignore[arg-type]
         "an order counts in whole numbers",
     ),
+    "counts beyond 64 bits": (
+        Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 2**63, 1, 1, ""),)),
+        "an order counts in whole numbers",
+    ),
+    "curtails beyond a gigawatt-hour": (
+        Clearing((MATCH,), (REST,), (Curtailment("ann", 10**15 + 1, 1, 0, 0),)),
+        "what was wanted and had is a whole number of uWh, 0 or more",
+    ),
+    "tells what nobody can write": (
+        Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 1, 1, 1, "\ud800"),)),
+        "what became of an order is told in words, at most 500 characters",
+    ),
     "tells nothing": (
         Clearing((MATCH,), (REST,), fates=(Fate("ann", "", "ask", 1, 1, 1, None),)),  # type: ignore[arg-type]
-        "what became of an order is told in words",
+        "what became of an order is told in words, at most 500 characters",
     ),
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import ExportRefused, LedgerCorrupt, NoSuchEntry
-from hub.ledger.books import DecisionRow, LineRow, MatchRow, SlotRow
+from hub.ledger.books import DecisionRow, FateRow, LineRow, MatchRow, SlotRow
 from hub.ledger.export import export_csv, export_tiles, prove
 from hub.ledger.records import Cosigned
 from messages.log.checkpoint import open_checkpoint
@@ -204,6 +204,7 @@ def test_tables(hub: SmallHub, tmp_path: Path) -> None:
                 1, 2, 3, 4, None),
         MatchRow(START_MS, 0, "=alice", "bob", 5, 6, 7),
         LineRow(START_MS, 0, "alice", "sale", "bob, \"B\"", 5, 6, 7, "metered", 6),
+        FateRow(START_MS, 0, "bob", "0a", "bid", 5, 6, 5, ""),
         DecisionRow(9, START_MS, "shed", "rule\r\nsix", "feeder", "too much", "r1 cut", b"\x0a"),
     ]  # fmt: skip
     hub.store.books.replace(rows)
@@ -214,6 +215,7 @@ def test_tables(hub: SmallHub, tmp_path: Path) -> None:
         "slot_energies.csv": 0,
         "matches.csv": 1,
         "lines.csv": 1,
+        "fates.csv": 1,
         "sheds.csv": 0,
         "decisions.csv": 1,
     }

@@ -28,6 +28,7 @@ from hub.ledger.books import (
     BookRow,
     Books,
     DecisionRow,
+    FateRow,
     LineRow,
     MatchRow,
     ShedRow,
@@ -219,12 +220,14 @@ def test_a_ledger_of_version_1_gets_its_tables(hub: SmallHub, tmp_path: Path) ->
     _run(
         hub.path,
         "DROP TABLE cosignature",
+        "DROP TABLE fate",
         "UPDATE ledger SET number = 1 WHERE name = 'schema_version'",
     )
     _opens(hub)
     (tmp_path / "new").mkdir()
     fresh = SmallHub(tmp_path / "new")
-    assert _shape(hub.path, "cosignature") == _shape(fresh.path, "cosignature")
+    for table in ("cosignature", "fate"):
+        assert _shape(hub.path, table) == _shape(fresh.path, table)
     _opens(hub)  # a second start has nothing left to do
 
 
@@ -566,6 +569,8 @@ ROWS: list[BookRow] = [
     MatchRow(0, 0, "alice", "bob", 1, 2, 3),
     LineRow(0, 0, "alice", "sale", "bob", 1, 2, 3, "metered", 1),
     LineRow(9, 0, "bob", "sale", "bob", 1, 2, -3, "metered", 2),
+    FateRow(0, 0, "bob", "0a", "bid", 5, 7, 1, "no ask reaches this bid"),
+    FateRow(9, 1, "bob", "0b", "bid", 5, 7, 5, ""),
     SHED,
     DecisionRow(7, 5, "shed", "largest", "feeder", "too much", "n1/r1 cut", bytes(32)),
 ]
@@ -581,14 +586,17 @@ def test_books_are_written_over_by_key(hub: SmallHub) -> None:
     assert books.of_slot(LineRow, 9) == [ROWS[5]]
     (shed,) = books.all(ShedRow)
     assert (shed.until_ms, shed.estimated) == (8, True)
-    assert books.latest(DecisionRow, 5) == [ROWS[7]]
+    assert books.fates_of("bob", 5) == [ROWS[7], ROWS[6]]
+    assert books.fates_of("bob", 1) == [ROWS[7]]
+    assert books.fates_of("alice", 5) == []
+    assert books.latest(DecisionRow, 5) == [ROWS[9]]
     books.replace([])
     books.clear()
     for row in ROWS:
         assert list(books.all(type(row))) == []
 
 
-@pytest.mark.parametrize("kind", [SlotRow, SlotEnergyRow, MatchRow, LineRow, ShedRow, DecisionRow])
+@pytest.mark.parametrize("kind", list(TABLES))
 def test_a_row_has_the_columns_of_its_table(kind: type[SlotRow]) -> None:
     assert list(kind._fields) == [column.name for column in TABLES[kind].columns]
 

@@ -49,7 +49,11 @@ TABLES = (
     "view",
 )
 DIARY = {"refused"}  # nobody signed its counts, so nobody can check them
-EMPTY = {"match", "shed"}  # nobody sells or sheds here; an invented row is found, see below
+EMPTY = {
+    "fate",
+    "match",
+    "shed",
+}  # nobody trades or sheds here; an invented row is found, see below
 
 
 @pytest.fixture(autouse=True)
