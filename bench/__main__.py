@@ -96,6 +96,20 @@ def calls(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def market(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Order books cleared, against numpy's sort and plain Python; partners; paper 004's market."""
+    from bench import market as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
+def growth(asked: argparse.Namespace) -> Iterator[Figure]:
+    """The same auction from 100 to a million orders a side; `python -m bench.growth` draws it."""
+    from bench import growth as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def compare(asked: argparse.Namespace) -> Iterator[Figure]:
     """All market contracts over measured homes; needs --homes FILE."""
     from bench import compare as measured  # noqa: PLC0415
@@ -129,6 +143,8 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "storage": storage,
     "witness": witness,
     "calls": calls,
+    "market": market,
+    "growth": growth,
     "compare": compare,
     "homes": homes,
 }

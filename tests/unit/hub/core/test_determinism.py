@@ -1,11 +1,16 @@
-"""The same entries give the same root in any process, whatever its hash seed."""
+"""The same entries give the same root in any process: whatever its hash seed, in another Python."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[4]
 
@@ -61,11 +66,16 @@ print(court.state.root().hex(), court.log.root().hex(), court.state.disputes, co
 """
 
 
-def play(seed: str) -> str:
+OTHERS = tuple(f"python3.{minor}" for minor in range(11, 16))
+LIBRARIES = "import cbor2, cryptography.hazmat.primitives.asymmetric.ed25519"
+
+
+@cache
+def play(seed: str, python: str = sys.executable) -> str:
     """Play in a process of its own."""
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", PLAY],
+        [python, "-B", "-c", PLAY],
         capture_output=True,
         text=True,
         check=True,
@@ -75,7 +85,40 @@ def play(seed: str) -> str:
     return done.stdout
 
 
+def other_pythons() -> Iterator[str]:
+    """Yield interpreters: what `.ci/other-python` made, then those on the PATH and under pyenv."""
+    yield str(ROOT / ".venv-other/bin/python")
+    yield from filter(None, map(shutil.which, OTHERS))
+    roots = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    yield from map(str, sorted(roots.glob("versions/3.*/bin/python3")))
+
+
+def answer(python: str, code: str) -> str:
+    """Return what an interpreter prints; "" where it does not run, or lacks a library."""
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
 def test_hash_seeds_do_not_matter() -> None:
     found = {play(seed) for seed in ("0", "1", "4242")}
     assert len(found) == 1
     assert len(found.pop().split()[0]) == 64
+
+
+def test_another_python_gives_the_same_root() -> None:
+    version = (
+        "import sys; print(sys.version_info[:2] >= (3, 11) and '%d.%d' % sys.version_info[:2])"
+    )
+    here = answer(sys.executable, version)
+    there = {python: answer(python, version) for python in other_pythons()}
+    others = {python: found for python, found in there.items() if found not in ("", "False", here)}
+    usable = [python for python in others if answer(python, f"{LIBRARIES}; print('yes')")]
+    if not others:
+        pytest.skip(f"no Python but {here} is installed here, of 3.11 and newer")
+    if not usable:
+        told = ", ".join(sorted(set(others.values())))
+        pytest.skip(f"Python {told} is here without cbor2 and cryptography: run .ci/other-python")
+    assert play("7", usable[0]) == play("0")
