@@ -17,6 +17,7 @@ from messages.entries import (
     Genesis,
     KeyEntry,
     PolicyEntry,
+    RelayEntry,
     Seal,
     sign_entry,
 )
@@ -132,7 +133,9 @@ class SmallHub:
 
     def enrol(self) -> None:
         """Append a policy and the enrolment of node n1 and meter m1."""
-        node = KeyEntry("enrol", "node", "n1", self.node.public.cose_key, member="alice")
+        relay = RelayEntry("r1", "fed", "", "alice", 40_000, critical=False)
+        key = self.node.public.cose_key
+        node = KeyEntry("enrol", "node", "n1", key, member="alice", relays=(relay,))
         meter = KeyEntry(
             "enrol",
             "meter",

@@ -5,34 +5,20 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Boolean
+
 from hub.auditing.audit import Inputs, audit, views_fault
-from hub.balancing.dep import Dep
-from hub.balancing.policy import view_root
-from hub.bookkeeping import rows_of
-from hub.core.events import read_event
-from hub.core.state import State
-from hub.core.step import step
 from hub.errors import LedgerError
-from hub.ledger.books import BookRow
-from hub.ledger.records import Cosigned, Evidence, Snapshot
+from hub.ledger.preimages import Preimages
+from hub.ledger.schema import metadata
 from hub.ledger.store import Store
 from hub.ledger.verify import verify
-from messages.entries import Decision, Output
-from messages.log.cosignature import cosign, open_cosignatures
-from messages.log.note import COSIGNATURE, NoteKey, format_vkey, parse_note
-from messages.log.tree import leaf_hash
 from messages.trust import Trust
-from tests.support.bench import house, view
-from tests.support.signers import ed25519
-from tests.support.small_ledger import START_MS, SmallHub
-
-SLOTS = 47
-WITNESS = NoteKey("witness.example/w1", COSIGNATURE, ed25519("w1").public)
-VIEW = view(house("bob", 20, {"heater": 60}))
+from tests.support.whole_hub import WholeHub
 
 
 @dataclass(frozen=True)
@@ -59,7 +45,8 @@ def first_fault(path: Path, trust: Trust) -> str:
             snapshots = {kept.size: kept for kept in store.snapshots()}
             if max(snapshots, default=0) > size:
                 return "a snapshot is of more entries than the ledger has"
-            inputs = Inputs(views=store.views.body, snapshots=snapshots)
+            preimages = Preimages(store.engine).of
+            inputs = Inputs(preimages=preimages, views=store.views.body, snapshots=snapshots)
             report = audit(store.raws(0, size), inputs, store.books.history())
             return report.difference or views_fault(store.views.all())
     except (LedgerError, ValueError, TypeError) as error:
@@ -67,62 +54,10 @@ def first_fault(path: Path, trust: Trust) -> str:
 
 
 def make_whole(folder: Path) -> Whole:
-    """Write it: 200 entries, a little of everything beside them."""
-    hub = SmallHub(folder)
-    hub.enrol()
+    """Write it."""
+    hub = WholeHub(folder)
     with hub.store:
-        proposal = Dep().decide(VIEW)
-        outputs = tuple(
-            Output(o.node, o.relay, o.member, o.load, o.energised, o.cut, o.power_mw)
-            for o in proposal.orders
-        )
-        root = view_root(VIEW)
-        made = Decision(
-            VIEW.at_ms, "dep", b"", root, "supply", proposal.rule, proposal.reason, outputs
-        )
-        hub.store.views.keep(root, VIEW.at_ms, VIEW.dumps())
-        hub.store.append([hub.say(hub.hub, made), hub.ack(), hub.ack(), hub.ack()])
-        hub.fill_slots(SLOTS)
-        note = hub.store.newest_checkpoint()
-        if note is None:
-            raise AssertionError("no checkpoint")
-        line = cosign(parse_note(note.note).text, START_MS // 1000, WITNESS.name, ed25519("w1"))
-        (found,) = open_cosignatures(note.note + line, (WITNESS,))
-        hub.store.cosignatures.keep(
-            Cosigned(note.size, WITNESS.name, WITNESS.key_id, found.time_s, line), 0
-        )
-        keep_clone(hub)
-        hub.store.strangers.count({("bad-signature", "n1"): 3})
-        fold(hub.store)
-    policy = f"{hub.trust.policy.splitlines()[0]}\nwitness w1 {format_vkey(WITNESS)}\nquorum w1\n"
-    return Whole(hub.path, replace(hub.trust, policy=policy))
-
-
-def keep_clone(hub: SmallHub) -> None:
-    """Keep evidence: two contents under one sequence of a meter."""
-    first = hub.store.stored(hub.meter.public.kid, "register", 1)
-    hub.sequences["register"], now = 0, hub.sequences["register"]
-    clone = hub.reading(import_uwh=7)
-    hub.sequences["register"] = now
-    if first is None:
-        raise AssertionError("no first reading")
-    hub.store.strangers.keep(
-        Evidence(leaf_hash(clone.raw), clone.kid, "register", 1, first.raw, clone.raw)
-    )
-
-
-def fold(store: Store) -> None:
-    """Write books and a snapshot as a hub does."""
-    state = State()
-    rows: list[BookRow] = []
-    for entry in store.entries():
-        event = read_event(entry.index, entry.raw)
-        outcome = step(state, event)
-        state.apply(outcome.changes)
-        rows += rows_of(event, outcome.effects)
-        if entry.index == 150:
-            store.save_snapshot(Snapshot(151, state.root(), state.dumps()))
-    store.books.replace(rows)
+        return Whole(hub.path, hub.fill_whole())
 
 
 # --- cell by cell ----------------------------------------------------------------------------
@@ -141,6 +76,17 @@ class Cell:
     def value(self) -> Any:
         """What stands there."""
         return self.row[self.column]
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Which value of its table this is."""
+        return (self.column, *(self.row[key] for key in self.keys))
+
+    @property
+    def bits(self) -> int:
+        """How many bits the value has to turn; of a truth value one, all but 0 being true."""
+        kind = metadata.tables[self.table].c[self.column].type
+        return 1 if isinstance(kind, Boolean) else bits_of(self.value)
 
     def write(self, connection: sqlite3.Connection, old: Any, new: Any) -> None:
         """Put `new` where `old` is."""
