@@ -120,6 +120,13 @@ def compare(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(homes=asked.homes)
 
 
+def paper003(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Table 2 of paper 003: an auction against a schedule; --homes FILE for measured ones."""
+    from bench import paper003 as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick, homes=asked.homes)
+
+
 def homes(asked: argparse.Namespace) -> Iterator[Figure]:
     """A month of measured homes at full speed; needs --homes FILE."""
     from bench import homes as measured  # noqa: PLC0415
@@ -146,6 +153,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "market": market,
     "growth": growth,
     "compare": compare,
+    "paper003": paper003,
     "homes": homes,
 }
 
@@ -165,7 +173,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON list on standard output")
     parser.add_argument("--quick", action="store_true", help="shorter, for a first look")
     parser.add_argument(
-        "--homes", type=Path, metavar="FILE", help="measured homes for `homes` and `compare`"
+        "--homes",
+        type=Path,
+        metavar="FILE",
+        help="measured homes for `homes`, `compare`, `paper003`",
     )
     asked = parser.parse_args(arguments)
     unknown = [name for name in asked.name if name not in BENCHMARKS]

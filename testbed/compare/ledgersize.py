@@ -10,7 +10,7 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from messages.entries import BlockHeader, Call, Close, sign_entry
+from messages.entries import BlockHeader, Call, Close, KeyEntry, sign_entry
 from messages.publickey import EDDSA, SIGNATURE_BYTES, PublicKey
 from messages.reading import Reading, sign_reading
 from testbed.compare.community import Community, meter_of
@@ -54,6 +54,24 @@ def slots_bytes(community: Community) -> int:
         )
         weight += len(sign_reading(signer, reading))
     return weight * community.slots
+
+
+def enrolment_bytes() -> int:
+    """Return what a new member and his meter weigh as entries. [bytes]"""
+    key = _Scales().public.cose_key
+    meter = KeyEntry(
+        "enrol",
+        "meter",
+        "home-net",
+        key,
+        node="node",
+        member="home",
+        purpose="net",
+        model="sdm120",
+        rated_mw=10_000_000,
+    )
+    entries = (meter, KeyEntry("enrol", "member", "home", key))
+    return sum(len(sign_entry(_Scales(), each, NETWORK)) for each in entries)
 
 
 @cache

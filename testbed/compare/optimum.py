@@ -62,38 +62,63 @@ def most_welfare(trades: Sequence[Trade]) -> float:
     ]
     bounds = [(0.0, trade.energy_kwh) for trade in trades]
     found = _solve([-each for each in worth], cells, [0.0] * len(slots), bounds)
-    return -float(found)
+    return -float(found.fun)
 
 
-def least_cost(community: Community, tariffs: Sequence[Tariff]) -> float | None:
-    """Return what the community pays the grid if it acts as one and knows the future. [tokens]
+class Cooperation(NamedTuple):
+    """What one house of all homes pays and buys outside, and what homes give each other in it."""
+
+    cost_tokens: float
+    import_kwh: float
+    traded_kwh: float
+
+
+def least_cost(community: Community, tariffs: Sequence[Tariff]) -> Cooperation | None:
+    """Return what it costs least if the community acts as one and knows the future.
 
     All homes behind one meter, every battery free to serve anybody; it begins empty. None where
-    the program would be too large.
+    the program would be too large. Of schedules that cost the same the solver picks one.
     """
-    slots = community.slots
     stores = [each.member for each in community.households if each.member.battery is not None]
-    if (3 * len(stores) + 2) * slots > VARIABLES_MAX:
+    if (3 * len(stores) + 2) * community.slots > VARIABLES_MAX:
         return None
-    net = [
-        sum(each.consumption_uwh[slot] - each.generation_uwh[slot] for each in community.households)
-        / UWH_PER_KWH
-        for slot in range(slots)
-    ]
-    if not stores:
-        return (
-            sum(
-                energy * (each.price_utok_per_kwh if energy > 0 else each.feed_in_utok_per_kwh)
-                for energy, each in zip(net, tariffs, strict=True)
-            )
-            / UTOK_PER_TOKEN
+    nets = {
+        each.member.home: [
+            (used - made) / UWH_PER_KWH
+            for used, made in zip(each.consumption_uwh, each.generation_uwh, strict=True)
+        ]
+        for each in community.households
+    }
+    total = [sum(slot) for slot in zip(*nets.values(), strict=True)]
+    if stores:
+        found = _with_batteries(total, stores, tariffs, community.slot_ms)
+        cost, columns = float(found.fun), [float(each) for each in found.x]
+        _add_batteries(nets, stores, columns[2 * community.slots :])
+        bought = sum(columns[: community.slots])
+    else:
+        cost = sum(
+            energy * (each.price_utok_per_kwh if energy > 0 else each.feed_in_utok_per_kwh)
+            for energy, each in zip(total, tariffs, strict=True)
         )
-    return _with_batteries(net, stores, tariffs, community.slot_ms)
+        cost, bought = cost / UTOK_PER_TOKEN, sum(max(energy, 0.0) for energy in total)
+    lacked = sum(max(energy, 0.0) for net in nets.values() for energy in net)
+    return Cooperation(cost, bought, lacked - bought)
+
+
+def _add_batteries(
+    nets: dict[str, list[float]], stores: Sequence[Member], columns: Sequence[float]
+) -> None:
+    """Add what each battery takes and gives, slot by slot, to its home's net."""
+    for place, member in enumerate(stores):
+        net = nets[member.home]
+        first = 3 * len(net) * place
+        for slot in range(len(net)):
+            net[slot] += columns[first + slot] - columns[first + len(net) + slot]
 
 
 def _with_batteries(
     net: list[float], stores: list[Member], tariffs: Sequence[Tariff], slot_ms: int
-) -> float:
+) -> Any:
     """Columns: import, export, then charge, discharge, level of each battery, slot by slot.
 
     Curtailing is export at a price of 0 or more, so it needs no column.
@@ -126,7 +151,7 @@ def _with_batteries(
             cells += [(-1.0, row + slot, level)]
             if slot:
                 cells.append((1.0, row + slot, level - 1))
-    return float(_solve(cost, cells, right, bounds))
+    return _solve(cost, cells, right, bounds)
 
 
 def _solve(
@@ -143,4 +168,4 @@ def _solve(
     found = linprog(cost, A_eq=matrix, b_eq=right, bounds=bounds, method="highs")
     if not found.success:
         raise BadComparison(f"HiGHS found no optimum: {found.message}")
-    return found.fun
+    return found

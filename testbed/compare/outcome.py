@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from testbed.compare import metrics
 from testbed.compare.community import Community
 from testbed.compare.ledgersize import slots_bytes
+from testbed.compare.optimum import Cooperation
 from testbed.compare.running import Run
 from testbed.compare.tally import Tally
 from testbed.compare.tariff import Prices
@@ -84,10 +85,11 @@ class Result:
 
 
 def yardsticks(
-    community: Community, grid_only: Run, welfare_tokens: float, least_cost_tokens: float | None
+    community: Community, grid_only: Run, welfare_tokens: float, best: Cooperation | None
 ) -> Yardsticks:
     """Return what the runs of one community are held against."""
-    return Yardsticks(grid_only, welfare_tokens, least_cost_tokens, slots_bytes(community))
+    least_tokens = best.cost_tokens if best else None
+    return Yardsticks(grid_only, welfare_tokens, least_tokens, slots_bytes(community))
 
 
 def result(run: Run, sticks: Yardsticks, prices: Prices) -> Result:

@@ -95,11 +95,16 @@ TARIFFS = (Tariff(200_000, 50_000), Tariff(400_000, 50_000))
 def test_the_least_cost_without_batteries_is_one_meter_for_all() -> None:
     pooled = homes(("a", [KWH, 3 * KWH], [0, KWH]), ("b", [0, 0], [3 * KWH, 0]))
     rows = community(pooled, (Member("a"), Member("b")))
-    assert least_cost(rows, TARIFFS) == pytest.approx(-2 * 0.05 + 2 * 0.4)
+    found = least_cost(rows, TARIFFS)
+    assert found is not None
+    assert found.cost_tokens == pytest.approx(-2 * 0.05 + 2 * 0.4)
+    assert found.import_kwh == pytest.approx(2)
 
 
 def test_the_least_cost_moves_energy_to_the_dear_slot() -> None:
     battery = Battery(KWH, 1_000_000, 80)
     rows = community(homes(("a", [KWH, KWH], [0, 0])), (Member("a", battery=battery),))
     # 1 kWh more at 0.2 leaves 0.8 in the battery, and 0.64 at its terminals at 0.4.
-    assert least_cost(rows, TARIFFS) == pytest.approx(2 * 0.2 + 0.36 * 0.4)
+    found = least_cost(rows, TARIFFS)
+    assert found is not None
+    assert found.cost_tokens == pytest.approx(2 * 0.2 + 0.36 * 0.4)
