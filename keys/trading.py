@@ -79,6 +79,10 @@ class Trader:
         """The sealed orders that are not revealed yet, by slot."""
         return self._salts.kept(self._network_id, self._signer.public.kid)
 
+    def is_sealed(self, told: Told) -> bool:
+        """Whether an order that was placed is still to be revealed."""
+        return told.call_id.hex() in {order.order_id for order in self.sealed}
+
     def slot_of(self, text: str, instant: Callable[[str], int]) -> int | None:
         """Return the slot that a person named, None: none; `next` is the first one still open."""
         if text != "next":

@@ -59,8 +59,13 @@ class HubClient:
         self._parts = urlsplit(url)
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
             raise ValueError(f"{url!r}: want an address such as http://127.0.0.1:8088")
-        self._signer = signer
+        self.signer = signer
         self._trust = trust
+
+    @property
+    def network_id(self) -> bytes:
+        """The network that everything signed is bound to."""
+        return self._trust.network_id
 
     def record(self, record_id: bytes, case: str = "") -> bytes:
         """Ask for a record and return its content.
@@ -108,16 +113,27 @@ class HubClient:
         until_ms = int(clock["next_slot_ms"]) + SLOTS_VALID * int(clock["slot_ms"])
         call_id = secrets.token_bytes(CALL_ID_BYTES)
         call = Call(call_id, until_ms, contract, method, dict(arguments))
-        raw = sign_entry(self._signer, call, self._trust.network_id)
+        raw = sign_entry(self.signer, call, self.network_id)
+        became = self.hand_in(raw, call_id)
+        if became["reason"]:
+            raise HubRefused(str(became["reason"]))
+        return Served(call_id, became["answer"])
+
+    def hand_in(self, raw: bytes, call_id: bytes) -> Mapping[str, Any]:
+        """Hand in a signed call and wait; return its `reason`, "" if it was served, and `answer`.
+
+        The same bytes may be handed in again, and count once.
+
+        Raises:
+            HubRefused, HubAway: it is not known what became of it.
+        """
         self._send("POST", "/api/v1/requests", raw)
         path = f"/api/v1/requests/{call_id.hex()}"
         deadline_s = time.monotonic() + ANSWER_WAIT_S
         while True:
-            became = json.loads(self._get(path))
-            if became["state"] == "served":
-                return Served(call_id, became["answer"])
+            became: Mapping[str, Any] = json.loads(self._get(path))
             if became["state"] != "waiting":
-                raise HubRefused(str(became["reason"]))
+                return became
             self._pause(deadline_s, "the request waits in the hub's inbox, and may still be served")
 
     def view(self, name: str = "picture") -> Any:
@@ -158,7 +174,7 @@ class HubClient:
 
     def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         ask = Ask(path, time.time_ns() // 1_000_000, secrets.token_bytes(NONCE_BYTES))
-        headers = {"Authorization": format_ask(self._signer, self._trust.network_id, ask)}
+        headers = {"Authorization": format_ask(self.signer, self.network_id, ask)}
         host, port = self._parts.hostname or "", self._parts.port
         connection: http.client.HTTPConnection
         if self._parts.scheme == "https":

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from keys.errors import KeyFault
 from keys.stores import open_signer
 from member.calling import CASES, HubClient
 from member.errors import HubAway, HubRefused
+from member.ordering import add_verbs
 from messages import cose
 from messages.errors import MessageError
 from messages.jsontext import format_json
@@ -28,6 +30,11 @@ only you can open, and it is checked against the ledger.
     gridtally-member get RECORD --hub http://127.0.0.1:8088 --key ann.pem --trust trust.toml
     gridtally-member grant bill --to bob --until-ms 1795258800000 --key ann.pem
     gridtally-member view slots --key ann.pem
+
+To trade, with the words of gridtally-hub order (docs/orders.md):
+
+    gridtally-member bid 250000 --slot next --key ann.pem
+    gridtally-member orders --key ann.pem
 """
 EXITS: Final = """\
 exit codes: 0 all is well, 2 wrong usage, 65 what came is not what the ledger has, 69 no hub there,
@@ -84,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _grants(verbs)
     verb = _verb(verbs, "erase", _erase, "Erase a record of yours for good.")
     verb.add_argument("record", metavar="RECORD", type=_record, help="Its id: 64 hex digits.")
+    add_verbs(partial(_verb, verbs), _instant)
     verb = _verb(verbs, "identity", _identity, "Say who is behind the pseudonym of your case.")
     verb.add_argument("case", metavar="CASE", help="The case's name.")
     return top

@@ -232,8 +232,9 @@ def market(config: Config = HERE) -> None:
 def _place(trader: Trader, wish: Wish, slot: str, fee_utok: int, *, leave: bool) -> None:
     with told():
         slot_ms = trader.slot_of(slot, instant)
-        print(_served(trader.order(wish, slot_ms, fee_utok)).call_id.hex())
-        if trader.sealed and not leave:
+        placed = _served(trader.order(wish, slot_ms, fee_utok))
+        print(placed.call_id.hex())
+        if trader.is_sealed(placed) and not leave:
             print("sealed; staying to reveal it. Ctrl-C, and `order reveal` later", file=sys.stderr)
             _stay(trader)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hub.core.clearing import Contracts
@@ -48,6 +48,11 @@ def market_at(state: State, contracts: Contracts, slot_ms: int | None = None) ->
     rules = _rules(policy, contracts)
     book, gate_slots = ("", 0) if rules is None else (rules.book, rules.gate_slots)
     return Market(policy.contract, book, gate_slots, next_ms, state.slot_ms)
+
+
+def unnamed(market: MarketView) -> MarketView:
+    """Return a market without its parameters: their texts may name members."""
+    return replace(market, parameters={})
 
 
 def markets(state: State, contracts: Contracts) -> Iterator[MarketView]:

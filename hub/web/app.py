@@ -14,11 +14,13 @@ from starlette.staticfiles import StaticFiles
 from hub.config import HubConfig
 from hub.errors import ConfigError
 from hub.inbox import Inbox
+from hub.market.catalog import CONTRACTS
 from hub.serving import bind_port, serve
 from hub.vault.answers import Answers
 from hub.vault.stores import open_stores
 from hub.web.api import build_routes
 from hub.web.guarded import KnownPaths, StrictHeaders, check_loopback
+from hub.web.orders import build_order_routes
 from hub.web.page import build_page
 from hub.web.proposing import build_propose_routes
 from hub.web.reader import LedgerReader
@@ -54,6 +56,7 @@ def run_web(config: HubConfig) -> None:
     visitors = Visitors(watch.ledger)
     app.include_router(build_routes(watch, watch.ledger, door, visitors.who))
     app.include_router(build_request_routes(_counter(config, watch.ledger, visitors)))
+    app.include_router(build_order_routes(watch.ledger, visitors, CONTRACTS))
     app.include_router(build_log_routes(watch.ledger, door))
     stores = open_stores(config.records.stores, config.state)
     app.include_router(build_replica_routes(watch.ledger, door, stores))

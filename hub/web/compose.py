@@ -13,6 +13,8 @@ from hub.core.disclosing import disclosure_at, round_at
 from hub.core.records import Calibrated, Meter, Relay
 from hub.core.state import State
 from hub.feeds.showing import facts_seen
+from hub.market.catalog import CONTRACTS
+from hub.ordering.market import markets
 from hub.web.samples import Samples
 from hub.web.view import (
     Badge,
@@ -70,6 +72,7 @@ def compose_picture(
         disclosure=disclosure_at(state),
         pseudonyms="stable" if round_at(state) is None else "fresh",
         facts=facts_seen(state),
+        markets=tuple(markets(state, CONTRACTS)),
         refused={str(k): int(v) for k, v in health.get("refused", {}).items()},
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 from nicegui import ui
 
 from hub.feeds.showing import fact_text
+from hub.ordering.showing import market_lines
 from hub.web.map import draw_map
 from hub.web.view import (
     LedgerView,
@@ -57,7 +58,7 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         picture = take_picture()
         head.set_content(head_html(picture))
         ledger.set_content(ledger_html(picture.ledger))
-        strip.set_content(strip_html(picture))
+        strip.set_content(strip_html(picture) + market_html(picture))
         facts.set_content(facts_html(picture))
         wide.set_content(draw_map(picture))
         narrow.set_content(draw_map(picture, narrow=True))
@@ -246,6 +247,12 @@ def _bar(parts: list[tuple[str, str, int]], scale_mw: int, nothing: str) -> str:
     return f'<div class="strip" style="margin-bottom:4px">{cells}</div>'
 
 
+def market_html(picture: Picture) -> str:
+    """Return which market is in force, with its parameters, and which are to come."""
+    lines = [escape(line.strip()) for line in market_lines(picture.markets)]
+    return f'<p class="legend">Market: {"<br>".join(lines)}</p>' if lines else ""
+
+
 def slots_html(slots: tuple[SlotView, ...]) -> str:
     """Return the table of closed slots, newest first."""
     if not slots:
@@ -271,12 +278,13 @@ def _slot_row(slot: SlotView) -> str:
     if not slot.positions and slot.totals is not None and slot.totals.curtailed_uwh:
         curtailed = f"in all {energy_text(slot.totals.curtailed_uwh)}"
     marked = " · estimated" if any(position.estimated for position in slot.positions) else ""
+    failed = f" · FAILED, settled at the tariff: {escape(slot.failure)}" if slot.failure else ""
     return (
         f'<tr><td class="when">{time_text(slot.start_ms)}</td>'
         f'<td data-label="sold">{sold or _unsold(slot)}</td>'
         f'<td data-label="curtailed">{curtailed or _uncurtailed(slot)}</td>'
         f'<td class="number" data-label="unaccounted">{_unaccounted(slot)}</td>'
-        f'<td data-label="closed">{escape(slot.reason)}{marked}</td></tr>'
+        f'<td data-label="closed">{escape(slot.reason)}{marked}{failed}</td></tr>'
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 
 from hub.config import HubConfig
@@ -26,7 +27,7 @@ from hub.ledger.tiling import read_tile, require_tile
 from hub.ledger.verify import Verifier
 from hub.market.catalog import CONTRACTS
 from hub.market.contract import Value
-from hub.web.view import LedgerView, MatchView, PositionView, SlotView, WitnessView
+from hub.web.view import FateView, LedgerView, MatchView, PositionView, SlotView, WitnessView
 from messages.errors import MessageError
 from messages.log.note import NoteKey, parse_vkey
 from messages.log.policy import LogPolicy, parse_policy
@@ -142,6 +143,13 @@ class LedgerReader:
         with self._lock:
             return tuple(self._slots)[:limit]
 
+    def fates(self, member: str, limit: int) -> tuple[FateView, ...]:
+        """Return what became of a member's newest orders, newest slot first."""
+        with self._lock:
+            slots = tuple(self._slots)
+        found = (fate for slot in slots for fate in slot.fates if fate.member == member)
+        return tuple(islice(found, limit))
+
     def view(self) -> LedgerView:
         """Return the ledger head and what the verifier of this process found."""
         with self._lock:
@@ -254,4 +262,6 @@ def slot_view(slot: SlotSettled) -> SlotView:
             for row in slot.matches
         ),
         unaccounted_uwh=slot.unaccounted_uwh,
+        fates=tuple(FateView(slot.slot_ms, *fate) for fate in slot.fates if fate.order_id),
+        failure=slot.failure,
     )

@@ -1,4 +1,4 @@
-"""Requests for records and readings from a member's own machine. This process holds no key.
+"""Signed calls from a member's own machine: for records, readings, the market. No key is here.
 
 GET  /api/v1/clock                the slot that closes next: what requests are timed by
 POST /api/v1/requests             one signed call, 4096 bytes at most: looked at, and spooled
@@ -33,6 +33,7 @@ from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization
 from hub.web.visitors import Visitors
 from messages import cbor, cose
+from messages.disputes import CONTRACT as DISPUTES
 from messages.entries import Call, network_aad, parse_as
 from messages.errors import MessageError
 from messages.publickey import parse_cose_key
@@ -168,8 +169,13 @@ def judged(state: State, raw: bytes) -> tuple[int, Call | str, str]:
     next_ms = state.progress.next_slot_ms or 0
     if call.not_after_slot_ms < next_ms:
         return 400, f"too late: not after {call.not_after_slot_ms}, now {next_ms}", ""
-    if call.contract not in BUILT_IN:
-        return 400, f"requests are for {' or '.join(BUILT_IN)}, not for {call.contract!r}", ""
+    known = {*BUILT_IN, DISPUTES, *(policy.contract for policy in state.policies.values())}
+    if call.contract not in known:
+        return (
+            400,
+            f"no contract {call.contract!r} is known; there are {', '.join(sorted(known))}",
+            "",
+        )
     return 202, call, key.name
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from hub.core.disclosing import OPEN, sees_total
 from hub.lens import Lens
+from hub.ordering.market import unnamed
 from hub.web.view import (
     LedgerView,
     MatchView,
@@ -47,6 +48,7 @@ def show_picture(picture: Picture, lens: Lens) -> Picture:
         unaccounted_mw=picture.unaccounted_mw if has_total else None,
         request=picture.request if has_total else "",
         alarms=_unnamed(picture.alarms),
+        markets=tuple(map(unnamed, picture.markets)),
         ledger=_ledger(picture.ledger),
     )
 
@@ -125,6 +127,8 @@ def _slot(slot: SlotView, lens: Lens) -> SlotView:
         slot,
         positions=tuple(positions),
         matches=tuple(matches),
+        fates=tuple(each for each in slot.fates if lens.sees("bill", each.member, rule)),
+        failure=slot.failure if rule == OPEN or not slot.failure else "a reason that names members",
         unaccounted_uwh=slot.unaccounted_uwh if has_total else None,
         disclosure=rule,
         totals=_slot_totals(slot) if has_total and slot.positions else None,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from hub.feeds.showing import FactSeen
+from hub.ordering.market import MarketView
 from messages.correction import gain_text
 
 Badge = Literal["signed", "late", "silent"]
@@ -131,6 +132,23 @@ class PositionView:
 
 
 @dataclass(frozen=True, slots=True)
+class FateView:
+    """What became of a member's order in a slot: how much of it was matched, and why not more.
+
+    It is for the member alone. [ms UTC, uWh, utok per kWh]
+    """
+
+    slot_ms: int
+    member: str
+    order_id: str
+    side: str
+    energy_uwh: int
+    price_utok_per_kwh: int
+    matched_uwh: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SlotTotalsView:
     """The sums over all members in a slot. [uWh]"""
 
@@ -143,7 +161,10 @@ class SlotTotalsView:
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """One closed slot; `disclosure` says what of it may be shown. [ms UTC, uWh]"""
+    """One closed slot; `disclosure` says what of it may be shown. [ms UTC, uWh]
+
+    `failure`: why its contract failed, so that it was settled with the grid alone; "" if not.
+    """
 
     start_ms: int
     end_ms: int
@@ -154,6 +175,8 @@ class SlotView:
     unaccounted_uwh: int | None
     disclosure: str = "open"
     totals: SlotTotalsView | None = None
+    fates: tuple[FateView, ...] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +212,7 @@ class LedgerView:
 class Picture:
     """The whole microgrid at one moment, as who asks may see it.
 
+    `markets`: the one in force, then those to come.
     `notices`: what the regulator did that the asker is told of. `facts`: what feeders told, as it
     counts in the next slot.
     """
@@ -209,6 +233,7 @@ class Picture:
     notices: tuple[str, ...] = ()
     facts: tuple[FactSeen, ...] = ()
     refused: dict[str, int] = field(default_factory=dict)
+    markets: tuple[MarketView, ...] = ()
 
 
 def power_text(power_mw: int | None) -> str:

@@ -16,6 +16,7 @@ from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
 from hub.closing import Closer, CloseRule
 from hub.commands.enrolling import sign_as_administrator
+from hub.config import HubConfig
 from hub.desk import Desk
 from hub.inbox import Inbox
 from hub.market.catalog import CONTRACTS
@@ -50,6 +51,10 @@ class Town:
             assert not any(self.bench.enrol(spine, [self.node(), *self.members()]))
             self.set_policy(spine, 0, contract, **parameters)
         self.readings: dict[int, list[Arrival]] = {}
+
+    @property
+    def config(self) -> HubConfig:
+        return self.bench.config
 
     @property
     def network_id(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hub.feeds.showing import FactSeen
+from hub.ordering.market import MarketView
 from hub.web.page import (
     EVERYBODY,
     chart_options,
@@ -12,6 +13,7 @@ from hub.web.page import (
     facts_html,
     head_html,
     ledger_html,
+    market_html,
     slots_html,
     strip_html,
 )
@@ -108,6 +110,24 @@ def test_slots_show_who_sold_to_whom_and_what_was_curtailed() -> None:
     assert "0.001050" in html
     assert "dep2 40.00 Wh" in html
     assert "not known" in html  # unaccounted without a boundary meter
+
+
+def test_a_slot_whose_contract_failed_says_so() -> None:
+    failed = replace(slot(), failure="contract x raised <b>")
+    html = slots_html((failed,))
+    assert "FAILED, settled at the tariff: contract x raised &lt;b&gt;" in html
+    assert "FAILED" not in slots_html((slot(),))
+
+
+def test_the_market_in_force_and_to_come_are_named() -> None:
+    now = MarketView(0, "double_auction", {"note": "<i>"}, "sealed", 1, 2)
+    later = MarketView(900_000, "dep_balance", {}, "", 0, 9)
+    html = market_html(picture(markets=(now, later)))
+    assert "Market: double_auction, in force since slot 1970-01-01T00:00Z" in html
+    assert "sealed book" in html
+    assert "<i>" not in html
+    assert "dep_balance, from slot 1970-01-01T00:15Z" in html
+    assert market_html(picture()) == ""
 
 
 def test_chart_has_a_hole_where_a_member_was_not_there() -> None:

@@ -13,11 +13,20 @@ import pytest
 from hub.core.disclosing import DISCLOSURES, NOBODY, SEEN, Asker, sees
 from hub.core.pseudonyms import pseudonyms
 from hub.lens import Lens, Roll, lens_of
+from hub.ordering.market import MarketView
 from hub.web.map import draw_map
 from hub.web.metrics import metrics_text
 from hub.web.page import charted, head_html, slots_html, strip_html
 from hub.web.showing import show_picture, show_slots
-from hub.web.view import MatchView, MemberView, Picture, PositionView, SlotView, SourceView
+from hub.web.view import (
+    FateView,
+    MatchView,
+    MemberView,
+    Picture,
+    PositionView,
+    SlotView,
+    SourceView,
+)
 from tests.support.pictures import LEDGER, member, meter, picture, relay, slot
 from tests.support.village import HOUR, Village
 
@@ -56,7 +65,9 @@ def sold(names: tuple[str, ...] = PEOPLE) -> SlotView:
         MatchView("ann", "bob", 7_000_000, 150_000, 1_050),
         MatchView("col", "@grid", 3_000_000, 150_000, 450),
     )
-    return replace(slot(), positions=positions, matches=matches, unaccounted_uwh=5)
+    fates = tuple(FateView(0, n, f"id-{n}", "bid", 5, 77_777, 0, "too low") for n in names)
+    plain = replace(slot(), positions=positions, matches=matches, unaccounted_uwh=5)
+    return replace(plain, fates=fates, failure="ann gives 5 uWh and takes 0")
 
 
 def whole(names: tuple[str, ...] = PEOPLE) -> Picture:
@@ -68,6 +79,7 @@ def whole(names: tuple[str, ...] = PEOPLE) -> Picture:
         alarms=("ann-heater: its load does not fall",),
         request="balance request: deficit of 40.0 W",
         ledger=replace(LEDGER, finding="entry 7 of ann"),
+        markets=(MarketView(0, "energy_token", {"priority": "ann,bob"}, "", 0, 3),),
     )
 
 
@@ -127,6 +139,7 @@ def test_bills_are_shown_to_nobody_else(policy: str, kind: str) -> None:
     text = json.dumps(asdict(shown)) + slots_html(shown.slots) + draw_map(shown)
     if kind == "member":
         assert text.count("1234567") == text.count("-77777") == 1
+        assert [fate.member for fate in shown.slots[0].fates] == ["ann"]
     else:
         assert "1234567" not in text
         assert "77777" not in text
@@ -179,7 +192,11 @@ def test_texts_that_name_devices_are_counted_and_not_shown() -> None:
     shown = show_picture(whole(), lens("totals"))
     assert shown.alarms == ("alarms: 1; `gridtally-hub status` on the hub names them",)
     assert shown.ledger.finding == "`gridtally-hub verify` on the hub says what is wrong"
-    assert show_picture(whole(), lens("open")).alarms == whole().alarms
+    assert shown.markets[0].parameters == {}
+    assert shown.slots[0].failure == "a reason that names members"
+    open_view = show_picture(whole(), lens("open"))
+    assert (open_view.alarms, open_view.markets) == (whole().alarms, whole().markets)
+    assert open_view.slots[0].failure == whole().slots[0].failure
 
 
 def test_order_gives_no_name_away() -> None:
