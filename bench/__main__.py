@@ -40,6 +40,13 @@ def register_to_relay(asked: argparse.Namespace) -> Iterator[Figure]:
         yield from measured.run(quick=asked.quick, broker=broker)
 
 
+def cycle(asked: argparse.Namespace) -> Iterator[Figure]:
+    """One look at a microgrid, from samples to orders, by its size."""
+    from bench import cycle as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def restart(asked: argparse.Namespace) -> Iterator[Figure]:
     """A hub with a long ledger, from its start until it serves."""
     from bench import restart as measured  # noqa: PLC0415
@@ -142,6 +149,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "intake": intake,
     "edge_agent": edge_agent,
     "register_to_relay": register_to_relay,
+    "cycle": cycle,
     "restart": restart,
     "audit": audit,
     "million": million,

@@ -24,10 +24,6 @@ class Bound(NamedTuple):
     capacity_mw: int
     room_mw: int
 
-    def binds(self, load: Switchable, owner: str) -> bool:
-        """Whether a load counts here."""
-        return self.members is None or owner in self.members
-
     def permille_mw(self, permille: int) -> int:
         """Return so many thousandths of the capacity. [mW]"""
         return max(self.capacity_mw, 0) * permille // 1000
@@ -35,33 +31,55 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What all members have and want at one moment. `owners`: relay -> whose load it is."""
+    """What all members have and want at one moment. `counts`: relay -> the bounds it counts in."""
 
     members: tuple[Demand, ...]
     loads: tuple[Switchable, ...]
-    owners: dict[RelayName, str]
     bounds: tuple[Bound, ...]
+    counts: dict[RelayName, tuple[int, ...]]
 
     @property
     def deficit_mw(self) -> int:
         """What members want beyond what they have; below 0: what is left over."""
         return sum(member.wanted_mw - member.supply_mw for member in self.members)
 
-    def within(self, bound: Bound, loads: Iterable[Switchable]) -> list[Switchable]:
-        """Return those of the loads that count against a limit."""
-        return [load for load in loads if bound.binds(load, self.owners[load.relay.name])]
+    def within(self, place: int, loads: Iterable[Switchable]) -> list[Switchable]:
+        """Return those of the loads that count against the limit at that place."""
+        return [load for load in loads if place in self.counts[load.relay.name]]
 
-    def excess_mw(self, bound: Bound, fed: Iterable[Switchable]) -> int:
-        """Return by how much these loads exceed a limit; below 0: what is still free. [mW]"""
-        return sum(load.power_mw for load in self.within(bound, fed)) - bound.room_mw
 
-    def fits(self, fed: Iterable[Switchable], more: Switchable, margin_permille: int = 0) -> bool:
+class Feeding:
+    """What is fed, while a plan is made, and by how much it exceeds each limit."""
+
+    def __init__(self, pool: Pool, loads: Iterable[Switchable]) -> None:
+        self._pool = pool
+        self._excess_mw = [-bound.room_mw for bound in pool.bounds]
+        self.fed: dict[RelayName, Switchable] = {}
+        for load in loads:
+            self.feed(load)
+
+    def feed(self, load: Switchable) -> None:
+        """Count one load more."""
+        self.fed[load.relay.name] = load
+        for place in self._pool.counts[load.relay.name]:
+            self._excess_mw[place] += load.power_mw
+
+    def cut(self, name: RelayName) -> None:
+        """Count one load less."""
+        load = self.fed.pop(name)
+        for place in self._pool.counts[name]:
+            self._excess_mw[place] -= load.power_mw
+
+    def excess_mw(self, place: int) -> int:
+        """Return by how much a limit is exceeded; below 0: what is still free. [mW]"""
+        return self._excess_mw[place]
+
+    def fits(self, load: Switchable, margin_permille: int = 0) -> bool:
         """Whether one load more stays within every limit that it counts against."""
-        on = [*fed, more]
+        bounds = self._pool.bounds
         return all(
-            self.excess_mw(bound, on) + bound.permille_mw(margin_permille) <= 0
-            for bound in self.bounds
-            if bound.binds(more, self.owners[more.relay.name])
+            self._excess_mw[n] + load.power_mw + bounds[n].permille_mw(margin_permille) <= 0
+            for n in self._pool.counts[load.relay.name]
         )
 
 
@@ -73,14 +91,23 @@ def pool_of(view: View) -> Pool:
     supply_mw = sum(member.supply_mw for member in members)
     capacity_mw = supply_mw + limits.import_mw_max - limits.reserve_mw
     firm_mw = sum(member.firm_mw for member in members)
+    bounds = (
+        *(_feeder_bound(feeder, members) for feeder in limits.feeders),
+        Bound("supply", None, capacity_mw, capacity_mw - firm_mw),
+    )
+    numbers = {
+        member.member: tuple(
+            number
+            for number, bound in enumerate(bounds)
+            if bound.members is None or member.member in bound.members
+        )
+        for member in members
+    }
     return Pool(
         members=members,
         loads=tuple(sorted((load for load, _ in owned), key=lambda load: load.relay.name)),
-        owners={load.relay.name: owner for load, owner in owned},
-        bounds=(
-            *(_feeder_bound(feeder, members) for feeder in limits.feeders),
-            Bound("supply", None, capacity_mw, capacity_mw - firm_mw),
-        ),
+        bounds=bounds,
+        counts={load.relay.name: numbers[owner] for load, owner in owned},
     )
 
 

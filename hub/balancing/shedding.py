@@ -26,7 +26,7 @@ from hub.balancing.errors import BadParameter
 from hub.balancing.limits import Parameters, check_limits, is_limit, number
 from hub.balancing.orders import few, order, power_text
 from hub.balancing.policy import Order, Verdict, View
-from hub.balancing.pool import Bound, Pool, RelayName, pool_of
+from hub.balancing.pool import Feeding, Pool, RelayName, pool_of
 
 DEFAULTS: Final[Mapping[str, int]] = {
     "shed_permille": 20,
@@ -59,8 +59,13 @@ class Rule(Protocol):
 class _Plan(NamedTuple):
     """What is fed after this look, and for each load that was cut now the limit that bound."""
 
-    fed: dict[RelayName, Switchable]
+    feeding: Feeding
     cut: dict[RelayName, str]
+
+    @property
+    def fed(self) -> Mapping[RelayName, Switchable]:
+        """The flexible loads that are fed."""
+        return self.feeding.fed
 
 
 def check_parameters(name: str, parameters: Parameters, defaults: Mapping[str, int]) -> None:
@@ -104,18 +109,18 @@ def _shed(pool: Pool, rule: Rule, shed_permille: int) -> _Plan:
         for load in pool.loads
         if not load.is_cut or (rule.is_due(load) and not load.is_waiting)
     }
-    fed, cut = dict(wanted), dict[RelayName, str]()
-    for bound in pool.bounds:
-        need_mw = pool.excess_mw(bound, fed.values())
+    feeding, cut = Feeding(pool, wanted.values()), dict[RelayName, str]()
+    for place, bound in enumerate(pool.bounds):
+        need_mw = feeding.excess_mw(place)
         if need_mw > bound.permille_mw(shed_permille):
-            gone = rule.shed(pool.within(bound, fed.values()), need_mw)
-            cut |= dict.fromkeys(sorted(gone), bound.name)
-            fed = {name: load for name, load in fed.items() if name not in gone}
+            for name in sorted(rule.shed(pool.within(place, feeding.fed.values()), need_mw)):
+                feeding.cut(name)
+                cut[name] = bound.name
     for load in reversed(rule.rank([wanted[name] for name in cut], frozenset(cut))):
-        if pool.fits(fed.values(), load):
-            fed[load.relay.name] = load
+        if feeding.fits(load):
+            feeding.feed(load)
             del cut[load.relay.name]
-    return _Plan(fed, cut)
+    return _Plan(feeding, cut)
 
 
 def _restore(pool: Pool, rule: Rule, plan: _Plan, margin_permille: int) -> None:
@@ -123,8 +128,8 @@ def _restore(pool: Pool, rule: Rule, plan: _Plan, margin_permille: int) -> None:
     out = [load for load in pool.loads if load.relay.name not in plan.fed and not load.is_waiting]
     cut = frozenset(load.relay.name for load in out)
     for load in reversed(rule.rank(out, cut)):
-        if load.power_mw <= 0 or pool.fits(plan.fed.values(), load, margin_permille):
-            plan.fed[load.relay.name] = load
+        if load.power_mw <= 0 or plan.feeding.fits(load, margin_permille):
+            plan.feeding.feed(load)
             return
 
 
@@ -133,9 +138,8 @@ def _infeasible(pool: Pool, rule: Rule, plan: _Plan, shed_permille: int) -> tupl
     return (
         *(
             f"{bound.name}: {power_text(excess_mw)} too much that no relay can cut"
-            for bound in pool.bounds
-            if (excess_mw := pool.excess_mw(bound, plan.fed.values()))
-            > bound.permille_mw(shed_permille)
+            for place, bound in enumerate(pool.bounds)
+            if (excess_mw := plan.feeding.excess_mw(place)) > bound.permille_mw(shed_permille)
         ),
         *(
             f"{load.relay.relay} is out for longer than it may be, and nothing else can give way"
@@ -167,9 +171,9 @@ def _limit(pool: Pool, plan: _Plan, orders: Sequence[Order]) -> str:
 def _reason(pool: Pool, plan: _Plan, infeasible: tuple[str, ...]) -> str:
     """Say in plain words which limit leaves what, and who gives way; a few hundred bytes."""
     parts = [
-        f"{bound.name} leaves {power_text(bound.capacity_mw)}, {power_text(_wants(pool, bound))} "
+        f"{bound.name} leaves {power_text(bound.capacity_mw)}, {power_text(_wants(pool, place))} "
         f"wanted: {few(names)} off"
-        for bound in pool.bounds
+        for place, bound in enumerate(pool.bounds)
         if (names := [name[1] for name, why in sorted(plan.cut.items()) if why == bound.name])
     ]
     silent = [meter_id for member in pool.members for meter_id in member.stale]
@@ -178,6 +182,6 @@ def _reason(pool: Pool, plan: _Plan, infeasible: tuple[str, ...]) -> str:
     return "; ".join([*parts, *infeasible[:4]]) or "everything that may be fed fits"
 
 
-def _wants(pool: Pool, bound: Bound) -> int:
-    loads = pool.within(bound, pool.loads)
-    return bound.capacity_mw - bound.room_mw + sum(load.power_mw for load in loads)
+def _wants(pool: Pool, place: int) -> int:
+    firm_mw = pool.bounds[place].capacity_mw - pool.bounds[place].room_mw
+    return firm_mw + sum(load.power_mw for load in pool.within(place, pool.loads))

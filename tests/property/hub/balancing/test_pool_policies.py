@@ -59,8 +59,14 @@ def fed(pool: Pool, verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def excesses(pool: Pool, names: list[tuple[str, str]], permille: int) -> list[int]:
+    """By how much each limit is exceeded, counted anew."""
     on = [load for load in pool.loads if load.relay.name in names]
-    return [pool.excess_mw(bound, on) - bound.permille_mw(permille) for bound in pool.bounds]
+    return [
+        sum(load.power_mw for load in pool.within(number, on))
+        - bound.room_mw
+        - bound.permille_mw(permille)
+        for number, bound in enumerate(pool.bounds)
+    ]
 
 
 @every
