@@ -378,7 +378,9 @@ def audit(config: Config = HERE, as_json: Json = False, resume: Resume = False) 
 def prove(
     entry: Annotated[
         str | None,
-        typer.Argument(help="Its index, or the first hex digits of its id.", metavar="ENTRY"),
+        typer.Argument(
+            help="Its index, or 16 or more first hex digits of its id.", metavar="ENTRY"
+        ),
     ] = None,
     config: Config = HERE,
     sample: Annotated[

@@ -55,12 +55,12 @@ from messages.statement import (
     Source,
     Statement,
     hashes_of,
-    items,
     own_lines,
     parse_statement,
     row_leaf,
     totals_of,
 )
+from messages.statementlines import items
 from messages.timetext import format_time
 
 Kind = TypeVar("Kind")

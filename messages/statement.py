@@ -15,12 +15,11 @@ the deterministic CBOR of the row's name and its fields in order, as `row_leaf` 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from messages import cbor, jsontext, schema
-from messages.disputes import HELD
 from messages.errors import MalformedMessage
 from messages.log.note import unbase64
 from messages.log.tree import leaf_hash
@@ -324,23 +323,6 @@ class Statement:
     checkpoint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line of a statement for people, with the entries it follows from.
-
-    `number` counts the lines of a slot that can be disputed, from 1; 0 for all others. A step of a
-    dispute is a line, also where it moves nothing of the account's.
-    """
-
-    slot_ms: int
-    line: Line
-    close: int
-    header: int
-    registers: tuple[int, ...]
-    number: int = 0
-    dispute: DisputeRow | None = None
-
-
 def format_statement(statement: Statement) -> str:
     """Return the text of a statement file."""
     return jsontext.format_record(statement)
@@ -356,28 +338,6 @@ def parse_statement(text: str) -> Statement:
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise MalformedMessage(f"no statement: its format is not {FORMAT}")
     return schema.from_map(Statement, value)
-
-
-def items(statement: Statement) -> Iterator[Item]:
-    """Yield every line of a statement in the order in which it was booked."""
-    account = statement.account
-    for block in statement.blocks:
-        number, close = 0, block.slot.index
-        for booked in block.booked:
-            row, source = booked.row, booked.source
-            slot_ms = booked.correction.slot_ms if booked.correction else block.slot.slot_ms
-            lines = own_lines(row.lines if row else (), account)
-            if booked.dispute and not lines:
-                lines = (Line(account, TRANSFER, HELD, 0, 0, 0, booked.dispute.event),)
-            for line in lines:
-                registers = source.entries if source else ()
-                number += booked.correction is not None
-                shown = number if booked.correction else 0
-                yield Item(slot_ms, line, close, block.header, registers, shown, booked.dispute)
-        registers = tuple(sorted({index for each in block.sources for index in each.entries}))
-        for line in own_lines(block.bill.lines if block.bill else (), account):
-            number += 1
-            yield Item(block.slot.slot_ms, line, close, block.header, registers, number)
 
 
 def own_lines(lines: Iterable[Line], account: str) -> tuple[Line, ...]:

@@ -43,7 +43,7 @@ Progress = Callable[[int, int], None]
 
 
 def prove(config: HubConfig, wanted: str) -> tuple[Entry, str]:
-    """Return an entry, by index or by the beginning of its id, and its `.tlog-proof`, checked.
+    """Return an entry, by index or by its id's first digits, and its `.tlog-proof`, checked.
 
     Raises:
         NoSuchEntry: there is none, or no checkpoint covers it yet.
@@ -51,7 +51,7 @@ def prove(config: HubConfig, wanted: str) -> tuple[Entry, str]:
     """
     trust = read_trust(Path(config.trust))
     with Store.open(config.database, read_only=True) as store:
-        entry = store.entry(int(wanted)) if wanted.isdecimal() else store.find(wanted.lower())
+        entry = store.named(wanted)
         text = export.prove(store, entry.index, parse_policy(trust.policy))
     check_proof(parse_proof(text), entry.leaf_hash, parse_vkey(trust.log_vkey))
     return entry, text

@@ -39,7 +39,6 @@ from messages.log.tree import Frontier, leaf_hash
 from messages.reading import Reading, decode_reading, parse_reading
 from messages.trust import Trust
 
-INDEX_DIGITS_MAX = 12  # digits alone: an index up to here, an entry id from there on
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Progress = Callable[[int, int], None]
 
@@ -51,15 +50,13 @@ def prove(log: Log, wanted: int | str, policy: LogPolicy | None = None) -> str:
 
     Args:
         log: a ledger.
-        wanted: an index (also as text), or hex digits that an entry id begins with.
+        wanted: an index, or a text that names an entry (`Log.named`).
         policy: whose cosignatures make a checkpoint final.
 
     Raises:
         NoSuchEntry: there is none, or no checkpoint covers it yet.
     """
-    if isinstance(wanted, str) and wanted.isdecimal() and len(wanted) <= INDEX_DIGITS_MAX:
-        wanted = int(wanted)
-    index = (log.entry(wanted) if isinstance(wanted, int) else log.find(wanted)).index
+    index = (log.entry(wanted) if isinstance(wanted, int) else log.named(wanted)).index
     final = log.cosignatures.final(policy) if policy else None
     newest = final if final and index < final.size else _newest(log)
     if index >= newest.size:

@@ -29,6 +29,8 @@ from messages.log.policy import LogPolicy
 
 ENTRIES_A_READ = 1_000
 ENTRIES_A_STEP_BACK = 100
+ID_DIGITS = 16
+"""By so many hex digits of its id or more an entry is named: more digits than an index has."""
 
 
 class Heads(NamedTuple):
@@ -156,6 +158,16 @@ class Log:
         if not found:
             raise NoSuchEntry(f"there is no entry {index}: the ledger has {self.size}")
         return found[0]
+
+    def named(self, name: str) -> Entry:
+        """Return the entry with an index, or whose id begins with ID_DIGITS hex digits or more.
+
+        Raises:
+            NoSuchEntry: there is none; no index has as many digits, so nothing is mixed up.
+        """
+        if name.isdecimal() and len(name) < ID_DIGITS:
+            return self.entry(int(name))
+        return self.find(name.lower())
 
     def find(self, entry_id: bytes | str) -> Entry:
         """Return the entry with a leaf hash, or with the only one that begins with hex digits.
@@ -290,8 +302,10 @@ class Log:
 
 def _prefix_bounds(prefix: str) -> tuple[bytes, bytes]:
     try:
-        if not 1 <= len(prefix) <= 64:
+        if not ID_DIGITS <= len(prefix) <= 64:
             raise ValueError(prefix)
         return bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
     except ValueError:
-        raise NoSuchEntry(f"{prefix!r} is no entry id: want up to 64 hex digits") from None
+        raise NoSuchEntry(
+            f"{prefix!r} is no index, and no entry id of {ID_DIGITS} to 64 hex digits"
+        ) from None

@@ -198,7 +198,7 @@ def test_prove_prints_a_proof_that_holds(folder: Path) -> None:
     assert check_proof(proof, leaf, key).size == 2
     with pytest.raises(BadProof):
         check_proof(proof, bytes(32), key)
-    by_id = run("prove", leaf.hex()[:12], "--json", *config(folder))
+    by_id = run("prove", leaf.hex()[:16], "--json", *config(folder))
     assert json.loads(by_id.stdout) == {
         "index": 1,
         "entry_id": leaf.hex(),
@@ -218,7 +218,7 @@ def test_prove_wants_an_entry_or_a_sample(folder: Path) -> None:
     assert unzoned.exit_code == 64
 
 
-@pytest.mark.parametrize("entry", ["2", "ffffffffffff", "xyz"])
+@pytest.mark.parametrize("entry", ["2", "ffffffffffffffff", "ffff", "xyz"])
 def test_prove_refuses_what_is_not_there(folder: Path, entry: str) -> None:
     refused = run("prove", entry, *config(folder))
     assert refused.exit_code == 65

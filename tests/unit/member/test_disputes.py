@@ -109,7 +109,7 @@ def test_a_line_number_and_a_sentence_for_people(told: Told_, tmp_path: Path) ->
     place = {name: rows[0].index(name) for name in ("line", "kind", "quality", "dispute")}
     assert [row[place["line"]] for row in rows[1:] if row[place["kind"]] == "purchase"] == ["1"] * 6
     began = next(row for row in rows if row[place["quality"]] == "held")
-    assert ": line 1 of 1970-01-01 00:00:00Z" in began[place["dispute"]]
+    assert "over line 1 of 1970-01-01T00:00Z" in began[place["dispute"]]
     assert (tmp_path / "bob.pdf").read_bytes().startswith(b"%PDF")
 
 

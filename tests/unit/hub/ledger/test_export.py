@@ -176,7 +176,7 @@ def test_entries_that_do_not_fit_the_checkpoint_are_not_exported(
 def test_a_proof_as_text(hub: SmallHub) -> None:
     entry = hub.store.entry(7)
     key = parse_vkey(hub.trust.log_vkey)
-    for wanted in (7, "7", entry.leaf_hash.hex(), entry.leaf_hash.hex()[:9]):
+    for wanted in (7, "7", entry.leaf_hash.hex(), entry.leaf_hash.hex()[:16]):
         proof = parse_proof(prove(hub.store, wanted))
         assert check_proof(proof, entry.leaf_hash, key).size == 24
     hub.store.append([hub.reading()])
@@ -186,16 +186,19 @@ def test_a_proof_as_text(hub: SmallHub) -> None:
         prove(hub.store, 99)
     with pytest.raises(NoSuchEntry, match="no entry has the id"):
         prove(hub.store, "00" * 32)
-    with pytest.raises(NoSuchEntry, match="more than one"):
-        prove(hub.store, shared_digit(hub))
     with pytest.raises(NoSuchEntry, match="hex digits"):
         prove(hub.store, "not hex")
 
 
-def shared_digit(hub: SmallHub) -> str:
-    """A first digit that two entry ids share: there are 25 entries and 16 digits."""
-    firsts = [entry.leaf_hash.hex()[0] for entry in hub.store.entries()]
-    return next(digit for digit in firsts if firsts.count(digit) > 1)
+def test_an_index_is_never_taken_for_an_id(hub: SmallHub) -> None:
+    of_digits = "1234567890123456"  # as an id may begin, and no index is
+    for name, why in (
+        ("123456789012345", "there is no entry 123456789012345"),
+        (of_digits, f"no entry has the id {of_digits}"),
+        ("abcdef", "'abcdef' is no index, and no entry id of 16 to 64 hex digits"),
+    ):
+        with pytest.raises(NoSuchEntry, match=why):
+            hub.store.named(name)
 
 
 def test_tables(hub: SmallHub, tmp_path: Path) -> None:

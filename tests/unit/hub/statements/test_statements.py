@@ -22,11 +22,13 @@ from hub.closing import Closer, CloseRule
 from hub.core import effects
 from hub.market import contract
 from hub.statements.files import write_statement
+from hub.statements.pages import runs_text
 from member.verify import main as verify
 from messages import statement as told
 from messages.jsontext import format_json
 from messages.reading import Reading, encode_reading, sign_sealed_reading
 from messages.statement import parse_statement
+from messages.statementlines import items
 from tests.support.hub_bench import METERS, MICROGRID, NODE, SLOT_MS, START_MS, Bench
 
 MARK_UWH = 123_456_789
@@ -134,12 +136,14 @@ def test_the_table_has_a_row_a_line_and_names_the_entries(folder: Path, tmp_path
     statement(folder, "alice", "--out", str(json_path), "--out", str(csv_path))
     made = parse_statement(json_path.read_text())
     rows = list(csv.DictReader(io.StringIO(csv_path.read_text(), newline="")))
-    lines = [item.line for item in told.items(made)]
+    lines = [item.line for item in items(made)]
     assert [int(row["amount_utok"]) for row in rows] == [line.amount_utok for line in lines]
     assert all(row["counterparty"].startswith("'@") for row in rows)  # no formula in a sheet
     for row, block in zip(rows, made.blocks, strict=True):
         assert int(row["header_entry"]) == block.header
-        assert len(row["header_id"]) == 12
+        assert len(row["header_id"]) == 16
+        wanted = [block.policy, *block.facts]
+        assert [int(index) for index in row["price_entries"].split()] == wanted
         wanted = sorted({index for each in block.sources for index in each.entries})
         assert [int(index) for index in row["register_entries"].split()] == wanted
         assert len(row["register_ids"].split()) == len(wanted)
@@ -152,8 +156,9 @@ def test_the_pages_name_every_entry_of_every_line(folder: Path, tmp_path: Path) 
     rows = list(csv.DictReader(io.StringIO(csv_path.read_text(), newline="")))
     assert len(rows) == 3
     for row in rows:
-        assert row["header_id"] in text
-        assert all(each in text for each in row["register_ids"].split())
+        registers = runs_text([int(index) for index in row["register_entries"].split()])
+        proof = (row["price_entries"], registers, row["header_entry"])
+        assert " ".join(proof) in text
     assert "Statement of alice" in text
 
 
@@ -168,7 +173,7 @@ def test_paper_calls_others_as_it_is_told_and_the_proofs_by_name(
     assert paths[0].read_bytes() == before
     rows = list(csv.DictReader(io.StringIO(paths[1].read_text(), newline="")))
     text = "".join(page.extract_text() for page in pypdf.PdfReader(paths[2]).pages)
-    for row, item in zip(rows, told.items(made), strict=True):
+    for row, item in zip(rows, items(made), strict=True):
         called = f"m-{item.slot_ms % 97}{item.line.counterparty[1:3]}"
         assert row["counterparty"] == called
         assert called in text
