@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hub.core.disclosing import NOBODY, OPEN, Asker, disclosure_at, round_at, sees
+from hub.balancing.supply import ENDED, LOW, SUPPLY
+from hub.core.disclosing import (
+    NOBODY,
+    OPEN,
+    Asker,
+    disclosure_at,
+    policy_in_force,
+    round_at,
+    sees,
+)
 from hub.core.investigating import REGULATOR
 from hub.core.pseudonyms import pseudonyms
 from hub.core.state import State
@@ -18,6 +27,10 @@ Names = Mapping[str, str]
 NamesAt = Callable[[int | None], Names]
 NAMES_KEPT: Final = 256
 SOMEBODY: Final = "somebody"
+CREDIT: Final[Mapping[object, str]] = {
+    LOW: "notice: your credit is low, load more before it is used up and your relays open",
+    ENDED: "no credit is left: your relays are open until more is loaded",
+}
 
 
 class Roll:
@@ -77,6 +90,10 @@ def lens_of(state: State, asker: Asker = NOBODY, roll: Roll | None = None) -> Le
 
 
 def _notices(state: State, owner: str) -> Iterable[str]:
+    policy = policy_in_force(state)
+    supply = None if policy is None else state.memory.get((policy.contract, f"{SUPPLY}{owner}"))
+    if supply in CREDIT:
+        yield CREDIT[supply]
     for name, case in sorted(state.cases.items()):
         if case.owner == owner and case.told_index is not None:
             used = ", ".join(map(str, case.accesses)) or "none"

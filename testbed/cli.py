@@ -66,6 +66,14 @@ def demo(
         int | None, typer.Option(help="Of the page; default 8088, or a free one.", min=1, max=65535)
     ] = None,
     broker: Annotated[str, typer.Option(help="embedded or mosquitto.")] = "embedded",
+    contract: Annotated[
+        str,
+        typer.Option(
+            help="Another market than the scenario's, as double_auction; where it keeps an order "
+            "book, the simulated members place orders.",
+            metavar="NAME",
+        ),
+    ] = "",
     homes_per_edge: Annotated[
         int, typer.Option(help="How many homes one edge process reads.", min=1, max=120)
     ] = HOMES_AN_EDGE,
@@ -79,6 +87,8 @@ def demo(
       gridtally-testbed demo
 
       gridtally-testbed demo --speed max --exit --state demo-state
+
+      gridtally-testbed demo --contract double_auction
 
       gridtally-testbed demo --scenario homes --homes homes.csv.gz --exit --json
 
@@ -98,6 +108,7 @@ def demo(
             port=port,
             broker=broker,
             homes_an_edge=homes_per_edge,
+            contract=contract,
         )
         _demo(options, leave=leave, as_json=as_json)
 

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from hub.commands.inspecting import audit_ledger
 from hub.config import load_config
 from hub.ledger.store import Store
+from hub.policyfile import ParameterTable
 from testbed.accounts import Accounts, compare
 from testbed.clock import Pace
 from testbed.errors import LedgerDisagrees, NotDrained, TestbedError
@@ -31,6 +32,7 @@ from testbed.results import Results, Verdict, fold, json_line
 from testbed.scenario import Scenario, load_scenario
 from testbed.stage import Stage, edge_journals, staged
 from testbed.supervisor import child_environment, free_port, python, require_port
+from testbed.trading import Traders, has_book
 
 DRAIN_S = 120.0
 DRAIN_STEP_S = 1.2
@@ -40,7 +42,10 @@ FOREVER_S = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a person asked for. `speed` 0: as fast as it goes; None: as the scenario says."""
+    """What a person asked for. `speed` 0: as fast as it goes; None: as the scenario says.
+
+    `contract` takes the place of the scenario's, with parameters of its own.
+    """
 
     scenario: str
     homes: Path | None = None
@@ -50,6 +55,7 @@ class Options:
     port: int | None = None
     broker: str = "embedded"
     homes_an_edge: int = HOMES_AN_EDGE
+    contract: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,9 @@ def prepare(options: Options, folder: Path) -> tuple[Installation, float | None]
     scenario = load_scenario(options.scenario)
     if options.seed is not None:
         scenario = replace(scenario, seed=options.seed)
+    if options.contract:
+        policy = replace(scenario.policy, contract=options.contract, parameters=ParameterTable())
+        scenario = replace(scenario, policy=policy)
     homes = read_homes(options.homes) if options.homes else None
     speed = _speed(options, scenario)
     layout = plan(scenario, homes, speed, options.homes_an_edge)
@@ -167,7 +176,11 @@ def _play(stage: Stage, speed: float | None, console: Console) -> Play:
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
         task = bar.add_task("SIMULATION", total=layout.end_ms - layout.start_ms, slot="")
 
+        traders = Traders(stage.installation) if has_book(layout) else None
+
         def watch(at_ms: int) -> None:
+            if traders is not None:
+                traders.look(at_ms)
             number = min((at_ms - layout.start_ms) // layout.slot_ms, layout.slots - 1)
             text = f"slot {number} of {layout.slots}, {hour_text(at_ms)} UTC"
             bar.update(task, completed=at_ms - layout.start_ms, slot=text)

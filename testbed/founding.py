@@ -19,6 +19,7 @@ from messages.entries import PolicyEntry
 from testbed.errors import BadScenario
 from testbed.installation import CLOSE_AFTER_MS, Installation
 from testbed.layout import Layout
+from testbed.trading import has_book, member_keys
 
 
 def found_microgrid(installation: Installation) -> None:
@@ -47,6 +48,8 @@ def found_microgrid(installation: Installation) -> None:
             _keygen(installation.edge_toml(node.node)), config.microgrid
         ).entries
     ]
+    if has_book(layout):
+        entries += member_keys(installation)
     for entry, reason in zip(
         entries, hand_over(config, sign_as_administrator(config, entries)), strict=True
     ):

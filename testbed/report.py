@@ -1,5 +1,7 @@
 """What a run came to, for a person: sales, bills, curtailment, and why to believe it."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,6 +9,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
+from hub.market.contract import Fate
 from testbed.accounts import REGISTER, TELEMETRY, Accounts
 from testbed.figures import Hour, sparkline
 from testbed.layout import Layout
@@ -16,6 +19,7 @@ UWH_PER_WH = 1_000_000
 UWH_PER_KWH = 1_000_000_000
 UTOK_PER_TOKEN = 1_000_000
 MEMBERS_SHOWN = 20
+REASONS_SHOWN = 12
 SALES_SHOWN = 12
 SHED_SHOWN = 30
 HOURS_SHOWN = 96
@@ -64,6 +68,8 @@ def show(
     if layout.scenario.scale:
         console.print(f"Scale: {layout.scenario.scale}.", highlight=False)
     console.print(_sales(results))
+    if results.fates:
+        console.print(_orders(results))
     console.print(_bills(results, hours))
     if results.curtailed_uwh:
         console.print(_curtailed(layout, results))
@@ -84,6 +90,21 @@ def _sales(results: Results) -> Table:
     table.add_section()
     table.add_row("all", "", unit.text(results.matched_uwh), "")
     return table
+
+
+def _orders(results: Results) -> Table:
+    """What became of orders: how often, by the reason that their members were told."""
+    told = Counter(_reason(fate) for fate in results.fates)
+    table = _table("What became of orders, counted once a slot", ("",), ("times",))
+    for reason, count in told.most_common(REASONS_SHOWN):
+        table.add_row(reason, str(count))
+    return table
+
+
+def _reason(fate: Fate) -> str:
+    """Return the reason without its numbers."""
+    words = "all of it matched" if not fate.reason else re.sub(r"\d+", "...", fate.reason)
+    return f"{fate.side}: {words}"
 
 
 BILL_COLUMNS = ("generated", "consumed", "bought", "sold", "curtailed")

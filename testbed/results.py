@@ -10,6 +10,7 @@ from hub.core.events import read_event
 from hub.core.state import State
 from hub.core.step import step
 from hub.ledger.store import Store
+from hub.market.contract import Fate
 from messages.reading import Reading
 from testbed.accounts import REGISTER, TELEMETRY, Accounts
 
@@ -72,6 +73,11 @@ class Results:
         """What the boundary meter brought in beyond the members' meters; None without one. [uWh]"""
         known = [slot.unaccounted_uwh for slot in self.settled if slot.unaccounted_uwh is not None]
         return sum(known) if known else None
+
+    @property
+    def fates(self) -> list[Fate]:
+        """What became of members' orders, slot by slot."""
+        return [fate for slot in self.settled for fate in slot.fates if fate.order_id]
 
     def sales(self) -> Mapping[tuple[str, str], tuple[int, int]]:
         """Return (seller, buyer) -> (energy, money) over the run. [uWh, utok]"""

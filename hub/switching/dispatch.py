@@ -8,8 +8,9 @@ means danger.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hub.balancing import supply
 from hub.balancing.limits import limits_of
 from hub.balancing.policy import (
     DispatchPolicy,
@@ -120,7 +121,7 @@ class Dispatcher:
         if now_ms < self._grace_ends_ms and _has_silent_meter(view):
             return None
         self._leases.keep_only(relay.name for relay in view.relays)
-        verdict = self._verdict = rule.decide(view)
+        verdict = self._verdict = supply.decide(rule, view)
         changed = self._changed(view, verdict)
         if any(self._is_coming_back(state, order, now_ms) for order in self._leases.standing):
             changed = tuple(order for order in changed if order.cut)
@@ -236,7 +237,11 @@ def build_view(
             if not state.meters[meter_id].is_retired
         ),
         relays=tuple(
-            _relay(state, news, name, now_ms, on_the_way.get(name)) for name in sorted(state.relays)
+            replace(
+                _relay(state, news, name, now_ms, on_the_way.get(name)),
+                is_unpaid=_is_unpaid(state, policy, state.relays[name]),
+            )
+            for name in sorted(state.relays)
         ),
         limits=limits_of(parameters),
         parameters=parameters,
@@ -280,6 +285,13 @@ def _relay(
         importance=relay.importance,
         shed_price_utok_per_kwh=relay.shed_price_utok_per_kwh,
     )
+
+
+def _is_unpaid(state: State, policy: Policy, relay: Relay) -> bool:
+    """Whether the market says that a relay's member has used up what he paid for."""
+    load = state.meters.get(relay.load)
+    member = relay.member or (load.member if load else "")
+    return state.memory.get((policy.contract, f"{supply.SUPPLY}{member}")) == supply.ENDED
 
 
 def _is_cut(relay: Relay, contact: Contact | None, seen: ContactSeen | None) -> bool | None:

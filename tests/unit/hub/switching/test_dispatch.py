@@ -12,6 +12,7 @@ from hub.balancing.policy import View, view_root
 from hub.beacons import Beacons
 from hub.core.events import read_event
 from hub.core.pricing import policy_at
+from hub.core.state import Change
 from hub.hearing import Hearing
 from hub.nodes import Newsroom
 from hub.post import Post
@@ -345,3 +346,32 @@ def test_a_request_is_sent_when_it_says_something_new(board: Board) -> None:
     board.decide()
     requests = board.bench.take_sent(board.opened, Request)
     assert [(r.direction, r.amount_mw) for r in requests] == [("deficit", 30_000)]
+
+
+def test_a_relay_opens_when_no_credit_is_left_and_closes_on_a_top_up(board: Board) -> None:
+    settle(board)
+    state = board.spine.recorder.state
+    row = ("dep_balance", "supply.alice")
+    state.apply([Change("memory", row, "low")])
+    board.now_ms += FOLLOW_MS
+    board.samples(50_000, 40_000, 30_000)
+    assert not board.decide()
+    state.apply([Change("memory", row, "empty")])
+    board.now_ms += 1_000
+    board.samples(50_000, 40_000, 30_000)
+    assert board.decide()
+    decision = board.decisions()[-1]
+    (output,) = decision.outputs
+    assert (output.relay, output.cut, output.power_mw) == ("heat", True, 30_000)
+    assert decision.reason.endswith("no credit is left for some")
+    body = board.spine.recorder.store.views.body(decision.view_root)
+    assert body is not None
+    assert [relay.is_unpaid for relay in View.loads(body).relays] == [True]
+    (lease,) = board.renew()
+    assert lease.reason == "no credit is left"
+    board.ack(lease)
+    state.apply([Change("memory", row, None)])
+    board.now_ms += FOLLOW_MS
+    board.samples(50_000, 10_000, 0)
+    assert board.decide()
+    assert [output.cut for output in board.decisions()[-1].outputs] == [False]

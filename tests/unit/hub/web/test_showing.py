@@ -12,6 +12,7 @@ import pytest
 
 from hub.core.disclosing import DISCLOSURES, NOBODY, SEEN, Asker, sees
 from hub.core.pseudonyms import pseudonyms
+from hub.core.state import Change
 from hub.lens import Lens, Roll, lens_of
 from hub.ordering.market import MarketView
 from hub.web.map import draw_map
@@ -267,3 +268,16 @@ def test_the_roll_is_read_anew_when_somebody_joins() -> None:
     assert roll.of(village.state, None) is before
     village.person("ann")
     assert "ann" in roll.of(village.state, None)
+
+
+def test_who_has_little_credit_or_none_is_told_and_nobody_else() -> None:
+    village = Village()
+    village.close(0)
+    told = []
+    for row in ("low", "empty", None):
+        village.state.apply([Change("memory", ("dep_balance", "supply.ann"), row)])
+        told.append(lens_of(village.state, Asker("member", "ann")).notices)
+        assert lens_of(village.state, Asker("member", "bob")).notices == ()
+    assert [len(each) for each in told] == [1, 1, 0]
+    assert "load more" in told[0][0]
+    assert "relays are open" in told[1][0]
