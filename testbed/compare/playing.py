@@ -4,8 +4,9 @@ One place, so that nobody has to look for hidden choices. A contract that is not
 once with its defaults, and members keep standing orders at their limits.
 
 - `hybrid_p2p` runs with our reading of paper 004's price and with its lowest ask.
-- Where the book is sealed, as in `hybrid_p2p` and `pooled_auction`, an order is for one slot and
-  names an amount, so it rests on a forecast: each runs with perfect foresight and with persistence.
+- Where the book is sealed, as in `hybrid_p2p` and `pooled_auction`, and where a listing is for one
+  slot, as in `listing`, an order names an amount ahead, so it rests on a forecast: each runs with
+  perfect foresight and with persistence.
 - `energy_token`: the paper's token is worth 150 Wh of energy and nothing in money. Here a token is
   money like any other, so it is given the energy that costs one at the mean of the cheapest tariff
   and the dearest feed-in price. The bank mints for everybody, each midnight, what his next day
@@ -18,14 +19,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from hub.market.contract import Value
+from hub.market.contract import ASK, BID, Value
 from testbed.compare.community import Community
 from testbed.compare.forecasting import FORECASTS
 from testbed.compare.tariff import Prices
 
 UTOK_UWH_PER_KWH: Final = 10**15
 UWH_PER_KWH: Final = 10**9
-SEALED: Final = ("hybrid_p2p", "pooled_auction")
+AHEAD: Final = ("hybrid_p2p", "listing", "pooled_auction")
+"""Contracts whose orders name an amount before the slot is over."""
+OPEN_CALLS: Final[Mapping[str, Mapping[str, str]]] = {"listing": {ASK: "list", BID: "buy"}}
+"""What an order for one slot is called, by its side, where it is not sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def settings_of(name: str, prices: Prices) -> tuple[Settings, ...]:
         runs = {"": {}, "lowest ask": {"price_rule": "lowest_ask", "sell": "market"}}
     elif name == "energy_token":
         runs = {"": {"token_uwh": token_uwh(prices)}}
-    forecasts = FORECASTS if name in SEALED else ("",)
+    forecasts = FORECASTS if name in AHEAD else ("",)
     return tuple(
         Settings(name, {**parameters, **asked}, variant, forecast)
         for variant, parameters in runs.items()

@@ -23,7 +23,7 @@ from hub.market.errors import CallRefused, MarketError
 from testbed.compare.community import Community, firm_orders, standing_orders
 from testbed.compare.forecasting import expected
 from testbed.compare.ledgersize import call_bytes
-from testbed.compare.playing import PLAYS, Asked, Settings
+from testbed.compare.playing import OPEN_CALLS, PLAYS, Asked, Settings
 from testbed.compare.tally import Tally
 from testbed.compare.tariff import Prices
 
@@ -144,8 +144,8 @@ class Sheets:
         forecast, community = self._settings.forecast, self._community
         if forecast:
             wanted = firm_orders(community, expected(community, slot, forecast), tariff)
-            for order in wanted if self._takes_orders else ():
-                self._weigh_sealed(slot, order)
+            for order in wanted:
+                self._weigh_ahead(slot, order)
             return wanted
         wanted = standing_orders(community, positions, tariff)
         for order in wanted:
@@ -155,8 +155,17 @@ class Sheets:
                 self._weigh("order", {"side": order.side, "price_utok_per_kwh": price})
         return wanted
 
-    def _weigh_sealed(self, slot: int, order: Order) -> None:
-        """Weigh the two calls of a sealed order: its commitment, and what it was."""
+    def _weigh_ahead(self, slot: int, order: Order) -> None:
+        """Weigh the call of an order for one slot, or two if it is sealed and revealed later."""
+        method = OPEN_CALLS.get(self._settings.contract, {}).get(order.side)
+        if method is not None:
+            wish: dict[str, Value] = {
+                "slot_ms": self._community.at_ms(slot),
+                "energy_uwh": order.energy_uwh or 0,
+                "price_utok_per_kwh": order.price_utok_per_kwh,
+            }
+            self._weigh(method, wish)
+            return
         self._weigh("commit", {"slot_ms": self._community.at_ms(slot), "commitment": COMMITMENT})
         told: dict[str, Value] = {
             "order": SALT.hex(),

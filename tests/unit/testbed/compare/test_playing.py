@@ -55,8 +55,8 @@ def test_firm_orders_name_what_is_expected() -> None:
     assert asked == [("ann", "ask", 4 * KWH), ("bob", BID, KWH)]
 
 
-@pytest.mark.parametrize("name", ["hybrid_p2p", "pooled_auction"])
-def test_a_sealed_book_matches_what_was_expected(name: str) -> None:
+@pytest.mark.parametrize("name", ["hybrid_p2p", "listing", "pooled_auction"])
+def test_an_order_ahead_matches_what_was_expected(name: str) -> None:
     assert matched(name, PERFECT) == [KWH, 0, 2 * KWH, 0]
     # bob asked for 1 kWh on the second day, since he lacked 1 on the first.
     assert matched(name, PERSISTENCE) == [0, 0, KWH, 0]
@@ -69,6 +69,12 @@ def test_sealed_orders_are_two_calls_each() -> None:
         found[settings.forecast] = run.calls
     # Six amounts above 0 over two days; by persistence only the three of the first are known.
     assert found == {PERFECT: 12, PERSISTENCE: 6}
+
+
+def test_a_listing_and_a_purchase_are_a_call_each() -> None:
+    for settings in settings_of("listing", PRICES):
+        run = run_contract(two(), PRICES, settings, CONTRACTS, lambda done: None)
+        assert run.calls == (6 if settings.forecast == PERFECT else 3)
 
 
 def test_both_readings_of_a_price_run_side_by_side() -> None:
