@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isqrt
 
 from hub.market.contract import ASK, BID, Order, Position, Site, Tariff
-from testbed.compare.battery import Stored, store
+from testbed.compare.battery import Battery, Stored, store
 from testbed.compare.members import Member
 from testbed.homes import MS_PER_DAY, MS_PER_MINUTE, Homes
 
+SHARED = "shared storage"
+"""Group of a storage for all."""
 START_MS = 1_704_067_200_000
 """2024-01-01T00:00Z: files of homes say the time of day and no date, so all begin on this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """One member's slots: measured, and what his battery adds to either side. [uWh]"""
+    """One member's slots: measured, and what his battery adds to either side. [uWh]
+
+    `is_shared`: no home, but a storage for all of them: it generates and consumes nothing.
+    """
 
     member: Member
     generation_uwh: Sequence[int]
     consumption_uwh: Sequence[int]
     stored: Stored | None = None
+    is_shared: bool = False
 
     def position(self, slot: int) -> Position:
         """Return what the meters of this home show: its battery is behind them."""
@@ -46,6 +52,7 @@ class Community:
 
     members: Mapping[str, Member] = field(init=False)
     places: Mapping[str, int] = field(init=False)
+    shared: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Find members and their places by name once: every match asks for them."""
@@ -53,6 +60,13 @@ class Community:
         object.__setattr__(self, "members", found)
         places = {name: place for place, name in enumerate(found)}
         object.__setattr__(self, "places", places)
+        shared = tuple(each.member.home for each in self.households if each.is_shared)
+        object.__setattr__(self, "shared", shared)
+
+    @property
+    def homes(self) -> tuple[Household, ...]:
+        """Return the households that are homes."""
+        return tuple(each for each in self.households if not each.is_shared)
 
     @property
     def slots_a_day(self) -> int:
@@ -96,6 +110,19 @@ def community(homes: Homes, members: Sequence[Member]) -> Community:
     }
     start_ms = START_MS + homes.start_minute * MS_PER_MINUTE
     return Community(tuple(households), homes.slots, homes.slot_ms, start_ms, sites)
+
+
+def with_storage(rows: Community, name: str, battery: Battery) -> Community:
+    """Return the homes with a storage for all: their surplus in, their deficits out."""
+    positions = [rows.positions(slot) for slot in range(rows.slots)]
+    over = [sum(each.surplus_uwh for each in slot) for slot in positions]
+    lacked = [sum(each.deficit_uwh for each in slot) for slot in positions]
+    nothing = [0] * rows.slots
+    member = Member(name, group=SHARED, has_pv=False, battery=battery)
+    stored = store(battery, over, lacked, rows.slot_ms)
+    shared = Household(member, nothing, nothing, stored, is_shared=True)
+    sites = {**rows.sites, meter_of(name): Site()}
+    return replace(rows, households=(*rows.households, shared), sites=sites)
 
 
 def limits(member: Member, tariff: Tariff) -> tuple[int, int]:

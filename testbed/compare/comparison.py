@@ -23,6 +23,11 @@ class Section:
         """How long a slot is. [min]"""
         return self.community.slot_ms // 60_000
 
+    @property
+    def alike(self) -> tuple[Result, ...]:
+        """The runs over these very homes, without a storage that the others do not have."""
+        return tuple(each for each in self.results if not each.run.tally.community.shared)
+
     def foreseen(self, result: Result) -> Result | None:
         """Return the run with perfect foresight beside one by persistence."""
         here = result.run.settings

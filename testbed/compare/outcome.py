@@ -118,7 +118,7 @@ def _figures(
     bought, fed_in = sum(series.import_uwh), sum(series.export_uwh)
     welfare = metrics.welfare_tokens(tally.welfare_utok_uwh_per_kwh)
     has_areas = any(each.area for each in tally.community.members.values())
-    mapped = tally.mapped_uwh
+    mapped, shared = tally.mapped_uwh, tally.community.shared  # no yardstick knows a storage
     return Figures(
         contract=run.settings.contract,
         variant=run.settings.variant,
@@ -128,7 +128,7 @@ def _figures(
         cost_utok=cost,
         saved_utok=alone - cost,
         saved_share=metrics.share(alone - cost, alone) if alone > 0 else None,
-        possible_share=_possible(cost, alone, sticks.least_cost_tokens),
+        possible_share=None if shared else _possible(cost, alone, sticks.least_cost_tokens),
         losers=len(lost),
         savings_gini=metrics.gini(list(saved.values())),
         fees_utok=tally.fees_utok,
@@ -140,7 +140,7 @@ def _figures(
         self_consumption=metrics.self_consumption(generated, fed_in + tally.spilled_uwh),
         self_sufficiency=metrics.self_sufficiency(sum(series.consumed_uwh), bought),
         welfare_tokens=welfare,
-        welfare_share=metrics.share(welfare, sticks.welfare_tokens),
+        welfare_share=None if shared else metrics.share(welfare, sticks.welfare_tokens),
         unfair_members=len(tally.unfair_uwh),
         unfair_uwh=sum(tally.unfair_uwh.values()),
         kwh_km=tally.uwh_m / 1e12 if mapped else None,
@@ -167,7 +167,7 @@ def _possible(cost_utok: int, alone_utok: int, least_tokens: float | None) -> fl
 def _sources(tally: Tally) -> dict[str, int]:
     """Return the energy from outside, and from each fuel inside. [uWh]"""
     energies = {"grid": sum(tally.series.import_uwh)}
-    for household in tally.community.households:
+    for household in tally.community.homes:
         fuel = household.member.fuel
         energies[fuel] = energies.get(fuel, 0) + sum(household.generation_uwh)
     return energies

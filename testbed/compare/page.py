@@ -96,7 +96,8 @@ def _anchor(result: Result, section: Section) -> str:
 
 def _cards(section: Section) -> Markup:
     """The four things that people ask first."""
-    alone, results = section.grid_only.figures, section.results
+    alone = section.grid_only.figures
+    results = section.alike or section.results
     cheapest = min(results, key=lambda each: each.figures.cost_utok)
     tied = sum(each.figures.cost_utok <= cheapest.figures.cost_utok + TIE_UTOK for each in results)
     more = f" and {tied - 1} like it" if tied > 1 else ""
@@ -246,7 +247,7 @@ def _both(title: str, unit: str, layers: Sequence[Layer], section: Section) -> M
 def _by_group(result: Result, section: Section) -> Markup:
     cost = result.by_group(result.cost_utok)
     alone = section.grid_only.by_group(section.grid_only.cost_utok)
-    rows = [_cost(group, utok, alone[group]) for group, utok in cost.items()]
+    rows = [_cost(group, utok, alone.get(group, 0)) for group, utok in cost.items()]
     return bars(rows, title="Cost by group, tokens", legend=AGAINST)
 
 

@@ -11,6 +11,9 @@ once with its defaults, and members keep standing orders at their limits.
   money like any other, so it is given the energy that costs one at the mean of the cheapest tariff
   and the dearest feed-in price. The bank mints for everybody, each midnight, what his next day
   would cost at the dearest tariff; that is his own money, and no cost.
+- `storage_escrow` gets a storage of 2 kWh a home, half of it an hour, which takes what all have
+  over and gives what all lack. Before each slot members offer all they have stored, at their limit,
+  and buy what it will give, the cheapest first, as perfect foresight has it.
 """
 
 from __future__ import annotations
@@ -20,12 +23,20 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hub.market.contract import ASK, BID, Value
-from testbed.compare.community import Community
+from testbed.compare.battery import Battery
+from testbed.compare.community import Community, limits, with_storage
 from testbed.compare.forecasting import FORECASTS
 from testbed.compare.tariff import Prices
 
 UTOK_UWH_PER_KWH: Final = 10**15
 UWH_PER_KWH: Final = 10**9
+STORED: Final = ("storage_escrow",)
+"""Contracts about a storage for all."""
+STORAGE: Final = "storage"
+STORAGE_UWH_A_HOME: Final = 2_000_000_000
+EFFICIENCY_PPM: Final = 902_500
+"""95 % in and 95 % out, as `Battery` has it."""
+PURSE_UTOK: Final = 10**15
 AHEAD: Final = ("hybrid_p2p", "listing", "pooled_auction")
 """Contracts whose orders name an amount before the slot is over."""
 OPEN_CALLS: Final[Mapping[str, Mapping[str, str]]] = {"listing": {ASK: "list", BID: "buy"}}
@@ -34,12 +45,16 @@ OPEN_CALLS: Final[Mapping[str, Mapping[str, str]]] = {"listing": {ASK: "list", B
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one run is set to. `variant` and `forecast` are empty where there is but one."""
+    """What one run is set to. `variant` and `forecast` are empty where there is but one.
+
+    `purse_utok`: what everybody has on his account at the start, for a contract that asks.
+    """
 
     contract: str
     parameters: Mapping[str, Value] = field(default_factory=dict)
     variant: str = ""
     forecast: str = ""
+    purse_utok: int = 0
 
     @property
     def label(self) -> str:
@@ -57,8 +72,9 @@ class Asked:
     roles: tuple[str, ...] = ()
 
 
-Play = Callable[[Community, Prices, int], Iterator[Asked]]
-"""What members do before a slot, by its number."""
+Memory = Mapping[str, Value]
+Play = Callable[[Community, Prices, int, Memory], Iterator[Asked]]
+"""What members do before a slot, by its number; the memory changes with every call."""
 
 
 def settings_of(name: str, prices: Prices) -> tuple[Settings, ...]:
@@ -69,12 +85,23 @@ def settings_of(name: str, prices: Prices) -> tuple[Settings, ...]:
         runs = {"": {}, "lowest ask": {"price_rule": "lowest_ask", "sell": "market"}}
     elif name == "energy_token":
         runs = {"": {"token_uwh": token_uwh(prices)}}
+    elif name in STORED:
+        runs = {"with a storage": {"storage": STORAGE, "efficiency_ppm": EFFICIENCY_PPM}}
     forecasts = FORECASTS if name in AHEAD else ("",)
+    purse_utok = PURSE_UTOK if name in STORED else 0
     return tuple(
-        Settings(name, {**parameters, **asked}, variant, forecast)
+        Settings(name, {**parameters, **asked}, variant, forecast, purse_utok)
         for variant, parameters in runs.items()
         for forecast in forecasts
     )
+
+
+def staged(homes: Community, settings: Settings) -> Community:
+    """Return the homes, with the storage that the contract is about."""
+    if settings.contract not in STORED or STORAGE in homes.members:
+        return homes
+    capacity_uwh = STORAGE_UWH_A_HOME * len(homes.households)
+    return with_storage(homes, STORAGE, Battery(capacity_uwh, capacity_uwh // 2000))
 
 
 def token_uwh(prices: Prices) -> int:
@@ -84,8 +111,11 @@ def token_uwh(prices: Prices) -> int:
     return UTOK_UWH_PER_KWH // max((cheapest + dearest) // 2, 1)
 
 
-def mint_each_day(community: Community, prices: Prices, slot: int) -> Iterator[Asked]:
+def mint_each_day(
+    community: Community, prices: Prices, slot: int, memory: Memory
+) -> Iterator[Asked]:
     """At midnight the bank mints for each member what his day would cost at the dearest tariff."""
+    del memory
     if slot % community.slots_a_day:
         return
     dearest = max(price for _, price in prices.price)
@@ -97,4 +127,40 @@ def mint_each_day(community: Community, prices: Prices, slot: int) -> Iterator[A
             yield Asked("bank", "deposit", arguments, ("bank",))
 
 
-PLAYS: Final[Mapping[str, Play]] = {"energy_token": mint_each_day}
+def sell_what_is_stored(
+    community: Community, prices: Prices, slot: int, memory: Memory
+) -> Iterator[Asked]:
+    """Everybody offers what he has stored; who will lack energy buys what the storage will give."""
+    tariff = prices.at(community.at_ms(slot))
+    for member in community.members.values():
+        credit = memory.get(f"credit.{member.home}", 0)
+        if isinstance(credit, int) and credit:
+            price = limits(member, tariff)[1]
+            told: dict[str, Value] = {"price_utok_per_kwh": price, "energy_uwh": credit}
+            yield Asked(member.home, "sell", told)
+    positions = community.positions(slot)
+    left = sum(each.surplus_uwh for each in positions if each.member == STORAGE)
+    for position in positions:
+        wanted = min(position.deficit_uwh, left) if position.member != STORAGE else 0
+        bid = limits(community.members[position.member], tariff)[0]
+        for sale, seller, price, offered in sales_of(memory):
+            energy = min(wanted, offered)
+            if energy and seller != position.member and price <= bid:
+                yield Asked(position.member, "buy", {"sale": sale, "energy_uwh": energy})
+                wanted, left = wanted - energy, left - energy
+
+
+def sales_of(memory: Memory) -> list[tuple[str, str, int, int]]:
+    """Return what is on sale in a storage, the cheapest first: sale, seller, price, energy."""
+    found: list[tuple[str, str, int, int]] = []
+    for key, row in memory.items():
+        match row:
+            case (str(seller), int(price), int(energy)) if key.startswith("sale."):
+                found.append((key.removeprefix("sale."), seller, price, energy))
+    return sorted(found, key=lambda each: (each[2], each[0]))
+
+
+PLAYS: Final[Mapping[str, Play]] = {
+    "energy_token": mint_each_day,
+    "storage_escrow": sell_what_is_stored,
+}

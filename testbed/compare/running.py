@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hub.core.clearing import Contracts, clear
 from hub.core.settlement import settlement
 from testbed.compare.community import Community
-from testbed.compare.playing import Settings
+from testbed.compare.playing import Settings, staged
 from testbed.compare.sheets import Sheets
 from testbed.compare.tally import Tally
 from testbed.compare.tariff import Prices
@@ -39,6 +39,7 @@ def run_contract(
     progress: Progress,
 ) -> Run:
     """Clear and settle every slot in order; what a contract remembers goes from one to the next."""
+    community = staged(community, settings)
     tally = Tally(community)
     sheets = Sheets(community, prices, settings, contracts)
     spent_s = 0.0

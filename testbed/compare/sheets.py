@@ -45,7 +45,7 @@ class Sheets:
         self._contract: Contract | None = found() if found else None
         self._memory: dict[str, Value] = {}
         self._standing: dict[str, Order] = {}
-        self._balances: dict[str, int] = {}
+        self._balances = dict.fromkeys(community.members, settings.purse_utok)
         self.calls = 0
         self.calls_bytes = 0
         self._takes_orders = self._accepts_an_order()
@@ -71,7 +71,8 @@ class Sheets:
     def play(self, slot: int, tally: Tally) -> None:
         """Make the calls that members make before a slot; one that is refused is counted."""
         play = PLAYS.get(self._settings.contract)
-        for asked in play(self._community, self._prices, slot) if play else ():
+        memory = MappingProxyType(self._memory)
+        for asked in play(self._community, self._prices, slot, memory) if play else ():
             try:
                 self._serve(slot, asked, tally)
             except MarketError as error:

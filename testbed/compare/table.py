@@ -75,7 +75,8 @@ def figures_table(section: Section, link: Callable[[Result], str]) -> Markup:
         tag("th", "contract", scope="col"),
         *(tag("th", each.head, tag("small", each.unit), scope="col") for each in columns),
     )
-    best = {column.head: _best(column, rows) for column in columns}
+    alike = [each.figures for each in section.alike]
+    best = {column.head: _best(column, alike) for column in columns}
     lines = [
         tag(
             "tr",

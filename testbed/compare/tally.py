@@ -90,7 +90,8 @@ class Tally:
         self.takes_orders = clearing.takes_orders
         self.book(settled.lines)
         for match in clearing.matches:
-            self._match(match, book.tariff)
+            if match.buyer not in self.community.shared:
+                self._match(match, book.tariff)
         for fate in clearing.fates:
             if fate.reason and fate.energy_uwh > fate.matched_uwh:
                 self.reasons[in_general(fate.reason)] += 1
@@ -138,11 +139,14 @@ class Tally:
         rows = clearing.remainders
         spilled = sum(row.energy_uwh for row in rows if row.route == SPILLED)
         self.spilled_uwh += spilled
+        into = [match for match in clearing.matches if match.buyer in self.community.shared]
+        self.stored_uwh += sum(match.energy_uwh for match in into)
         self.stored_uwh += sum(row.energy_uwh for row in rows if row.route == STORAGE)
-        matched = sum(match.energy_uwh for match in clearing.matches)
-        worth = sum(match.energy_uwh * match.price_utok_per_kwh for match in clearing.matches)
+        sold = [match for match in clearing.matches if match.buyer not in self.community.shared]
+        matched = sum(match.energy_uwh for match in sold)
+        worth = sum(match.energy_uwh * match.price_utok_per_kwh for match in sold)
         curtailed = sum(row.curtailed_uwh for row in clearing.curtailments)
-        homes, series = self.community.households, self.series
+        homes, series = self.community.homes, self.series
         series.consumed_uwh.append(sum(home.consumption_uwh[slot] for home in homes))
         series.generated_uwh.append(sum(home.generation_uwh[slot] for home in homes))
         out = [row for row in rows if row.route in OUTSIDE]

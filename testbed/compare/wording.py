@@ -64,7 +64,7 @@ def names(found: tuple[str, ...]) -> str:
 def of_section(section: Section) -> Iterator[Note]:
     """Yield what holds for all runs over the same slots."""
     members = section.community.members.values()
-    results, alone = section.results, section.grid_only.figures
+    results, alone = section.alike, section.grid_only.figures
     has_storage = any(each.battery for each in members)
     higher = [each for each in results if _rises(each, section)]
     if higher and alone.peak_to_average is not None:
@@ -112,6 +112,14 @@ def of_run(result: Result, section: Section) -> Iterator[Note]:
             "Members deal in this market by calls that nobody makes in this comparison, so nothing "
             "was traded. The figures say nothing about the contract.",
             "bad",
+        )
+    storages = [each for each in result.run.tally.community.households if each.is_shared]
+    for each in storages:
+        size = each.member.battery.capacity_uwh if each.member.battery else 0
+        yield Note(
+            f"Only here there is a storage of {kwh(size)} kWh for all, which nobody pays for: its "
+            f"figures are not those of the same homes. It took {kwh(result.run.tally.stored_uwh)} "
+            f"kWh and sold {kwh(figures.matched_uwh)} kWh."
         )
     if figures.fallback_slots:
         reason, _ = result.run.tally.failures.most_common(1)[0]

@@ -91,8 +91,8 @@ def test_what_the_tariff_file_says_comes_first() -> None:
 
 def test_the_bank_mints_at_midnight_what_a_day_costs() -> None:
     rows = two()
-    assert [*mint_each_day(rows, PRICES, 1)] == []
-    (asked,) = mint_each_day(rows, PRICES, 2)
+    assert [*mint_each_day(rows, PRICES, 1, {})] == []
+    (asked,) = mint_each_day(rows, PRICES, 2, {})
     assert (asked.method, asked.roles) == ("deposit", ("bank",))
     assert asked.arguments == {"member": "bob", "amount_utok": 6 * 300_000}
 
@@ -122,3 +122,31 @@ def test_a_refused_call_is_counted_and_stops_nothing() -> None:
         "a call was refused: contract dep_balance takes no calls, got 'deposit'"
     ]
     assert run.tally.series.matched_uwh == [KWH, 0, 2 * KWH, 0]
+
+
+def test_what_is_stored_is_sold_when_the_storage_gives_it() -> None:
+    (settings,) = settings_of("storage_escrow", PRICES)
+    run = run_contract(two(), PRICES, settings, CONTRACTS, lambda done: None)
+    tally = run.tally
+    # The first morning all together have 3 kWh over; 95 % of 95 % of that comes out for bob. On the
+    # second day bob lacks more than ann has over.
+    assert tally.stored_uwh == 3 * KWH
+    assert tally.series.matched_uwh == [0, 2_707_500_000, 0, 0]
+    assert tally.sales.keys() == {("storage", "bob")}
+    assert [tally.failures, tally.slots_unbalanced, tally.money_left_utok] == [{}, 0, 0]
+    assert tally.cost_utok["storage"] <= 1  # it passes everything on
+    # bob pays ann's limit, what the grid would give her; nothing stored is worth less to anybody.
+    assert tally.cost_utok["bob"] < 10 * 300_000
+    assert not tally.unfair_uwh
+    assert sum(tally.series.generated_uwh) == 6 * KWH
+
+
+def test_a_member_called_storage_is_the_storage() -> None:
+    (settings,) = settings_of("storage_escrow", PRICES)
+    homes = Homes(
+        (Home("ann", [0, 0], [4 * KWH, 0]), Home("storage", [2 * KWH, 0], [0, 0])), 2, DAY // 2
+    )
+    rows = community(homes, (Member("ann"), Member("storage")))
+    run = run_contract(rows, PRICES, settings, CONTRACTS, lambda done: None)
+    assert run.tally.community.shared == ()
+    assert run.tally.sales == {("ann", "storage"): (2 * KWH, 0)}
