@@ -117,6 +117,13 @@ def growth(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def day_ahead(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A day of 96 slots planned by ADMM for 3, 30 and 300 homes, against HiGHS over all at once."""
+    from bench import day_ahead as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def compare(asked: argparse.Namespace) -> Iterator[Figure]:
     """All market contracts over measured homes; needs --homes FILE."""
     from bench import compare as measured  # noqa: PLC0415
@@ -160,6 +167,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "calls": calls,
     "market": market,
     "growth": growth,
+    "day_ahead": day_ahead,
     "compare": compare,
     "paper003": paper003,
     "homes": homes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -17,6 +18,10 @@ settings.register_profile(
 )
 settings.load_profile("gridtally")
 
+
+# Several test processes on two cores: threads of numpy's that wait for each other only spin. It
+# reads this when it is loaded, which is later than here.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: the
 # programs under test would never hear it.

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from hub.market.contract import Contract
+from hub.market.contracts.day_ahead import DayAhead
 from hub.market.contracts.dep_balance import DepBalance
 from hub.market.contracts.double_auction import DoubleAuction
 from hub.market.contracts.energy_token import EnergyToken
@@ -24,6 +25,7 @@ from hub.market.errors import UnknownContract
 GROUP: Final = "gridtally.contracts"
 
 CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
+    "day_ahead": DayAhead,
     "dep_balance": DepBalance,
     "double_auction": DoubleAuction,
     "energy_token": EnergyToken,

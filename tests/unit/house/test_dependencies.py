@@ -29,9 +29,9 @@ EXTRAS = {
     "keys": ["pkcs11", "tpm"],
     "hardware": ["edge"],
     "edge": ["edge"],
-    "hub": ["hub", "stores", "fast"],
+    "hub": ["hub", "stores", "fast", "scheduling"],
     "member": ["member"],
-    "testbed": ["testbed", "edge", "hub"],
+    "testbed": ["testbed", "edge", "hub", "scheduling"],
 }
 
 CONFIG = configparser.ConfigParser()

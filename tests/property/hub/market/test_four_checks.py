@@ -32,6 +32,7 @@ from tests.support.source import ROOT
 
 LIMITS, WELFARE = "limits_kept", "welfare_optimal"
 OPTIONS: Mapping[str, tuple[tuple[dict[str, Any], set[str]], ...]] = {
+    "day_ahead": (({}, {WELFARE}),),  # nobody has a plan here; with plans: test_planned.py
     "dep_balance": (({}, set()), ({"deficit": "supplier", "surplus": "storage"}, set())),
     "double_auction": (
         ({}, set()),

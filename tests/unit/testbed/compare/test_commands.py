@@ -100,7 +100,11 @@ def test_a_battery_for_all_with_pv_is_told_and_used(tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         ((), 64, "--out DIR says where"),
-        (("--contracts", "nothing", "--out", "x"), 64, "no contract nothing; there are dep_bal"),
+        (
+            ("--contracts", "nothing", "--out", "x"),
+            64,
+            "no contract nothing; there are day_ahead, dep_bal",
+        ),
         (("--slot", "x", "--out", "x"), 64, "--slot x: wanted minutes"),
         (("--slot", "45", "--out", "x"), 64, "--slot 45: the file has slots of 60"),
         (("--consumers", "zed", "--out", "x"), 64, "--consumers zed: no such home"),
@@ -245,7 +249,7 @@ def test_malformed_rows_are_named_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("nothing",), 64, "no contract 'nothing'; there are dep_balance"),
+        (("nothing",), 64, "no contract 'nothing'; there are day_ahead, dep_balance"),
         (("double_auction", "--option", "x"), 64, "--option x: wanted NAME=VALUE"),
         (("double_auction", "--option", "x=1"), 64, "double_auction has no parameter 'x'"),
     ],
