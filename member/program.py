@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from keys.errors import KeyFault
 from keys.stores import open_signer
+from member import contesting, ordering
 from member.calling import CASES, HubClient
 from member.errors import HubAway, HubRefused
-from member.ordering import add_verbs
 from messages import cose
 from messages.errors import MessageError
 from messages.jsontext import format_json
@@ -30,6 +30,7 @@ only you can open, and it is checked against the ledger.
     gridtally-member get RECORD --hub http://127.0.0.1:8088 --key ann.pem --trust trust.toml
     gridtally-member grant bill --to bob --until-ms 1795258800000 --key ann.pem
     gridtally-member view slots --key ann.pem
+    gridtally-member dispute ann.json 2026-11-21T12:00Z 1 --reason "meter swapped" --key ann.pem
 
 To trade, with the words of gridtally-hub order (docs/orders.md):
 
@@ -91,7 +92,8 @@ def parser() -> argparse.ArgumentParser:
     _grants(verbs)
     verb = _verb(verbs, "erase", _erase, "Erase a record of yours for good.")
     verb.add_argument("record", metavar="RECORD", type=_record, help="Its id: 64 hex digits.")
-    add_verbs(partial(_verb, verbs), _instant)
+    ordering.add_verbs(partial(_verb, verbs), _instant)
+    contesting.add_verbs(partial(_verb, verbs), _instant)
     verb = _verb(verbs, "identity", _identity, "Say who is behind the pseudonym of your case.")
     verb.add_argument("case", metavar="CASE", help="The case's name.")
     return top

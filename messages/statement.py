@@ -212,7 +212,12 @@ NAMES: Final[Mapping[type, str]] = {
 
 def row_leaf(row: Row) -> bytes:
     """Return the leaf hash of a row."""
-    return leaf_hash(cbor.encode([NAMES[type(row)], *_values(row)]))
+    return leaf_hash(row_bytes(row))
+
+
+def row_bytes(row: Row) -> bytes:
+    """Return a row as the ledger commits to it."""
+    return cbor.encode([NAMES[type(row)], *_values(row)])
 
 
 def _values(value: Any) -> Any:

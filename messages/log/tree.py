@@ -261,27 +261,51 @@ def check_many(
     Raises:
         BadProof: one does not, or the proof has too few or too many hashes.
     """
-    _check_hashes(root_hash, *proof, *leaves.values())
+    _check_hashes(root_hash)
+    if _open_many(leaves, size, proof)[0, size] != root_hash:
+        raise BadProof("the leaves are not under this root")
+
+
+def narrow(
+    leaves: Mapping[int, bytes], size: int, proof: Sequence[bytes], index: int
+) -> list[bytes]:
+    """Return PATH(index, D[0:size]) of one leaf, from a proof for it among many.
+
+    Raises:
+        BadProof: the proof has too few or too many hashes. Under which root it is, is not checked.
+    """
+    known = _open_many(leaves, size, proof)
+    return prove_inclusion(index, size, lambda start, end: known[start, end])
+
+
+def _open_many(
+    leaves: Mapping[int, bytes], size: int, proof: Sequence[bytes]
+) -> dict[tuple[int, int], bytes]:
+    """Return the hash of each subtree that a proof for many leaves tells, by its bounds."""
+    _check_hashes(*proof, *leaves.values())
     wanted = sorted(leaves)
     if not wanted or wanted[0] < 0 or wanted[-1] >= size:
         raise BadProof(f"the leaves are not in a tree of {size}")
     hashes = iter(proof)
+    known: dict[tuple[int, int], bytes] = {}
 
     def walk(start: int, end: int, low: int, high: int) -> bytes:
         if low == high:
-            return _next_hash(hashes)
-        if end - start == 1:
-            return leaves[start]
-        middle = start + split(end - start)
-        cut = _first_at_least(wanted, middle, low, high)
-        left = walk(start, middle, low, cut)
-        return node_hash(left, walk(middle, end, cut, high))
+            found = _next_hash(hashes)
+        elif end - start == 1:
+            found = leaves[start]
+        else:
+            middle = start + split(end - start)
+            cut = _first_at_least(wanted, middle, low, high)
+            left = walk(start, middle, low, cut)
+            found = node_hash(left, walk(middle, end, cut, high))
+        known[start, end] = found
+        return found
 
-    found = walk(0, size, 0, len(wanted))
+    walk(0, size, 0, len(wanted))
     if next(hashes, None) is not None:
         raise BadProof("the proof has hashes that prove nothing")
-    if found != root_hash:
-        raise BadProof("the leaves are not under this root")
+    return known
 
 
 def _next_hash(hashes: Iterator[bytes]) -> bytes:

@@ -6,60 +6,19 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from hub.cli import app
 from hub.commands.inspecting import audit_ledger
-from hub.core.state import State
-from hub.vault.desk import read_state
 from keys.file import generate
 from messages.disputes import HELD
-from messages.entries import KeyEntry
-from tests.support.vault_bench import Community
-
-WH = 1_000_000
-FIRST = "2025-10-09T08:55Z"
-"""The first slot in which Alice draws anything."""
-
-
-class Court:
-    """Alice has a bill with the grid; she, Rita the regulator and the administrator have keys."""
-
-    def __init__(self, folder: Path) -> None:
-        self.here = Community(folder / "hub")
-        self.folder = folder
-        opened = self.here.bench.open()
-        enrolled = [
-            KeyEntry("enrol", "member", name, generate(self.key(name)).public.cose_key, roles=roles)
-            for name, roles in (("alice", ()), ("ruth", ("regulator",)), ("grid", ("manager",)))
-        ]
-        assert not any(self.here.bench.enrol(self.here.bench.spine(opened), enrolled))
-        opened.close()
-        self.here.close(2, load=WH)
-
-    def key(self, name: str) -> Path:
-        return self.folder / f"{name}.pem"
-
-    def run(self, *words: str, key: str = "", reason: str = "") -> Result:
-        signed = ("--key", str(self.key(key))) if key else ()
-        why = ("--reason", reason) if reason else ()
-        config = ("--config", str(self.here.bench.folder / "hub.toml"))
-        return CliRunner().invoke(app, [*words, *signed, *why, *config])
-
-    @property
-    def state(self) -> State:
-        return read_state(self.here.config)
-
-    def balance(self, account: str) -> int:
-        return self.state.accounts.get(account, 0)
+from tests.support.courthouse import FIRST, Courthouse
 
 
 @pytest.fixture
-def court(tmp_path: Path) -> Court:
-    return Court(tmp_path)
+def court(tmp_path: Path) -> Courthouse:
+    return Courthouse(tmp_path)
 
 
-def test_from_a_line_to_a_ruling(court: Court) -> None:
+def test_from_a_line_to_a_ruling(court: Courthouse) -> None:
     listed = court.run("dispute", "lines", "alice")
     assert listed.stdout.splitlines()[0] == (
         f"{FIRST} line 1: purchase with @grid, -220 utok; until slot 2025-10-11T10:31Z"
@@ -91,7 +50,9 @@ def test_from_a_line_to_a_ruling(court: Court) -> None:
 @pytest.mark.parametrize(
     ("verb", "who", "grid_utok"), [("concede", "grid", 220), ("withdraw", "alice", 440)]
 )
-def test_the_parties_end_it_themselves(court: Court, verb: str, who: str, grid_utok: int) -> None:
+def test_the_parties_end_it_themselves(
+    court: Courthouse, verb: str, who: str, grid_utok: int
+) -> None:
     number = court.run("dispute", "open", FIRST, "1", key="alice", reason="wrong").stdout.strip()
     assert court.balance("@grid") == 220
     ended = court.run("dispute", verb, number, key=who, reason="so be it")
@@ -99,7 +60,7 @@ def test_the_parties_end_it_themselves(court: Court, verb: str, who: str, grid_u
     assert (court.balance("@grid"), court.balance(HELD)) == (grid_utok, 0)
 
 
-def test_what_is_refused_says_why(court: Court) -> None:
+def test_what_is_refused_says_why(court: Courthouse) -> None:
     asked = {"key": "alice", "reason": "wrong"}
     court.run("dispute", "open", FIRST, "1", **asked)
     for words, signed, reason in (

@@ -129,6 +129,9 @@ def test_one_proof_for_every_set_of_leaves(size: int) -> None:
             proof = tree.prove_many(chosen, size, SUBTREE)
             leaves = {index: LEAVES[index] for index in chosen}
             tree.check_many(leaves, size, proof, ROOTS[size])
+            for index in chosen:
+                path = tree.narrow(leaves, size, proof, index)
+                assert path == tree.prove_inclusion(index, size, SUBTREE)
             for bad in [*flips(proof), [*proof, ROOTS[1]], *([proof[:-1]] if proof else [])]:
                 with pytest.raises(BadProof):
                     tree.check_many(leaves, size, bad, ROOTS[size])
