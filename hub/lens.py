@@ -92,7 +92,7 @@ def lens_of(state: State, asker: Asker = NOBODY, roll: Roll | None = None) -> Le
 def _notices(state: State, owner: str) -> Iterable[str]:
     policy = policy_in_force(state)
     supply = None if policy is None else state.memory.get((policy.contract, f"{SUPPLY}{owner}"))
-    if supply in CREDIT:
+    if isinstance(supply, str) and supply in CREDIT:
         yield CREDIT[supply]
     for name, case in sorted(state.cases.items()):
         if case.owner == owner and case.told_index is not None:

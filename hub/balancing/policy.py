@@ -47,7 +47,7 @@ class RelayState:
     power of its load before it was cut, None where there is none. `is_failsafe` False: the device
     does not return to safe by itself, so no policy relies on it. `importance`: less gives way
     first. `shed_price_utok_per_kwh`: what its member asks for each kWh he goes without.
-    `is_unpaid`: what its member paid for is used up (`hub.balancing.supply`).
+    `withheld`: why the market keeps its load cut, "" if it does not (`hub.balancing.supply`).
     """
 
     node: str
@@ -65,7 +65,7 @@ class RelayState:
     is_failsafe: bool = True
     importance: int = 0
     shed_price_utok_per_kwh: int = 0
-    is_unpaid: bool = False
+    withheld: str = ""
 
     @property
     def name(self) -> tuple[str, str]:

@@ -1,14 +1,17 @@
-"""Members whose supply has ended, because what they had paid for is used up: their relays open.
+"""Members whose relays the market keeps open: what they paid for is used up, or is not sold.
 
-A market contract says so (`SUPPLY`, as `prepaid` does), before any dispatch policy is asked: the
-policy shares out what there is among the others. Critical loads stay fed, and so do those behind
-relays that are not fail-safe, unless the parameter `cut_not_failsafe` is 1.
+A contract says so by a row of its memory (`SUPPLY`), as `prepaid` does of who has no credit and
+`storage_escrow` of a storage with nothing to release. It binds before any dispatch policy is asked:
+the policy shares out what there is among the others. Critical loads stay fed, and so do those
+behind relays that are not fail-safe, unless the parameter `cut_not_failsafe` is 1.
 
-Source: paper 003, section VIII.H, meters that have to be loaded before they are used.
+Source: paper 003, section VIII.H, meters that have to be loaded before they are used, and section
+VI, a storage that releases what was bought.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -17,29 +20,35 @@ from hub.balancing.orders import order
 from hub.balancing.policy import DispatchPolicy, RelayState, Verdict, View
 
 SUPPLY: Final = "supply."
-"""A contract's row of memory `supply.<member>`: LOW, ENDED, or none where all is well."""
+"""A contract's row of memory `supply.<member>`: LOW, ENDED, HELD, or none where all is well."""
 LOW: Final = "low"
 ENDED: Final = "empty"
-REASON: Final = "no credit is left"
+HELD: Final = "held"
+REASONS: Final[Mapping[object, str]] = {
+    ENDED: "no credit is left",
+    HELD: "nothing that was bought waits to be released",
+}
+"""What keeps relays open, and the word for it on the ledger."""
 
 
 def decide(policy: DispatchPolicy, view: View) -> Verdict:
-    """Return what a policy wants of the relays whose members are supplied, and cut the others'."""
+    """Return what a policy wants of the relays that the market leaves to it, and cut the others."""
     ended = {relay.name for relay in view.relays if _ends(relay, view)}
     if not ended:
         return policy.decide(view)
     others = tuple(relay for relay in view.relays if relay.name not in ended)
     verdict = policy.decide(replace(view, relays=others))
     cuts = [
-        order(load, True, REASON)
+        order(load, True, load.relay.withheld)
         for member in demands(view)
         for load in member.loads
         if load.relay.name in ended
     ]
     orders = sorted([*verdict.orders, *cuts], key=lambda each: (each.node, each.relay))
-    return replace(verdict, orders=tuple(orders), reason=f"{verdict.reason}; {REASON} for some")
+    reasons = "; ".join(sorted({each.reason for each in cuts}))
+    return replace(verdict, orders=tuple(orders), reason=f"{verdict.reason}; {reasons}")
 
 
 def _ends(relay: RelayState, view: View) -> bool:
     may_cut = relay.is_failsafe or bool(view.parameters.get(CUT_NOT_FAILSAFE))
-    return relay.is_unpaid and may_cut and not relay.is_critical
+    return bool(relay.withheld) and may_cut and not relay.is_critical

@@ -239,7 +239,7 @@ def build_view(
         relays=tuple(
             replace(
                 _relay(state, news, name, now_ms, on_the_way.get(name)),
-                is_unpaid=_is_unpaid(state, policy, state.relays[name]),
+                withheld=_withheld(state, policy, state.relays[name]),
             )
             for name in sorted(state.relays)
         ),
@@ -287,11 +287,12 @@ def _relay(
     )
 
 
-def _is_unpaid(state: State, policy: Policy, relay: Relay) -> bool:
-    """Whether the market says that a relay's member has used up what he paid for."""
+def _withheld(state: State, policy: Policy, relay: Relay) -> str:
+    """Say why the market keeps a relay's load cut; "" if it does not."""
     load = state.meters.get(relay.load)
     member = relay.member or (load.member if load else "")
-    return state.memory.get((policy.contract, f"{supply.SUPPLY}{member}")) == supply.ENDED
+    row = state.memory.get((policy.contract, f"{supply.SUPPLY}{member}"))
+    return supply.REASONS.get(row, "") if isinstance(row, str) else ""
 
 
 def _is_cut(relay: Relay, contact: Contact | None, seen: ContactSeen | None) -> bool | None:

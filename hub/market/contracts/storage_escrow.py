@@ -56,6 +56,10 @@ from hub.market.storing import (
     store,
 )
 
+HELD: Final = "held"
+"""Row "supply.<storage>" while nothing is to be released: the storage's relays, such as the load
+output of its charge controller, stay open (`hub.balancing.supply`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules(StorageRules):
@@ -116,7 +120,11 @@ class StorageEscrow:
             remainders=rest_to_grid(book, matches),
             curtailments=held_back(book.positions),
             transfers=tuple(slot.transfers),
-            memory={**slot.memory, **credit_rows(book.memory, credited)},
+            memory={
+                **slot.memory,
+                **credit_rows(book.memory, credited),
+                **_valve(rules, book.memory, is_open=slot.is_awaited),
+            },
             fates=(*stored.fates, *slot.fates),
             takes_orders=True,
         )
@@ -170,6 +178,15 @@ class _Release:
                 self._refund(row)
                 self.returned.append((row.seller, row.left_uwh))
                 self.memory[key] = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a purchase is left that may be served in the next slot."""
+        next_ms = self.book.slot_ms + self.book.length_ms
+        return any(
+            row.left_uwh and row.ready_ms <= next_ms < row.until_ms
+            for row in self.purchases.values()
+        )
 
     def _pay(self, key: str, row: Purchase, energy_uwh: int) -> None:
         """Free what the buyer has set aside for it; the storage passes on what he pays."""
@@ -246,6 +263,8 @@ def _buy(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
         f"sale.{sale}": tuple(left) if left.left_uwh else None,
         f"bought.{request.sequence:015d}": tuple(bought),
     }
+    if ready_ms <= request.slot_ms:
+        memory |= _valve(rules, request.memory, is_open=True)
     moves = (Transfer(request.member, ESCROW, amount, "set aside"),) if amount else ()
     return CallResult(moves, memory, {"purchase": purchase, "set_aside_utok": amount})
 
@@ -257,6 +276,12 @@ def _cancel(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
         raise CallRefused(f"sale {sale} is another's")
     memory = credit_rows(request.memory, [(row.seller, row.left_uwh)])
     return CallResult((), {**memory, f"sale.{sale}": None}, {"left_uwh": row.left_uwh})
+
+
+def _valve(rules: Rules, memory: Mapping[str, Value], *, is_open: bool) -> dict[str, Value]:
+    """Return the row that keeps the storage's relays open until something is to be released."""
+    key, now = f"supply.{rules.storage}", None if is_open else HELD
+    return {} if memory.get(key) == now else {key: now}
 
 
 _METHODS: Final[Methods[Rules]] = {"sell": _sell, "buy": _buy, "cancel": _cancel}

@@ -9,13 +9,13 @@ import pytest
 
 from hub.balancing.catalog import POLICIES
 from hub.balancing.policy import View
-from hub.balancing.supply import REASON, decide
+from hub.balancing.supply import ENDED, REASONS, decide
 from tests.support.bench import house, kept, view
 
 
 def unpaid(shown: View, *names: str, **changes: Any) -> View:
     relays = tuple(
-        replace(relay, is_unpaid=True, **changes) if relay.relay in names else relay
+        replace(relay, withheld=REASONS[ENDED], **changes) if relay.relay in names else relay
         for relay in shown.relays
     )
     return replace(shown, relays=relays)
@@ -31,7 +31,7 @@ def test_every_policy_leaves_the_unpaid_without(name: str) -> None:
     verdict = decide(policy, unpaid(PLENTY, "a1", "a2"))
     assert kept(verdict) == {"b1"}
     cut = {order.relay: (order.reason, order.power_mw) for order in verdict.orders if order.cut}
-    assert cut == {"a1": (REASON, 20_000), "a2": (REASON, 30_000)}
+    assert cut == {"a1": (REASONS[ENDED], 20_000), "a2": (REASONS[ENDED], 30_000)}
     names = [(order.node, order.relay) for order in verdict.orders]
     assert names == sorted(names)
 

@@ -97,6 +97,10 @@ class Yard:
         self.memory = {key: value for key, value in self.memory.items() if value is not None}
 
 
+SHUT = {"supply.storage": "held"}
+"""What the contract remembers while nothing is to be released."""
+
+
 def filled(**parameters: Any) -> Yard:
     """Ann put in 6 kWh and bea 3."""
     yard = Yard(**parameters)
@@ -110,7 +114,7 @@ def reasons(clearing: Clearing) -> dict[str, str]:
 
 def test_the_five_steps() -> None:
     yard = filled()
-    assert yard.memory == {"credit.ann": 6 * KWH, "credit.bea": 3 * KWH}
+    assert yard.memory == {"credit.ann": 6 * KWH, "credit.bea": 3 * KWH, **SHUT}
     sale = yard.call("ann", "sell", price_utok_per_kwh=200_000, energy_uwh=5 * KWH).answer["sale"]
     bought = yard.call("bob", "buy", sale=sale, energy_uwh=2 * KWH)
     assert bought.transfers == (Transfer("bob", ESCROW, 400_000, "set aside"),)
@@ -132,6 +136,7 @@ def test_the_five_steps() -> None:
         "credit.ann": KWH,
         "credit.bea": 3 * KWH,
         f"sale.{sale}": ("ann", 200_000, 3 * KWH),
+        **SHUT,
     }
 
 
@@ -168,7 +173,7 @@ def test_fees_are_checked_by_name() -> None:
 def test_a_full_storage_refuses_by_name() -> None:
     yard = Yard(capacity_uwh=6 * KWH)
     found = yard.clear(ann=6, bea=3, storage=-9)
-    assert yard.memory == {"credit.ann": 4 * KWH, "credit.bea": 2 * KWH}
+    assert yard.memory == {"credit.ann": 4 * KWH, "credit.bea": 2 * KWH, **SHUT}
     assert reasons(found) == {
         "ann": "the storage storage is full",
         "bea": "the storage storage is full",
@@ -211,6 +216,7 @@ def test_what_expires_is_refunded_and_the_energy_is_the_sellers_again() -> None:
         "credit.ann": KWH,
         "credit.bea": 3 * KWH,
         f"sale.{sale}": ("ann", 100_000, 4 * KWH),
+        **SHUT,
     }
     yard.call("ann", "cancel", sale=sale)
     assert yard.memory["credit.ann"] == 5 * KWH
@@ -247,3 +253,26 @@ def test_parameters_and_calls_are_checked() -> None:
         StorageEscrow().check({"storage": "A b"})
     with pytest.raises(CallRefused, match="no call 'lend'; there are: sell, buy, cancel"):
         Yard().call("ann", "lend")
+
+
+def test_the_storage_is_open_only_while_a_purchase_may_be_served() -> None:
+    yard = filled()
+    sale = yard.call("ann", "sell", price_utok_per_kwh=100_000, energy_uwh=6 * KWH).answer["sale"]
+    assert SHUT.items() <= yard.memory.items()
+    yard.call("bob", "buy", sale=sale, energy_uwh=2 * KWH)
+    assert "supply.storage" not in yard.memory
+    yard.clear(ann=0, storage=1, bob=-2)
+    assert "supply.storage" not in yard.memory
+    yard.clear(ann=0, storage=1, bob=-2)
+    assert SHUT.items() <= yard.memory.items()
+
+
+def test_the_storage_stays_shut_until_a_purchase_is_final() -> None:
+    yard = filled(release_slots=2, expires_slots=1)
+    sale = yard.call("ann", "sell", price_utok_per_kwh=100_000, energy_uwh=6 * KWH).answer["sale"]
+    yard.call("bob", "buy", sale=sale, energy_uwh=2 * KWH)
+    is_shut = ["supply.storage" in yard.memory]
+    for _ in range(3):
+        yard.clear(ann=0, storage=0, bob=-2)
+        is_shut.append("supply.storage" in yard.memory)
+    assert is_shut == [True, True, False, True]

@@ -363,10 +363,10 @@ def test_a_relay_opens_when_no_credit_is_left_and_closes_on_a_top_up(board: Boar
     decision = board.decisions()[-1]
     (output,) = decision.outputs
     assert (output.relay, output.cut, output.power_mw) == ("heat", True, 30_000)
-    assert decision.reason.endswith("no credit is left for some")
+    assert decision.reason.endswith("; no credit is left")
     body = board.spine.recorder.store.views.body(decision.view_root)
     assert body is not None
-    assert [relay.is_unpaid for relay in View.loads(body).relays] == [True]
+    assert [relay.withheld for relay in View.loads(body).relays] == ["no credit is left"]
     (lease,) = board.renew()
     assert lease.reason == "no credit is left"
     board.ack(lease)
