@@ -103,6 +103,13 @@ def calls(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def trades(asked: argparse.Namespace) -> Iterator[Figure]:
+    """Trades a second, signed, booked and synced: a slot of homes at once, and one by one."""
+    from bench import trades as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def market(asked: argparse.Namespace) -> Iterator[Figure]:
     """Order books cleared, against numpy's sort and plain Python; partners; paper 004's market."""
     from bench import market as measured  # noqa: PLC0415
@@ -165,6 +172,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "storage": storage,
     "witness": witness,
     "calls": calls,
+    "trades": trades,
     "market": market,
     "growth": growth,
     "day_ahead": day_ahead,

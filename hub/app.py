@@ -34,6 +34,7 @@ from hub.health import HealthFile
 from hub.hearing import Hearing
 from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
 from hub.inbox import TAKEN_AT_ONCE, Inbox
+from hub.ledger.crew import rarely_collecting
 from hub.ledger.preimages import Preimages
 from hub.ledger.store import Store
 from hub.market.catalog import installed as installed_contracts
@@ -82,8 +83,9 @@ def run(config: HubConfig) -> None:
         hub = Hub(opened)
         hub.start()
         try:
-            while not stopping.is_set():
-                hub.turn()
+            with rarely_collecting():
+                while not stopping.is_set():
+                    hub.turn()
         finally:
             hub.stop()
     finally:

@@ -17,6 +17,7 @@ from messages import cbor
 
 ROW_BYTES_MAX: Final = 1 << 20
 ROWS_MAX: Final = 1 << 16
+_PLAIN: Final = frozenset((int, str, bytes, bool, type(None)))
 _KEY: Final = re.compile(r"[a-z0-9@][a-z0-9@._-]{0,95}")
 
 
@@ -30,6 +31,9 @@ class Memory(Mapping[str, Value]):
     def __getitem__(self, key: str) -> Value:
         found: Value = _copied(self._rows[self._contract, key])
         return found
+
+    def __contains__(self, key: object) -> bool:
+        return (self._contract, key) in self._rows
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(key for contract, key in self._rows if contract == self._contract))
@@ -71,22 +75,27 @@ def own_copy(values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _copied(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Mapping):
         return own_copy(value)
-    return tuple(_copied(item) for item in value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return tuple([item if type(item) in _PLAIN else _copied(item) for item in value])
+    return value
 
 
 def _check_parts(value: Any) -> None:
-    if isinstance(value, Mapping):
+    if type(value) is int:
+        if not -(2**63) <= value < 2**63:
+            raise ImpossibleClearing("a number in a memory has at most 64 bits")
+    elif type(value) is tuple:
+        for item in value:
+            if type(item) is int or type(item) not in _PLAIN:
+                _check_parts(item)
+    elif isinstance(value, Mapping):
         for key, item in value.items():
             if type(key) is not str or len(key.encode()) > 23:
                 raise ImpossibleClearing("a memory's keys are texts of at most 23 bytes")
             _check_parts(item)
-    elif type(value) is tuple:
-        for item in value:
-            _check_parts(item)
-    elif type(value) is int:
-        if not -(2**63) <= value < 2**63:
-            raise ImpossibleClearing("a number in a memory has at most 64 bits")
-    elif type(value) not in (str, bytes, bool, type(None)):
+    elif type(value) not in _PLAIN:
         raise ImpossibleClearing(f"a {type(value).__name__} cannot stand in a memory")
