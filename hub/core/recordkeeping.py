@@ -50,6 +50,7 @@ LOCATORS_MAX: Final = 1_000
 COMMITMENT_BYTES_MAX: Final = 400
 
 _RECORD_ID: Final = re.compile(r"[0-9a-f]{64}")
+_LOCATORS: Final = re.compile(r"[^\n]+/[0-9a-f]{64}")
 
 
 def keep_records(draft: Draft, event: Event, call: Call, next_slot_ms: int) -> Mapping[str, Value]:
@@ -72,13 +73,15 @@ def _put(asked: Request) -> Answer:
     if not is_member(asked.draft, owner):
         raise CallRefused(f"no member {owner}")
     locators = asked.text("locators")
-    if not 1 <= len(locators) <= LOCATORS_MAX:
-        raise CallRefused(f"locators have 1 to {LOCATORS_MAX} characters")
-    digest = _committed(asked)
-    asked.draft.put(
-        "record", asked.event.leaf_hash, Kept(owner, purpose, digest, locators, asked.member)
-    )
-    return {"record": asked.event.leaf_hash, "owner": owner}
+    if len(locators) > LOCATORS_MAX or _LOCATORS.fullmatch(locators) is None:
+        raise CallRefused(f"locators have 1 to {LOCATORS_MAX} characters, and end in /<sha-256>")
+    record_id, digest = asked.event.leaf_hash, _committed(asked)
+    if asked.draft.row("committed", digest) is not None:
+        # The hub knows a record's key by its digest: who repeats one would be given that key.
+        raise CallRefused("another record has this commitment")
+    asked.draft.put("committed", digest, record_id)
+    asked.draft.put("record", record_id, Kept(owner, purpose, digest, locators, asked.member))
+    return {"record": record_id, "owner": owner}
 
 
 def _committed(asked: Request) -> bytes:

@@ -107,7 +107,10 @@ class Key(NamedTuple):
 
 
 class Meter(NamedTuple):
-    """One measuring point. Settled unless it has a parent or is an appliance or boundary meter."""
+    """One measuring point. Settled unless it has a parent or is an appliance or boundary meter.
+
+    It is its member's since entry `member_index`; what it said before is not his to read.
+    """
 
     kid: bytes
     node: str
@@ -120,6 +123,7 @@ class Meter(NamedTuple):
     is_retired: bool = False
     fuel: str = ""
     location: str = ""
+    member_index: int = 0
 
     @property
     def is_settled(self) -> bool:

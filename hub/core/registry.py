@@ -91,7 +91,7 @@ def _enrol(state: State, event: Event, entry: KeyEntry) -> Outcome:
     )
     changes = [Change("key", key.kid, row)]
     if entry.holder == "meter":
-        changes += _meter_rows(state, key.kid, entry)
+        changes += _meter_rows(state, event, entry)
     elif entry.holder == "node":
         changes += _relay_rows(state, entry)
     elif entry.holder == "replica":
@@ -99,10 +99,12 @@ def _enrol(state: State, event: Event, entry: KeyEntry) -> Outcome:
     return _changed(event, changes, f"{entry.holder} {entry.name} enrolled")
 
 
-def _meter_rows(state: State, kid: bytes, entry: KeyEntry) -> list[Change]:
+def _meter_rows(state: State, event: Event, entry: KeyEntry) -> list[Change]:
     """The meter's row. A new device under an old name counts from its own first register."""
+    old = state.meters.get(entry.name)
+    since = old.member_index if old and old.member == entry.member else event.index
     meter = Meter(
-        kid,
+        key_of(entry).kid,
         entry.node,
         entry.member,
         entry.purpose,
@@ -112,9 +114,10 @@ def _meter_rows(state: State, kid: bytes, entry: KeyEntry) -> list[Change]:
         entry.serial,
         fuel=entry.fuel,
         location=entry.location,
+        member_index=since,
     )
     rows = [Change("meter", entry.name, meter)]
-    if entry.name in state.meters:
+    if old is not None:
         rows += [Change("cursor", entry.name, None), Change("calibration", entry.name, None)]
         rows += [Change("edge", key, None) for key in sorted(state.edges) if key[1] == entry.name]
     return rows

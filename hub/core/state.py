@@ -94,6 +94,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "memory": Table((str, str), _plain),
     "call": Table((bytes,), _plain),
     "record": Table((bytes,), _row(Kept)),
+    "committed": Table((bytes,), _plain),
     "grant": Table((str, str, str), _plain),
     "access": Table((bytes,), _row(Access)),
     "case": Table((str,), _row(Case)),

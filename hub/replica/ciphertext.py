@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.core.effects import Effect
-from hub.core.state import State
 from hub.errors import RecordUnavailable
 from hub.replica.errors import SourceAway, SourceWrong
 from hub.replica.following import Following
 from hub.replica.source import Source, Sources
-from hub.vault.stores import BLOB_BYTES_MAX, Stores, blob_of, is_name, is_whole
+from hub.vault.stores import BLOB_BYTES_MAX, Stores, is_name, is_whole, names_of
 
 BLOB_PATH: Final = "blob"
 AT_ONCE: Final = 16
@@ -26,17 +25,6 @@ AGAIN_S: Final = 60.0
 LOOK_OVER_S: Final = 86_400.0
 
 log = logging.getLogger("hub.replica")
-
-
-def names_of(state: State) -> tuple[set[str], set[str]]:
-    """Return the names of the blobs that the ledger wants kept, and of those it wants gone."""
-    kept: set[str] = set()
-    gone: set[str] = set()
-    for row in state.records.values():
-        name = blob_of(row.locators)
-        if is_name(name):
-            (kept if row.erased_index is None else gone).add(name)
-    return kept, gone - kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,8 @@ def mend(
 ) -> None:
     """Fetch every record's ciphertext from every store, by its hash; no key is needed.
 
+    What is left of records that were erased is deleted.
+
     Whoever answers with other bytes than the ledger names is not believed.
 
       gridtally-hub record mend
@@ -177,13 +179,15 @@ def mend(
         from hub.replica.ciphertext import Elsewhere
         from hub.replica.source import HttpSource, Sources
         from hub.vault.desk import read_state
-        from hub.vault.stores import blob_of, open_stores
+        from hub.vault.stores import blob_of, names_of, open_stores
 
         settings = load_config(config)
         stores = open_stores(settings.records.stores, settings.state)
         asked = Elsewhere(Sources([HttpSource(url) for url in replicas])) if replicas else None
-        lost = 0
-        for record_id, row in sorted(read_state(settings).records.items()):
+        lost, state = 0, read_state(settings)
+        for name in sorted(names_of(state)[1]):
+            stores.delete(name)
+        for record_id, row in sorted(state.records.items()):
             if row.erased_index is not None:
                 continue
             try:

@@ -20,7 +20,7 @@ from hub.ledger.store import Store
 from hub.starting import read_trust
 from hub.vault.following import Follower, why_failed
 from hub.vault.keeper import Keeper
-from hub.vault.stores import blob_of, locators_of, open_stores
+from hub.vault.stores import blob_of, locators_of, names_of, open_stores
 from messages import cose
 from messages.entries import Call, network_aad, sign_entry
 from messages.log.tree import leaf_hash
@@ -133,7 +133,10 @@ class RecordDesk:
             RecordRefused: it is not the member's to erase.
         """
         self.ask("erase", {"record": record_id})
-        return self._stores.delete(blob_of(self.state().records[record_id].locators))
+        state = self.state()
+        name = blob_of(state.records[record_id].locators)
+        # Whoever puts a record says where it lies: another's ciphertext is not his to delete.
+        return self._stores.delete(name) if name in names_of(state)[1] else ()
 
     def grant(self, what: str, grantee: str, until_slot_ms: int) -> None:
         """Let somebody read a record, or all of a purpose; RecordRefused says why not."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from hub.core.state import State
 from hub.errors import RecordUnavailable
 from hub.vault.ipfs import IPFS, IpfsStore
 from messages.records import RECORD_BYTES_MAX
@@ -252,3 +253,10 @@ def locators_of(name: str, places: Sequence[str]) -> str:
 def blob_of(locators: str) -> str:
     """Return the name of the blob that locators are of."""
     return locators.rsplit("/", 1)[-1]
+
+
+def names_of(state: State) -> tuple[set[str], set[str]]:
+    """Return the names of the blobs that the ledger wants kept, and of those it wants gone."""
+    rows = state.records.values()
+    kept = {blob_of(row.locators) for row in rows if row.erased_index is None}
+    return kept, {blob_of(row.locators) for row in rows if row.erased_index is not None} - kept

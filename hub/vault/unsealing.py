@@ -17,13 +17,15 @@ def readings_of(
 ) -> list[Opened]:
     """Return the readings that an access is for, in the order of the log, as far as they are kept.
 
-    A key's readings follow one another in time, so a long history is not read through.
+    They are of the time in which the meter was its member's, until he was asked. A key's readings
+    follow one another in time, so a long history is not read through.
     """
     found: list[Opened] = []
+    since, until = state.meters[access.meter].member_index, min(access.entry_index, final_size)
     for kid, key in state.keys.items():
         if (key.holder, key.name) != ("meter", access.meter):
             continue
-        places = preimages.places(kid, final_size)
+        places = [index for index in preimages.places(kid, until) if index >= since]
         first = bisect_left(places, access.from_ms, key=lambda at: _at_ms(preimages.sealed(at)))
         for index in places[first:]:
             sealed = preimages.sealed(index)

@@ -21,7 +21,7 @@ from fastapi.responses import PlainTextResponse
 from hub.core.state import State
 from hub.errors import NoSuchEntry, RecordUnavailable
 from hub.ledger.records import Snapshot
-from hub.vault.stores import Stores, is_name
+from hub.vault.stores import Stores, names_of
 from hub.web.reader import LedgerReader
 from hub.web.tlog import BINARY, NOT_AT_ALL, Authorization, EntryDoor
 from messages import cose
@@ -39,7 +39,7 @@ def build_replica_routes(ledger: LedgerReader, door: EntryDoor, stores: Stores) 
     """Return the routes that only replicas ask. `stores`: where ciphertext of records lies."""
     routes = APIRouter(tags=["replicas"])
     _snapshot_routes(routes, ledger, door)
-    _blob_routes(routes, stores, door)
+    _blob_routes(routes, ledger, stores, door)
     _opening_routes(routes, ledger)
     return routes
 
@@ -60,12 +60,14 @@ def _snapshot_routes(routes: APIRouter, ledger: LedgerReader, door: EntryDoor) -
         return Response(body, media_type=BINARY, headers={"Cache-Control": NOT_AT_ALL})
 
 
-def _blob_routes(routes: APIRouter, stores: Stores, door: EntryDoor) -> None:
+def _blob_routes(routes: APIRouter, ledger: LedgerReader, stores: Stores, door: EntryDoor) -> None:
     @routes.get("/blob/{name}", summary="Ciphertext of a record", response_class=Response)
     def blob(name: str, authorization: Authorization = "") -> Response:
         door.require(authorization)
-        if not is_name(name):
-            raise HTTPException(404, "a blob's name is its SHA-256, in hex")
+        with ledger.lock:
+            kept, _ = names_of(ledger.state)
+        if name not in kept:  # stores may be far away: they are not asked for just any name
+            raise HTTPException(404, "no record has its ciphertext under this name")
         try:
             found = stores.get(name)
         except RecordUnavailable as error:

@@ -58,10 +58,11 @@ class Court:
         return why(self.ask(signer or self.rita, "open", **(fields | changes)))
 
     def record(self, signer: FileSigner) -> bytes:
-        preimage = sealed.make_preimage(b"secret", bytes(32))
+        preimage = sealed.make_preimage(b"secret", self.calls.to_bytes(32, "big"))
         aad = network_aad(self.village.network_id)
         commitment = sealed.sign_sealed(signer, "application/pdf", preimage, aad)
-        fields = {"commitment": commitment, "purpose": "identity", "locators": "file:x"}
+        place = "file:x/" + "ab" * 32
+        fields = {"commitment": commitment, "purpose": "identity", "locators": place}
         effect = self.ask(signer, "put", "records", **fields)
         assert isinstance(effect, CallServed)
         record = effect.answer["record"]

@@ -9,11 +9,12 @@ import pytest
 from hub.core.effects import CallFailed, CallServed
 from hub.core.state import State
 from keys.file import FileSigner
-from messages import sealed
+from messages import cose, sealed
 from messages.entries import network_aad
 from tests.support.village import HOUR, Village
 
 REPLY = bytes(range(32))
+BLOB = "file:x/" + "ab" * 32
 
 
 class Community:
@@ -44,12 +45,12 @@ class Community:
         return effect
 
     def commitment(self, signer: FileSigner) -> bytes:
-        preimage = sealed.make_preimage(b"secret", bytes(32))
+        preimage = sealed.make_preimage(b"secret", self.calls.to_bytes(32, "big"))
         aad = network_aad(self.village.network_id)
         return sealed.sign_sealed(signer, "application/pdf", preimage, aad)
 
     def put(self, signer: FileSigner, **changes: Any) -> CallServed | CallFailed:
-        fields = {"commitment": self.commitment(signer), "purpose": "bill", "locators": "file:x"}
+        fields = {"commitment": self.commitment(signer), "purpose": "bill", "locators": BLOB}
         return self.ask(signer, "put", **(fields | changes))
 
     def stored(self, signer: FileSigner, **changes: Any) -> bytes:
@@ -159,6 +160,10 @@ def test_what_was_erased_is_gone_for_everybody(here: Community) -> None:
         ("put", {"purpose": "gossip"}, "no purpose 'gossip'"),
         ("put", {"owner": "nobody"}, "is put by nobody"),
         ("put", {"locators": ""}, "locators have"),
+        ("put", {"locators": "file:x/../keys/log.pem"}, "locators have"),
+        ("put", {"locators": "file:x/" + "AB" * 32}, "locators have"),
+        ("put", {"locators": "ab" * 32}, "locators have"),
+        ("put", {"locators": "x" * 999 + BLOB}, "locators have"),
         ("put", {"commitment": b"x"}, "the commitment: "),
         ("put", {"purpose": 5}, "purpose is to be str"),
         ("put", {"extra": 5}, "put takes commitment"),
@@ -187,6 +192,16 @@ def test_a_commitment_of_another_key_or_in_the_open_is_refused(here: Community) 
     assert "key id" in refused(here.put(here.ann, commitment=here.commitment(here.bob)))
     reply = here.ask(here.ann, "read", record=here.stored(here.ann), reply_key=b"short")
     assert "32 bytes" in refused(reply)
+
+
+def test_a_commitment_is_of_one_record_so_that_nobody_takes_another_s_key(here: Community) -> None:
+    ann, copied = here.commitment(here.ann), here.commitment(here.bob)
+    assert cose.parse(ann).payload == cose.parse(copied).payload
+    record = here.stored(here.ann, commitment=ann)
+    assert refused(here.put(here.bob, commitment=copied)) == "another record has this commitment"
+    served(here.ask(here.ann, "erase", record=record))
+    assert refused(here.put(here.bob, commitment=copied)) == "another record has this commitment"
+    assert here.village.state.records.keys() == {record}
 
 
 def test_a_request_counts_once_and_not_after_its_slot(here: Community) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hub.core.effects import RegistryChanged
-from hub.core.records import Cursor, Register
+from hub.core.records import Cursor, Meter, Register
 from hub.core.state import State
 from hub.core.step import step
 from messages.entries import Close, KeyEntry, RelayEntry
@@ -79,7 +79,9 @@ def test_a_meter_a_node_and_a_member(village: Village) -> None:
     put(village, enrol("node", "pi", relays=(relay("heater", "ann"),)))
     put(village, enrol("member", "ann", roles=("bank",)))
     kid = ed25519("m1").public.kid
-    assert village.state.meters["m1"] == (kid, "pi", "ann", "net", "", "", 5, "s1", False, "", "")
+    assert village.state.meters["m1"] == Meter(
+        kid, "pi", "ann", "net", "", "", 5, "s1", member_index=2
+    )
     assert village.state.keys[kid].first_sequence == 7
     assert village.state.relays["pi", "heater"].member == "ann"
     assert village.state.keys[ed25519("pi").public.kid].node == "pi"

@@ -35,6 +35,7 @@ def village() -> Village:
     village.state.apply([Change("memory", ("lab", "a"), (1, {"b": b"c", "d": None}))])
     village.state.apply([Change("call", b"\1" * 16, 5 * HOUR)])
     village.state.apply([Change("record", bytes(32), Kept("ann", "bill", b"d", "file:x", "ann"))])
+    village.state.apply([Change("committed", b"d" * 32, bytes(32))])
     village.state.apply([Change("access", b"\1" * 16, Access(bytes(32), "bob", "grant", b"", 7))])
     case = Case("ann", "reg", "a dispute", 7, 9 * HOUR, HOUR)
     village.state.apply([Change("case", "case-1", case)])

@@ -14,15 +14,16 @@ from hub.cli import app
 from hub.commands.inspecting import audit_ledger, verify_ledger
 from hub.errors import NoAnswer, RecordRefused, RecordUnavailable
 from hub.ledger.store import Store
+from hub.starting import read_trust
 from hub.vault import desk as desks
 from hub.vault.desk import read_state
 from hub.vault.keeper import Keeper
 from hub.vault.stores import FileStore, Stores, open_store
 from keys.file import generate
-from messages.entries import Call, KeyEntry
+from messages.entries import Call, KeyEntry, network_aad
 from messages.errors import BadProof, MalformedMessage
 from messages.records import lock, unlock, unwrap, wrap
-from messages.sealed import make_preimage
+from messages.sealed import make_preimage, sign_sealed
 from tests.support.signers import ed25519
 from tests.support.vault_bench import LATER_MS, Community
 
@@ -271,3 +272,27 @@ def test_a_store_that_fails_is_passed_over(tmp_path: Path) -> None:
     assert Stores([broken, good]).get(name) == blob
     with pytest.raises(RecordUnavailable, match="no store took"):
         Stores([broken]).put(name, blob)
+
+
+def test_who_names_another_s_ciphertext_as_his_own_erases_only_what_is_his(here: Community) -> None:
+    record = here.desk("ann").put(SECRET, "bill", "")
+    bob, place = here.people["bob"], read_state(here.config).records[record].locators
+    network_id = read_trust(Path(here.config.trust)).network_id
+    commitment = sign_sealed(bob, 0, make_preimage(b"x", bytes(32)), network_aad(network_id))
+    asked = {"commitment": commitment, "purpose": "bill", "locators": place, "owner": ""}
+    taken = here.desk("bob").ask("put", asked).entry_id
+    here.desk("bob").erase(taken)
+    assert CliRunner().invoke(app, ["record", "mend", *config_of(here)]).exit_code == 0
+    assert here.desk("ann").get(record) == SECRET
+
+
+def test_what_was_erased_from_afar_is_deleted_by_the_next_mending(here: Community) -> None:
+    record = here.desk("ann").put(SECRET, "bill", "")
+    here.desk("ann").ask("erase", {"record": record})
+    assert len(list(here.one.iterdir())) == 1
+    assert CliRunner().invoke(app, ["record", "mend", *config_of(here)]).exit_code == 0
+    assert [*here.one.iterdir(), *here.two.iterdir()] == []
+
+
+def config_of(here: Community) -> list[str]:
+    return ["--config", str(here.bench.folder / "hub.toml")]

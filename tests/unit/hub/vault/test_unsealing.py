@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,21 @@ def test_a_key_that_was_rotated_leaves_its_readings_where_they_were(here: Commun
     here.bench.meters["load"] = new
     here.close(2)
     assert ask(here.desk("alice"), 3, 8) == [3, 4, 5, 6, 7]
+
+
+def test_a_meter_that_went_to_somebody_else_says_nothing_of_before(here: Community) -> None:
+    opened = here.bench.open()
+    old, here.bench.meters["load"] = here.bench.meters["load"], ed25519("load2")
+    entries = [
+        KeyEntry("revoke", "meter", "load", old.public.cose_key),
+        replace(here.bench.meter_entry("load"), member="bob"),
+    ]
+    assert here.bench.enrol(here.bench.spine(opened), entries) == ["", ""]
+    opened.close()
+    here.close(3)
+    assert ask(here.desk("bob"), 0, 9) == [6, 7, 8]
+    with pytest.raises(RecordRefused, match="alice has no grant"):
+        ask(here.desk("alice"), 0, 9)
 
 
 def test_in_an_open_network_there_is_nothing_to_open(tmp_path: Path) -> None:
