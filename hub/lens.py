@@ -84,7 +84,8 @@ def lens_of(state: State, asker: Asker = NOBODY, roll: Roll | None = None) -> Le
         asker,
         disclosure_at(state),
         lambda slot_ms: disclosure_at(state, slot_ms),
-        lambda slot_ms: known.of(state, round_at(state, slot_ms)),
+        # What is shown of now has places of sources beside it, so it never has a slot's own name.
+        lambda slot_ms: known.of(state, None if slot_ms is None else round_at(state, slot_ms)),
         tuple(_notices(state, asker.name)) if asker != NOBODY else (),
     )
 

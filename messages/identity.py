@@ -57,10 +57,10 @@ def pseudonym(
     """Return the name under which a member appears to others, as m-7kq2-hx5p.
 
     The first 5 bytes, in base32, of SHA-256 over deterministic CBOR of
-    ["gridtally/pseudonym/v1", network id, COSE_Key of the member's first key]; a member without a
-    key of its own is named by its name instead. With `round_ms`, the start of a slot, it is the
-    last item of the list, and the pseudonym of that slot alone. It hides a name from who sees the
-    page, not from who has the ledger.
+    ["gridtally/pseudonym/v1", network id, COSE_Key of the member's first key, or of its first
+    meter's]. A member with neither is named by its name instead. With `round_ms`, the start of a
+    slot, it is the last item of the list, and the pseudonym of that slot alone. It hides a name
+    from who sees the page, not from who has the ledger.
     """
     own: bytes | str = first_key or member
     parts = ["gridtally/pseudonym/v1", network_id, own, *([] if round_ms is None else [round_ms])]

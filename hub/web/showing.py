@@ -126,13 +126,18 @@ def _slot(slot: SlotView, lens: Lens) -> SlotView:
     return replace(
         slot,
         positions=tuple(positions),
-        matches=tuple(matches),
+        matches=tuple(sorted(matches, key=_shown)) if rule != OPEN else tuple(matches),
         fates=tuple(each for each in slot.fates if lens.sees("bill", each.member, rule)),
         failure=slot.failure if rule == OPEN or not slot.failure else "a reason that names members",
         unaccounted_uwh=slot.unaccounted_uwh if has_total else None,
         disclosure=rule,
         totals=_slot_totals(slot) if has_total and slot.positions else None,
     )
+
+
+def _shown(match: MatchView) -> tuple[str, str, int, int]:
+    """Return an order that follows from what is shown: that of names would tell them apart."""
+    return match.seller, match.buyer, match.price_utok_per_kwh, match.energy_uwh
 
 
 def _position(position: PositionView, lens: Lens, rule: str, slot_ms: int) -> PositionView:

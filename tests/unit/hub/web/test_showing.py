@@ -204,6 +204,7 @@ def test_order_gives_no_name_away() -> None:
     turned = dict(zip(PEOPLE, ("m-z", "m-y", "m-x", "m-w", "m-v"), strict=True))
     shown = show_picture(whole(), lens("pseudonymous_offers", names=lambda slot_ms: turned))
     assert [m.member for m in shown.members] == ["m-v", "m-w", "m-x", "m-y", "m-z"]
+    assert [match.seller for match in shown.slots[0].matches] == ["m-x", "m-z"]  # col, ann
 
 
 def test_who_is_not_on_the_roll_has_no_name_at_all() -> None:
@@ -239,7 +240,8 @@ def test_from_a_state_names_are_fresh_each_slot_and_the_owner_is_told_of_a_case(
     village.close(0)
     state, roll = village.state, Roll()
     found = lens_of(state, NOBODY, roll)
-    assert found.name("ann", found.now) == pseudonyms(state, HOUR)["ann"]
+    assert found.name("ann", found.now) == pseudonyms(state)["ann"]
+    assert found.name("ann", found.now, HOUR) == pseudonyms(state, HOUR)["ann"]
     assert found.name("ann", found.now, 0) == pseudonyms(state, 0)["ann"]
     assert found.name("@grid", found.now) == "@grid"
     asked = {
