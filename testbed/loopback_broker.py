@@ -20,3 +20,10 @@ class LoopbackBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         if not isinstance(rules, TopicPlugin):
             return False
         return await rules.topic_filtering(session=session, topic=topic, action=action)
+
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Session
+    ) -> None:
+        """Send what was retained to who may read it: amqtt sends it to whoever connects."""
+        if await self._topic_filtering(session, subscription[0], Action.SUBSCRIBE):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
