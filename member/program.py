@@ -14,7 +14,7 @@ from typing import Any, Final
 from keys.errors import KeyFault
 from keys.stores import open_signer
 from member import contesting, ordering
-from member.calling import CASES, HubClient
+from member.calling import CASES, HubClient, Value
 from member.errors import HubAway, HubRefused
 from messages import cose
 from messages.errors import MessageError
@@ -42,6 +42,7 @@ exit codes: 0 all is well, 2 wrong usage, 65 what came is not what the ledger ha
 74 a file cannot be read, 77 the hub refused
 """
 HUB: Final = "http://127.0.0.1:8088"
+DAY_MS: Final = 86_400_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,8 +95,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("record", metavar="RECORD", type=_record, help="Its id: 64 hex digits.")
     ordering.add_verbs(partial(_verb, verbs), _instant)
     contesting.add_verbs(partial(_verb, verbs), _instant)
-    verb = _verb(verbs, "identity", _identity, "Say who is behind the pseudonym of your case.")
-    verb.add_argument("case", metavar="CASE", help="The case's name.")
+    _cases(verbs)
     return top
 
 
@@ -107,6 +107,20 @@ def _grants(verbs: Any) -> None:
     verb = _verb(verbs, "revoke", _revoke, "Take a grant back.")
     verb.add_argument("what", metavar="WHAT", help="A record's id, a purpose, or reading.")
     verb.add_argument("--to", required=True, metavar="MEMBER", help="Who may no longer read.")
+
+
+def _cases(verbs: Any) -> None:
+    verb = _verb(verbs, "case-open", _open, "Open a regulator's case on a pseudonym.")
+    verb.add_argument("case", metavar="CASE", help="A name that no case had: a-z, 0-9 and -.")
+    verb.add_argument("--subject", required=True, help="The pseudonym, as m-7kq2-hx5p.")
+    verb.add_argument("--reason", required=True, help="It stays on the ledger.")
+    verb.add_argument("--days", type=int, default=14, help="How long it stays open, 1 to 92.")
+    verb.add_argument("--embargo-days", type=int, default=0, help="The owner is not told so long.")
+    verb.add_argument("--slot-ms", type=int, help="Where each slot has its own: that of the name.")
+    verb = _verb(verbs, "identity", _identity, "Say who is behind the pseudonym of your case.")
+    verb.add_argument("case", metavar="CASE", help="The case's name.")
+    verb = _verb(verbs, "case-close", _close, "Close your case; its owner is told.")
+    verb.add_argument("case", metavar="CASE", help="The case's name.")
 
 
 def _verb(verbs: Any, name: str, serve: Any, about: str) -> argparse.ArgumentParser:
@@ -148,6 +162,25 @@ def _revoke(hub: HubClient, options: argparse.Namespace) -> None:
 
 def _erase(hub: HubClient, options: argparse.Namespace) -> None:
     hub.ask("erase", {"record": options.record})
+
+
+def _open(hub: HubClient, options: argparse.Namespace) -> None:
+    now_ms = hub.view("clock")["next_slot_ms"]
+    asked: dict[str, Value] = {
+        "case": options.case,
+        "subject": options.subject,
+        "reason": options.reason,
+        "until_slot_ms": now_ms + options.days * DAY_MS,
+    }
+    if options.embargo_days:
+        asked["embargo_slot_ms"] = now_ms + options.embargo_days * DAY_MS
+    if options.slot_ms is not None:
+        asked["slot_ms"] = options.slot_ms
+    hub.ask("open", asked, CASES)
+
+
+def _close(hub: HubClient, options: argparse.Namespace) -> None:
+    hub.ask("close", {"case": options.case}, CASES)
 
 
 def _identity(hub: HubClient, options: argparse.Namespace) -> None:

@@ -14,13 +14,14 @@ from fastapi import HTTPException
 
 from hub.core.pseudonyms import pseudonyms
 from hub.inbox import Inbox
+from hub.starting import load_key
 from hub.vault.desk import read_state
 from hub.web.requests import CALLS_AT_ONCE
 from hub.web.visitors import BURST, EVERY_MS, Visitors
 from keys.file import FileSigner, generate
 from member.calling import HubClient
 from member.errors import HubAway, HubRefused
-from member.program import main
+from member.program import DAY_MS, main
 from messages.asking import SCHEME, VALID_MS, Ask, format_ask
 from messages.entries import Call, KeyEntry, sign_entry
 from messages.errors import BadProof
@@ -238,27 +239,55 @@ def test_a_hub_that_is_not_there_is_said(site: Site) -> None:
         HubClient("hub", site.here.people["ann"], site.trust.trust)
 
 
-def test_the_program_does_all_of_it(
-    site: Site, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    zoe = generate(tmp_path / "zoe.pem")
-    network_id = site.trust.trust.network_id
+def enrolled(site: Site, folder: Path, name: str, *roles: str) -> Path:
+    """Return the file with the key of a new member."""
+    key, network_id = generate(folder / f"{name}.pem"), site.trust.trust.network_id
     admin = site.here.config.keys.administrator
-    from hub.starting import load_key
-
     assert admin is not None
-    entry = KeyEntry("enrol", "member", "zoe", zoe.public.cose_key)
+    entry = KeyEntry("enrol", "member", name, key.public.cose_key, roles=roles)
     inbox = Inbox(Path(site.here.config.state))
     spooled = inbox.put(sign_entry(load_key("administrator", admin), entry, network_id))
     deadline = time.monotonic() + 30
-    while inbox.outcome(spooled) is None or zoe.public.kid not in site.ledger.state.keys:
+    while inbox.outcome(spooled) is None or key.public.kid not in site.ledger.state.keys:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return folder / f"{name}.pem"
+
+
+def program(site: Site, key: Path, *words: str) -> int:
+    trust = str(site.here.bench.folder / "trust.toml")
+    return main([*words, "--key", str(key), "--hub", site.url, "--trust", trust])
+
+
+def test_the_program_opens_uses_and_closes_a_case(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = enrolled(site, tmp_path, "rex", "regulator")
+    ann = pseudonyms(read_state(site.here.config))["ann"]
+    asked = ("case-open", "far-1", "--subject", ann, "--reason", "seal broken", "--days", "3")
+    assert program(site, key, *asked, "--embargo-days", "2") == 0
+    assert program(site, key, "identity", "far-1") == 0
+    assert capsys.readouterr().out == "ann\n"
+    assert program(site, key, "get", record(site).hex(), "--case", "far-1") == 0
+    assert capsys.readouterr().out.encode() == SECRET
+    case = site.ledger.state.cases["far-1"]
+    assert (case.by, case.owner, len(case.accesses)) == ("rex", "ann", 2)
+    assert case.until_slot_ms - case.embargo_slot_ms == DAY_MS
+    assert program(site, key, "case-close", "far-1") == 0
+    assert program(site, key, "identity", "far-1") == 77
+    assert "case far-1 is over" in capsys.readouterr().err
+    assert program(site, key, *asked, "--slot-ms", "0") == 77
+    assert "a case far-1 already" in capsys.readouterr().err
+
+
+def test_the_program_does_all_of_it(
+    site: Site, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    zoe = enrolled(site, tmp_path, "zoe")
     trust = str(site.here.bench.folder / "trust.toml")
 
     def run(*words: str) -> tuple[int, bytes, bytes]:
-        own = ["--key", str(tmp_path / "zoe.pem"), "--hub", site.url, "--trust", trust]
-        code = main([*words, *own])
+        code = program(site, zoe, *words)
         out, err = capsysbinary.readouterr()
         return code, out, err
 
