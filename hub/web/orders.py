@@ -17,7 +17,8 @@ from fastapi import APIRouter, HTTPException, Query
 
 from hub.core.clearing import Contracts
 from hub.core.disclosing import OPEN, Asker, disclosure_at
-from hub.lens import lens_of
+from hub.core.state import State
+from hub.lens import Lens, lens_of
 from hub.ordering.market import book_of, markets, unnamed
 from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization
@@ -76,9 +77,15 @@ def _market_routes(
     def book(authorization: Authorization = "") -> list[dict[str, Any]]:
         asker = who(authorization, "/api/v1/book")
         with ledger.lock:
-            lens = lens_of(ledger.state, asker)
-            return [
-                each._replace(member=lens.name(each.member, lens.now))._asdict()
-                for each in book_of(ledger.state)
-                if lens.sees("trade", each.member, lens.now)
-            ]
+            return shown_book(ledger.state, lens_of(ledger.state, asker))
+
+
+def shown_book(state: State, lens: Lens) -> list[dict[str, Any]]:
+    """Return the orders that wait, under the names of the next slot, in the order of those."""
+    next_ms = state.progress.next_slot_ms
+    shown = [
+        each._replace(member=lens.name(each.member, lens.now, next_ms))
+        for each in book_of(state)
+        if lens.sees("trade", each.member, lens.now)
+    ]
+    return [each._asdict() for each in sorted(shown, key=lambda each: (each.member, each.order_id))]
