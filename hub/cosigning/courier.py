@@ -24,6 +24,7 @@ from messages.log.submission import SIZE_TYPE, Submission, parse_size
 
 PROVE_TRIES: Final = 3
 PAUSE_MAX_S: Final = 60.0
+AWAY_PAUSE_MAX_S: Final = 10.0  # nothing is final before enough are back
 BUSY_PAUSE_MAX_S: Final = 2.0
 CLOCK_AHEAD_S: Final = 300
 REASON_CHARS_MAX: Final = 200
@@ -165,7 +166,7 @@ class Courier:
                     self._pause_s = 0.0
                 except (WitnessAway, WitnessOdd, HubError) as error:
                     self._tell(Failed(self._peer, str(error)[:REASON_CHARS_MAX]))
-                    self._rest(BUSY_PAUSE_MAX_S if isinstance(error, WitnessBusy) else PAUSE_MAX_S)
+                    self._rest(_longest_pause_s(error))
         finally:
             self._client.close()
 
@@ -283,6 +284,12 @@ class Courier:
         if reply.status == 503:
             raise WitnessBusy(_told(reply))
         raise WitnessOdd(f"answers {_told(reply)}")
+
+
+def _longest_pause_s(error: Exception) -> float:
+    if isinstance(error, WitnessBusy):
+        return BUSY_PAUSE_MAX_S
+    return AWAY_PAUSE_MAX_S if isinstance(error, WitnessAway) else PAUSE_MAX_S
 
 
 def _told(reply: Reply) -> str:

@@ -11,11 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from hub.cli import app
 from messages.log.note import NoteKey, parse_vkey
-from tests.support.witness_process import ROOT, command, free_port
+from tests.support.witness_process import ROOT, free_port
 
 START_WITHIN_S = 30.0
 WITHIN_S = 40.0
+
+
+def in_process(*words: str) -> str:
+    """Run a command of gridtally-hub here, not as a process, which would be slow to start."""
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 class Process:
@@ -86,9 +96,7 @@ class ReplicaProcess(Process):
         words = ["--dir", str(folder), "--name", f"replica.example/{folder.name}"]
         words += ["--member", member, "--trust", str(trust), "--source", source]
         words += ["--listen", f"127.0.0.1:{port}", "--url", self.url, *options]
-        made = command("replica-init", *words)
-        assert made.returncode == 0, made.stderr
-        self.enrolment = Path(made.stdout.strip())
+        self.enrolment = Path(in_process("replica-init", *words).strip())
         self.vkey = json.loads(self.enrolment.read_text())["vkey"]
 
     @property
@@ -105,8 +113,7 @@ class ReplicaProcess(Process):
         path.write_text("\n".join([*lines, *kept, ""]))
 
     def enrol(self, hub_toml: Path) -> None:
-        done = command("replica-enrol", str(self.enrolment), "-c", str(hub_toml), "--yes")
-        assert done.returncode == 0, done.stderr
+        in_process("replica-enrol", str(self.enrolment), "-c", str(hub_toml), "--yes")
 
     def status(self) -> dict[str, Any]:
         status, body = self.ask("GET", "/status")

@@ -84,15 +84,13 @@ class Street:
             replica.enrol(self.toml)
         return made
 
-    def start(self, replicas: list[ReplicaProcess]) -> None:
-        for replica in replicas:
-            replica.launch()
-        for replica in replicas:
-            replica.wait_up()
-
-    def open(self) -> None:
-        self.web.start()
+    def open(self, replicas: list[ReplicaProcess]) -> None:
+        """Start the hub, its page and these replicas, all at once."""
         self.hub = Hub(self.bench.folder)
+        for process in (self.web, *replicas):
+            process.launch()
+        for process in (self.web, *replicas):
+            process.wait_up()
         self.hub.wait_health(lambda health: bool(health["broker_connected"]))
         self.node = Node(self.broker, read_trust(self.trust))
 
@@ -168,8 +166,7 @@ def test_one_replica_follows_executes_cosigns_and_goes_on_after_any_restart(
 ) -> None:
     replica = street.add("alice")
     replica.enrol(street.toml)
-    street.open()
-    replica.start()
+    street.open([replica])
     street.live(3)
     size = street.wait_blocks(2)
     replica.wait(lambda status: status["executed"] >= size)
@@ -196,8 +193,7 @@ def test_one_replica_follows_executes_cosigns_and_goes_on_after_any_restart(
 
 def test_three_of_four_go_on_when_one_dies_and_a_round_falls_to_the_next(street: Street) -> None:
     replicas = street.add_all(MEMBERS)
-    street.open()
-    street.start(replicas[:3])
+    street.open(replicas[:3])
     street.live(3)
     size = street.wait_blocks(2)
     replicas[3].start()  # it is late: it has everything to catch up
@@ -210,7 +206,8 @@ def test_three_of_four_go_on_when_one_dies_and_a_round_falls_to_the_next(street:
     street.live(3)
     size = street.wait_blocks(blocks + 1)
     _, header, who = street.headers()[blocks]
-    assert (header.round, who) == (1, order[1])
+    assert header.round > 0  # not the sleeper's; a round is short, and may pass by another one
+    assert who == order[header.round]
 
     sleeper.start()
     sleeper.wait(lambda status: status["executed"] >= size)
@@ -229,8 +226,7 @@ def test_one_of_four_lies_and_nothing_wrong_becomes_final(street: Street) -> Non
     liar = street.add("dave", module="tests.support.lying_replica")
     honest = street.add_all(MEMBERS[:3])
     liar.enrol(street.toml)
-    street.open()
-    street.start(street.replicas)
+    street.open(street.replicas)
     lies: list[str] = []
     while not lies:  # until it was the liar's turn
         street.live(2)
@@ -252,7 +248,7 @@ def test_one_of_four_lies_and_nothing_wrong_becomes_final(street: Street) -> Non
 def test_a_late_one_begins_behind_a_snapshot_and_gives_back_what_stores_lost(
     street: Street,
 ) -> None:
-    street.open()
+    street.open([])
     street.live(20)  # nobody has a replica: the hub proposes, and keeps a snapshot
     street.wait_blocks(19, final=False)
     store = street.bench.folder / "records" / "blobs"
