@@ -61,6 +61,13 @@ def audit(asked: argparse.Namespace) -> Iterator[Figure]:
     return measured.run(quick=asked.quick)
 
 
+def joining(asked: argparse.Namespace) -> Iterator[Figure]:
+    """A new node and a ledger of a million entries: behind a snapshot, slowed, from genesis."""
+    from bench import joining as measured  # noqa: PLC0415
+
+    return measured.run(quick=asked.quick)
+
+
 def million(asked: argparse.Namespace) -> Iterator[Figure]:
     """A ledger of a million entries: audit, verify, proof, tiles, copy, start; time and memory."""
     from bench import million as measured  # noqa: PLC0415
@@ -166,6 +173,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Iterator[Figure]]] = {
     "cycle": cycle,
     "restart": restart,
     "audit": audit,
+    "joining": joining,
     "million": million,
     "rs485": rs485,
     "proofs": proofs,

@@ -1,10 +1,11 @@
-"""How soon a new node can vouch for a long ledger: behind a snapshot, slowed down, and from genesis.
+"""How soon a new node can vouch for a long ledger: behind a snapshot, slowed down, from genesis.
 
 The ledger's page and the replica are processes on loopback, as operators run them. A replica begins
-behind the newest snapshot that a block header vouches for; once with all of the machine, once with
-a fifth of one processor (stopped and let go on by signals fifty times a second), and once from entry
-0, which executes everything again. *Vouches* is when it has executed up to the newest checkpoint;
-*whole* when it also has every entry from before the snapshot, each checked against the signed tree.
+behind the newest snapshot that a block header vouches for: once with all of the machine, once with
+a fifth of one processor (stopped and let go on by signals, fifty times a second). Then one begins
+with entry 0 and executes everything again. It *vouches* when it has executed up to the newest
+checkpoint; it is *whole* when it has every entry from before the snapshot, too, each checked
+against the signed tree.
 
     python -m bench joining
     python -m bench.joining FOLDER          on what `python -m bench.longlog FOLDER` made
@@ -37,6 +38,7 @@ TURN_S: Final = 0.02
 SHARE: Final = 0.2
 LOOK_S: Final = 0.1
 START_WITHIN_S: Final = 60.0
+END_WITHIN_S: Final = 60.0
 KIB: Final = 1024
 MIB: Final = 1 << 20
 
@@ -81,7 +83,7 @@ def use(folder: Path) -> Iterator[Figure]:
             yield from figures(f"new node, {size:,} entries, {name}", found)
     finally:
         page.terminate()
-        page.wait(10)
+        page.wait(END_WITHIN_S)
 
 
 def figures(name: str, found: Joined) -> Iterator[Figure]:
@@ -103,7 +105,7 @@ def join(folder: Path, web_port: int, how: str, share: float, size: int) -> Join
         if made.wait(START_WITHIN_S):
             raise SystemExit("no replica could be made")
         settings = home / "replica.toml"
-        settings.write_text(f'join = "{how}"\n' + settings.read_text())
+        settings.write_text(settings.read_text().replace('join = "genesis"', f'join = "{how}"'))
         start_s = time.monotonic()
         process = start("hub.cli", "replica", "--config", str(settings))
         with Slowed(process.pid, share):
@@ -149,7 +151,7 @@ class Slowed:
 def start(module: str, *words: str) -> subprocess.Popen[bytes]:
     """Start a program of ours."""
     command = [sys.executable, "-m", module, *words]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 def wait_up(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -40,13 +40,16 @@ def bind_port(host: str, port: int, advice: str) -> socket.socket:
 
 
 def serve(app: Any, listener: socket.socket, logger: str) -> None:
-    """Serve an ASGI application until SIGTERM or SIGINT; errors go to the named logger."""
+    """Serve an ASGI application until SIGTERM or SIGINT; errors go to the named logger.
+
+    Takes the listener over, and closes it.
+    """
     asyncio.run(_serve(app, listener, logger))
 
 
 async def _serve(app: Any, listener: socket.socket, logger: str) -> None:
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    config.bind = [f"fd://{listener.detach()}"]  # closed by hypercorn, and only once
     config.read_timeout = READ_TIMEOUT_S
     config.accesslog = None
     config.errorlog = logging.getLogger(logger)

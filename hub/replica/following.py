@@ -98,6 +98,7 @@ class Following:
         self._odd: dict[str, str] = {}  # notes that will never be vouched for -> why
         self._wrong_at: int | None = None
         self._pause_s = 0.0
+        self._fills = False  # some of the past is still to be fetched
         self._woken = False
         self.thread = threading.Thread(target=self.run, name="following", daemon=True)
         self._count()
@@ -190,8 +191,15 @@ class Following:
                 log.critical("%s", error)
                 self._fare(str(error))
                 self._pause_s = PAUSE_MAX_S
-            waits = [chore.wait_s() for chore in self._chores]
-            self._rest(min([self._pause_s or self._poll_s, *(s for s in waits if s is not None)]))
+            self._rest(self._wait_s())
+
+    def _wait_s(self) -> float:
+        """Return how soon to look again."""
+        if self._pause_s:
+            return self._pause_s
+        waits = (chore.wait_s() for chore in self._chores)
+        usual_s = 0.0 if self._fills else self._poll_s
+        return min([usual_s, *(wait for wait in waits if wait is not None)])
 
     def turn(self) -> None:
         """Look once at what is new, and do all that follows.
@@ -209,8 +217,7 @@ class Following:
         if self._wrong_at is None:
             for chore in self._chores:
                 chore.tend()
-        if not self.mirror.fill(self._sources, FILL_BUNDLES):
-            self._pause_s = 0.0
+        self._fills = not self.mirror.fill(self._sources, FILL_BUNDLES)
         self._count()
 
     def _next_note(self) -> str:

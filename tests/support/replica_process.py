@@ -68,6 +68,12 @@ class Process:
             self.process.kill()
             self.process.wait(10)
 
+    def end(self) -> int:
+        """End it as a service manager does; return its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(START_WITHIN_S)
+
     def log_text(self) -> str:
         return self.log_path.read_text() if self.log_path.exists() else ""
 

@@ -15,7 +15,7 @@ from messages.log.checkpoint import open_checkpoint
 from messages.log.cosignature import open_cosignatures
 from messages.log.submission import origin_hash
 from tests.support.growing_log import ORIGIN, GrowingLog
-from tests.support.witness_process import WitnessProcess, command, witness_process
+from tests.support.witness_process import START_WITHIN_S, WitnessProcess, command, witness_process
 
 NAME = "witness.example/w1"
 KILLS = 5
@@ -67,6 +67,12 @@ def test_other_paths_and_methods_are_refused(witness: WitnessProcess) -> None:
         ("GET", "/../witness.pem", 404),
     ]:
         assert witness.ask(method, path)[0] == status, (method, path)
+
+
+def test_it_ends_without_a_complaint_when_it_is_told_to(witness: WitnessProcess) -> None:
+    assert witness.process is not None
+    witness.process.terminate()
+    assert witness.process.wait(START_WITHIN_S) == 0, witness.log_text()
 
 
 def test_a_body_too_long_is_refused_before_it_is_read(witness: WitnessProcess) -> None:
