@@ -10,7 +10,7 @@ once with its defaults, and members keep standing orders at their limits.
 - `energy_token`: the paper's token is worth 150 Wh of energy and nothing in money. Here a token is
   money like any other, so it is given the energy that costs one at the mean of the cheapest tariff
   and the dearest feed-in price. The bank mints for everybody, each midnight, what his next day
-  would cost at the dearest tariff; that is his own money, and no cost.
+  would cost at the dearest tariff; that is his own money, and no cost. So it is with `prepaid`.
 - `storage_escrow` gets a storage of 2 kWh a home, half of it an hour, which takes what all have
   over and gives what all lack. Before each slot members offer all they have stored, at their limit,
   and buy what it will give, the cheapest first, as perfect foresight has it.
@@ -116,6 +116,18 @@ def mint_each_day(
 ) -> Iterator[Asked]:
     """At midnight the bank mints for each member what his day would cost at the dearest tariff."""
     del memory
+    return _minted(community, prices, slot, "deposit")
+
+
+def top_up_each_day(
+    community: Community, prices: Prices, slot: int, memory: Memory
+) -> Iterator[Asked]:
+    """At midnight everybody tops up what his day would cost at the dearest tariff."""
+    del memory
+    return _minted(community, prices, slot, "top_up")
+
+
+def _minted(community: Community, prices: Prices, slot: int, method: str) -> Iterator[Asked]:
     if slot % community.slots_a_day:
         return
     dearest = max(price for _, price in prices.price)
@@ -124,7 +136,7 @@ def mint_each_day(
         amount = used_uwh * dearest // UWH_PER_KWH
         if amount:
             arguments: dict[str, Value] = {"member": household.member.home, "amount_utok": amount}
-            yield Asked("bank", "deposit", arguments, ("bank",))
+            yield Asked("bank", method, arguments, ("bank",))
 
 
 def sell_what_is_stored(
@@ -162,5 +174,6 @@ def sales_of(memory: Memory) -> list[tuple[str, str, int, int]]:
 
 PLAYS: Final[Mapping[str, Play]] = {
     "energy_token": mint_each_day,
+    "prepaid": top_up_each_day,
     "storage_escrow": sell_what_is_stored,
 }
