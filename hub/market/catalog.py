@@ -12,27 +12,45 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from hub.market.contract import Contract
+from hub.market.contracts.choose_producer import ChooseProducer
+from hub.market.contracts.commission import Commission
+from hub.market.contracts.community_pool import CommunityPool
 from hub.market.contracts.day_ahead import DayAhead
 from hub.market.contracts.dep_balance import DepBalance
 from hub.market.contracts.double_auction import DoubleAuction
 from hub.market.contracts.energy_token import EnergyToken
+from hub.market.contracts.generation_coin import GenerationCoin
+from hub.market.contracts.green_forecast import GreenForecast
 from hub.market.contracts.hybrid_p2p import HybridP2P
 from hub.market.contracts.listing import Listing
+from hub.market.contracts.local_coin import LocalCoin
 from hub.market.contracts.pooled_auction import PooledAuction
+from hub.market.contracts.prepaid import Prepaid
 from hub.market.contracts.storage_escrow import StorageEscrow
+from hub.market.contracts.storage_transfer import StorageTransfer
+from hub.market.contracts.tenant_share import TenantShare
 from hub.market.errors import UnknownContract
 
 GROUP: Final = "gridtally.contracts"
 
 CONTRACTS: Final[Mapping[str, Callable[[], Contract]]] = {
+    "choose_producer": ChooseProducer,
+    "commission": Commission,
+    "community_pool": CommunityPool,
     "day_ahead": DayAhead,
     "dep_balance": DepBalance,
     "double_auction": DoubleAuction,
     "energy_token": EnergyToken,
+    "generation_coin": GenerationCoin,
+    "green_forecast": GreenForecast,
     "hybrid_p2p": HybridP2P,
     "listing": Listing,
+    "local_coin": LocalCoin,
     "pooled_auction": PooledAuction,
+    "prepaid": Prepaid,
     "storage_escrow": StorageEscrow,
+    "storage_transfer": StorageTransfer,
+    "tenant_share": TenantShare,
 }
 
 

@@ -80,3 +80,27 @@ def listed(text: str) -> tuple[str, ...]:
     ('ann', 'bob')
     """
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def weighed(text: str) -> dict[str, int]:
+    """Return names and their weights, from "ann:60, bob:40".
+
+    Raises:
+        BadParameter: a part is no name with a weight.
+    """
+    found: dict[str, int] = {}
+    for part in listed(text):
+        name, _, weight = (each.strip() for each in part.partition(":"))
+        if not name or not (weight.isascii() and weight.isdigit()) or len(weight) > 9:
+            raise BadParameter(f"shares are names with a whole number, ann:60, not {part!r}")
+        found[name] = found.get(name, 0) + int(weight)
+    return found
+
+
+def weights_complaint(text: str) -> str:
+    """Say what such a text should be; "" where it is right."""
+    try:
+        weighed(text)
+    except BadParameter:
+        return 'names with shares, "ann:60, bob:40"'
+    return ""

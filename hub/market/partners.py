@@ -118,9 +118,11 @@ class Matching:
             for _, ask in sorted(far):
                 self._deal(bid, ask)
 
-    def any(self) -> None:
-        """Pair what is left."""
+    def any(self, *, but_who_prefers: bool = False) -> None:
+        """Pair what is left; or leave those who name sellers without what these do not have."""
         for bid in self._open():
+            if but_who_prefers and self._bids[bid].prefers:
+                continue
             self._take(bid, self._everywhere)
 
     def _open(self) -> Iterator[int]:

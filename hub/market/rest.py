@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hub.market.contract import (
     GRID,
+    Clearing,
     Curtailment,
+    Fate,
     Match,
     Position,
     Remainder,
     SlotBook,
+    Transfer,
+    Value,
 )
 
 
@@ -53,4 +57,35 @@ def held_back(positions: Iterable[Position]) -> tuple[Curtailment, ...]:
         Curtailment(p.member, p.wanted_uwh, p.consumed_uwh, p.held_uwh, 0)
         for p in positions
         if p.held_uwh
+    )
+
+
+def with_grid(
+    book: SlotBook,
+    matches: Iterable[Match],
+    *,
+    transfers: Iterable[Transfer] = (),
+    memory: Mapping[str, Value] | None = None,
+    fates: Iterable[Fate] = (),
+    takes_orders: bool = False,
+) -> Clearing:
+    """Return a clearing in which the grid, at the tariff, takes and gives what matches leave.
+
+    Args:
+        book: of the slot.
+        matches: of the slot.
+        transfers: money beside them.
+        memory: rows that change.
+        fates: what members are told.
+        takes_orders: as in `Clearing`.
+    """
+    matches = tuple(matches)
+    return Clearing(
+        matches=matches,
+        remainders=rest_to_grid(book, matches),
+        curtailments=held_back(book.positions),
+        transfers=tuple(transfers),
+        memory=memory or {},
+        fates=tuple(fates),
+        takes_orders=takes_orders,
     )

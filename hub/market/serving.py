@@ -58,3 +58,16 @@ def check_office(request: CallRequest, office: str) -> None:
     """Refuse a call by a key that does not hold an office."""
     if office not in request.roles:
         raise CallRefused(f"{request.method} takes a key with the office of {office}")
+
+
+def check_account(request: CallRequest, member: str) -> None:
+    """Refuse a call that names somebody who has no account yet."""
+    if member not in request.balances:
+        raise CallRefused(f"there is no account {member!r}")
+
+
+def check_pays(request: CallRequest, amount_utok: int) -> None:
+    """Refuse a call that the caller's account does not pay."""
+    balance = request.balances.get(request.member, 0)
+    if amount_utok > balance:
+        raise CallRefused(f"your balance of {balance} utok does not pay {amount_utok}")

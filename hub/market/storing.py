@@ -7,16 +7,19 @@ slot stored it, in proportion; each has a credit for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hub.market.contract import ASK, BID, Fate, Match, Position, SlotBook, Value
+from hub.market.holdings import held
 from hub.market.parameters import choice, whole, words
 from hub.market.rounding import shares
 from messages.topics import NAME
 
 PPM: Final = 1_000_000
+CREDIT: Final = "credit"
+"""What rows of memory are called that hold members' credits."""
 
 
 def _name_complaint(text: str) -> str:
@@ -33,16 +36,16 @@ class StorageRules:
     loss: str = choice("seller", "storage")
 
     def credited_uwh(self, stored_uwh: int) -> int:
-        """Return what comes out again of energy that was stored, rounded down."""
+        """Return what who stored is credited for."""
         if self.loss == "storage":
             return stored_uwh
-        return stored_uwh * self.efficiency_ppm // PPM
+        return comes_out_uwh(stored_uwh, self.efficiency_ppm)
 
     def storable_uwh(self, room_uwh: int) -> int:
         """Return the most that can be stored so that credits fit into a room."""
         if self.loss == "storage":
             return room_uwh
-        return (room_uwh * PPM + PPM - 1) // self.efficiency_ppm
+        return goes_in_uwh(room_uwh, self.efficiency_ppm)
 
 
 class Stored(NamedTuple):
@@ -106,24 +109,23 @@ def release(storage: Position, buyer: Position, energy_uwh: int, price_utok_per_
 def credits_of(memory: Mapping[str, Value]) -> Iterator[tuple[str, int]]:
     """Yield each member's credit. [uWh]"""
     for key in memory:
-        if key.startswith("credit."):
-            yield key.removeprefix("credit."), credit_of(memory, key.removeprefix("credit."))
+        if key.startswith(f"{CREDIT}."):
+            yield key.removeprefix(f"{CREDIT}."), held(memory, key)
 
 
 def credit_of(memory: Mapping[str, Value], member: str) -> int:
     """Return what of the storage is a member's to sell or to have. [uWh]"""
-    value = memory.get(f"credit.{member}", 0)
-    return value if isinstance(value, int) else 0
+    return held(memory, f"{CREDIT}.{member}")
 
 
-def credit_rows(
-    memory: Mapping[str, Value], changes: Sequence[tuple[str, int]]
-) -> dict[str, Value]:
-    """Return the rows of memory once credits have changed by so much. [uWh]"""
-    totals: dict[str, int] = {}
-    for member, change in changes:
-        totals[member] = totals.get(member, credit_of(memory, member)) + change
-    return {f"credit.{member}": total or None for member, total in totals.items()}
+def comes_out_uwh(stored_uwh: int, efficiency_ppm: int) -> int:
+    """Return what comes out again of energy that was stored, rounded down."""
+    return stored_uwh * efficiency_ppm // PPM
+
+
+def goes_in_uwh(room_uwh: int, efficiency_ppm: int) -> int:
+    """Return the most that can be stored so that what comes out again fits into a room."""
+    return (room_uwh * PPM + PPM - 1) // efficiency_ppm
 
 
 def _put_in(giver: Position, storage: Position, energy_uwh: int) -> Match:

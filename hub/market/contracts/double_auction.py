@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from hub.market.contract import (
-    OPERATOR,
     CallRequest,
     CallResult,
     Clearing,
@@ -25,16 +24,15 @@ from hub.market.contract import (
     Order,
     SlotBook,
     StepBudget,
-    Transfer,
     Value,
 )
 from hub.market.crossing import Crossing, Pair, cross, why_not
+from hub.market.fees import operator_fees
 from hub.market.offered import Offered, book_after, energies, fates, offered
 from hub.market.orderbook import OrderRules, check_rules, order_call
 from hub.market.parameters import choice, read, whole, words
 from hub.market.partners import Matching, Served, beside, beside_complaint
 from hub.market.rest import held_back, rest_to_grid
-from hub.market.rounding import KWH_UWH
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class DoubleAuction:
             matches=matches,
             remainders=rest_to_grid(book, matches),
             curtailments=held_back(book.positions),
-            transfers=network_fees(matches, rules.network_fee_utok_per_kwh),
+            transfers=operator_fees(matches, rules.network_fee_utok_per_kwh, "network fee"),
             memory=book_after(book),
             fates=fates(on_offer, pairs, why_not(found)),
             takes_orders=True,
@@ -100,18 +98,6 @@ def pair(
         matching.in_area(beside(rules.areas_beside))
     matching.any()
     return matching.pairs
-
-
-def network_fees(matches: Sequence[Match], fee_utok_per_kwh: int) -> tuple[Transfer, ...]:
-    """Return what buyers pay the operator, rounded down, one row a buyer."""
-    bought: dict[str, int] = {}
-    for match in matches:
-        bought[match.buyer] = bought.get(match.buyer, 0) + match.energy_uwh
-    return tuple(
-        Transfer(buyer, OPERATOR, amount, "network fee")
-        for buyer, energy in bought.items()
-        if (amount := energy * fee_utok_per_kwh // KWH_UWH)
-    )
 
 
 def _charge(rules: Rules) -> Callable[[Order], int]:

@@ -26,13 +26,10 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from hub.market.arguments import Arguments
 from hub.market.contract import (
-    ASK,
     BANK,
-    BID,
     CallRequest,
     CallResult,
     Clearing,
-    Fate,
     Match,
     Position,
     SlotBook,
@@ -41,10 +38,12 @@ from hub.market.contract import (
     Value,
 )
 from hub.market.errors import CallRefused
+from hub.market.holdings import held
 from hub.market.parameters import choice, listed, read, whole, words
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import KWH_UWH, amount_utok, half_even
 from hub.market.serving import Methods, check_office, serve, slot_ahead
+from hub.market.sharing import told
 
 TOKEN_UTOK: Final = 1_000_000
 
@@ -102,7 +101,7 @@ class EnergyToken:
             curtailments=held_back(book.positions),
             transfers=(*slot.transfers, *_payouts(rules, book, slot)),
             memory=slot.memory,
-            fates=tuple(slot.fates()),
+            fates=tuple(told(book, slot.matches, slot.unserved(), "no buyer with tokens was left")),
             takes_orders=True,
         )
 
@@ -149,7 +148,7 @@ class _Slot:
         left = [self._offered(p) for p in sellers]
         for buyer in _by_priority(self.rules, self.book.positions):
             key = f"bought.{buyer.member}"
-            before_uwh = bought_uwh = _whole(self.book.memory, key)
+            before_uwh = bought_uwh = held(self.book.memory, key)
             tokens = self.book.balances.get(buyer.member, 0)
             wanted = min(buyer.deficit_uwh, self.rules.affordable_uwh(tokens, bought_uwh))
             self.short[buyer.member] = buyer.deficit_uwh - wanted
@@ -163,29 +162,17 @@ class _Slot:
             if bought_uwh != before_uwh:
                 self.memory[key] = bought_uwh
 
-    def fates(self) -> Iterator[Fate]:
-        """Tell buyers who were not served why, and sellers what found no buyer.
-
-        Nobody names a limit here, so each is held against the tariff.
-        """
-        sold: dict[str, int] = {}
-        bought: dict[str, int] = {}
+    def unserved(self) -> dict[str, str]:
+        """Return why a buyer was not served, where it was for want of tokens."""
+        bought = {match.buyer: 0 for match in self.matches}
         for match in self.matches:
-            sold[match.seller] = sold.get(match.seller, 0) + match.energy_uwh
-            bought[match.buyer] = bought.get(match.buyer, 0) + match.energy_uwh
-        price, feed_in = self.book.tariff[:2]
-        for p in self.book.positions:
-            if p.deficit_uwh:
-                got = bought.get(p.member, 0)
-                short = self.short[p.member]
-                reason = "" if got == p.deficit_uwh else "no surplus was left"
-                if short and got == p.deficit_uwh - short:
-                    reason = f"his tokens pay for {got} uWh"
-                yield Fate(p.member, "", BID, p.deficit_uwh, price, got, reason)
-            if p.surplus_uwh:
-                got = sold.get(p.member, 0)
-                reason = "" if got == p.surplus_uwh else "no buyer with tokens was left"
-                yield Fate(p.member, "", ASK, p.surplus_uwh, feed_in, got, reason)
+            bought[match.buyer] += match.energy_uwh
+        return {
+            p.member: f"his tokens pay for {got} uWh"
+            for p in self.book.positions
+            if (short := self.short.get(p.member, 0))
+            if (got := bought.get(p.member, 0)) == p.deficit_uwh - short
+        }
 
     def _offered(self, seller: Position) -> int:
         if self.rules.sale == "surplus":
@@ -294,8 +281,3 @@ _METHODS: Final[Methods[Rules]] = {"deposit": _deposit, "pay_out": _pay_out}
 def _earned(memory: Mapping[str, Value], key: str) -> Earned:
     row: Any = memory.get(key)
     return Earned(*row) if row else Earned()
-
-
-def _whole(memory: Mapping[str, Value], key: str) -> int:
-    value = memory.get(key, 0)
-    return value if isinstance(value, int) else 0

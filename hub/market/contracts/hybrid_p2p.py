@@ -82,7 +82,10 @@ class HybridP2P:
             on_offer = offered(
                 book,
                 budget,
-                bounds=Bounds(min(feed_in, grid), max(feed_in, grid)),
+                bounds=Bounds(
+                    max(min(feed_in, grid), book.tariff.floor_utok_per_kwh),
+                    min(max(feed_in, grid), book.tariff.cap_utok_per_kwh),
+                ),
                 without_order=rules.without_order,
             )
         on_offer, pairs, price, why = _clear(rules, book, on_offer, budget)

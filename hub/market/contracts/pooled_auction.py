@@ -35,6 +35,7 @@ from hub.market.orderbook import OrderRules, check_rules, order_call
 from hub.market.parameters import choice, read
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import amount_utok, shares
+from hub.market.sharing import dealt_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class PooledAuction:
         put_in = [energy_of(ask) for ask in on_offer.asks]
         sold = min(sum(wanted), sum(put_in))
         budget.spend(2 * (len(wanted) + len(put_in)))
-        pairs = tuple(_deal_out(wanted, shares(sold, put_in)))
+        pairs = tuple(map(Pair._make, dealt_out(wanted, shares(sold, put_in))))
         last = on_offer.bids[pairs[-1].bid].price_utok_per_kwh if pairs else 0
         matches = tuple(
             _match(on_offer.bids[bid], on_offer.asks[ask], energy, last, rules.price_rule)
@@ -108,21 +109,6 @@ def _highest(rules: Rules, book: SlotBook) -> int:
     return book.tariff.price_utok_per_kwh - 1
 
 
-def _deal_out(wanted: Sequence[int], sold: Sequence[int]) -> Iterator[Pair]:
-    """Yield who gets whose energy: bids in their order, sellers one after the other."""
-    ask, left = 0, sold[0] if sold else 0
-    for bid, energy in enumerate(wanted):
-        missing = energy
-        while missing and ask < len(sold):
-            part = min(missing, left)
-            if part:
-                yield Pair(bid, ask, part)
-            missing, left = missing - part, left - part
-            if left == 0:
-                ask += 1
-                left = sold[ask] if ask < len(sold) else 0
-
-
 def _match(bid: Order, ask: Order, energy_uwh: int, last: int, price_rule: str) -> Match:
     price = last if price_rule == "uniform" else bid.price_utok_per_kwh
     return Match(ask.member, bid.member, ask.meter, bid.meter, energy_uwh, price)
@@ -139,24 +125,7 @@ def _level(
     for match in matches:
         earned[match.seller] += amount_utok(match.energy_uwh, match.price_utok_per_kwh)
     due = shares(sum(earned.values()), [energy[member] for member in members])
-    over = [(member, earned[member] - part) for member, part in zip(members, due, strict=True)]
-    givers = [(member, amount) for member, amount in over if amount > 0]
-    takers = [(member, -amount) for member, amount in over if amount < 0]
-    for giver, taker, amount in _settle(givers, takers):
-        yield Transfer(giver, taker, amount, "share of the pool")
-
-
-def _settle(
-    givers: Sequence[tuple[str, int]], takers: Sequence[tuple[str, int]]
-) -> Iterator[tuple[str, str, int]]:
-    """Yield (giver, taker, amount) that evens out two lists with one sum."""
-    wanted = iter(takers)
-    taker, missing = next(wanted, ("", 0))
-    for giver, amount in givers:
-        left = amount
-        while left:
-            part = min(left, missing)
-            yield giver, taker, part
-            left, missing = left - part, missing - part
-            if not missing:
-                taker, missing = next(wanted, ("", 0))
+    over = [earned[member] - part for member, part in zip(members, due, strict=True)]
+    lacking = [max(-amount, 0) for amount in over]
+    for taker, giver, amount in dealt_out(lacking, [max(amount, 0) for amount in over]):
+        yield Transfer(members[giver], members[taker], amount, "share of the pool")

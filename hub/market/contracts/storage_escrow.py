@@ -41,15 +41,16 @@ from hub.market.contract import (
     Value,
 )
 from hub.market.errors import CallRefused
+from hub.market.holdings import held_after
 from hub.market.parameters import read, whole
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import amount_utok
-from hub.market.serving import Methods, fee_rule, serve
+from hub.market.serving import Methods, check_pays, fee_rule, serve
 from hub.market.storing import (
+    CREDIT,
     PPM,
     StorageRules,
     credit_of,
-    credit_rows,
     credits_of,
     release,
     storage_of,
@@ -122,7 +123,7 @@ class StorageEscrow:
             transfers=tuple(slot.transfers),
             memory={
                 **slot.memory,
-                **credit_rows(book.memory, credited),
+                **held_after(book.memory, CREDIT, credited),
                 **_valve(rules, book.memory, is_open=slot.is_awaited),
             },
             fates=(*stored.fates, *slot.fates),
@@ -229,7 +230,7 @@ def _sell(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
             f"the meter of {rules.storage} attests {credit} uWh of yours, the sale claims {energy}"
         )
     sale = request.call_id.hex()
-    memory = credit_rows(request.memory, [(request.member, -energy)])
+    memory = held_after(request.memory, CREDIT, [(request.member, -energy)])
     memory[f"sale.{sale}"] = tuple(Sale(request.member, price, energy))
     return CallResult((), memory, {"sale": sale})
 
@@ -242,9 +243,7 @@ def _buy(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
     if energy > row.left_uwh:
         raise CallRefused(f"the sale has {row.left_uwh} uWh left, not {energy}")
     amount = amount_utok(energy, row.price_utok_per_kwh)
-    balance = request.balances.get(request.member, 0)
-    if amount > balance:
-        raise CallRefused(f"your balance of {balance} utok does not pay {amount}")
+    check_pays(request, amount)
     purchase = request.call_id.hex()
     ready_ms = request.slot_ms + rules.release_slots * request.length_ms
     until_ms = ready_ms + rules.expires_slots * request.length_ms
@@ -274,7 +273,7 @@ def _cancel(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
     row = _sale(request, sale)
     if row.seller != request.member:
         raise CallRefused(f"sale {sale} is another's")
-    memory = credit_rows(request.memory, [(row.seller, row.left_uwh)])
+    memory = held_after(request.memory, CREDIT, [(row.seller, row.left_uwh)])
     return CallResult((), {**memory, f"sale.{sale}": None}, {"left_uwh": row.left_uwh})
 
 

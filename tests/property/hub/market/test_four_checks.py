@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.core.clearing import check_clearing
+from hub.core.clearing import check_clearing, clear
 from hub.core.settlement import settlement
 from hub.market.catalog import CONTRACTS
 from hub.market.contract import (
@@ -32,6 +32,15 @@ from tests.support.source import ROOT
 
 LIMITS, WELFARE = "limits_kept", "welfare_optimal"
 OPTIONS: Mapping[str, tuple[tuple[dict[str, Any], set[str]], ...]] = {
+    "choose_producer": (({}, set()), ({"others": "grid", "price_percent": 0}, {WELFARE})),
+    "commission": (
+        ({"commission_utok_per_kwh": 0, "price_percent": 100}, set()),
+        ({"commission_utok_per_kwh": 30, "tokens": "two"}, {WELFARE}),
+    ),
+    "community_pool": (
+        ({}, set()),
+        ({"capacity_uwh": 5, "efficiency_ppm": 900_000, "price_percent": 33}, set()),
+    ),
     "day_ahead": (({}, {WELFARE}),),  # nobody has a plan here; with plans: test_planned.py
     "dep_balance": (({}, set()), ({"deficit": "supplier", "surplus": "storage"}, set())),
     "double_auction": (
@@ -47,19 +56,29 @@ OPTIONS: Mapping[str, tuple[tuple[dict[str, Any], set[str]], ...]] = {
         ({}, {LIMITS, WELFARE}),
         ({"grid": "outside", "priority": "m3,m1", "payout_slots": 1}, {LIMITS, WELFARE}),
     ),
+    "generation_coin": (({}, {LIMITS, WELFARE}), ({"coin_utok": 150}, {LIMITS, WELFARE})),
+    "green_forecast": (({}, set()),),
     "hybrid_p2p": (
         ({}, set()),
         ({"match_by": "distance", "other_areas": "grid", "sell": "market"}, {WELFARE}),
         ({"price_rule": "lowest_ask", "areas_beside": "x:y"}, {LIMITS, WELFARE}),
     ),
     "listing": (({}, {WELFARE}),),
+    "local_coin": (({}, set()), ({"neighbours": "area", "coin_utok": 7}, set())),
     "pooled_auction": (
         ({}, {LIMITS, WELFARE}),
         ({"price_rule": "uniform", "bid_limit": "none"}, {LIMITS, WELFARE}),
     ),
+    "prepaid": (({}, {WELFARE}),),
     "storage_escrow": (
         ({"storage": "m0"}, set()),
         ({"storage": "m1", "capacity_uwh": 5, "efficiency_ppm": 900_000}, set()),
+    ),
+    "storage_transfer": (({"storage": "m0", "fee_utok_per_kwh": 9}, set()),),
+    "tenant_share": (
+        ({"price_percent": 100}, set()),
+        ({"by": "equal"}, set()),
+        ({"roof": "m0,m2", "owners": "m0:1,m1:2"}, {LIMITS, WELFARE}),
     ),
 }
 """Contract -> parameters, and the checks that it does not keep under them. Bids name fuels where
@@ -134,6 +153,71 @@ def test_the_four_checks(name: str, book: SlotBook, number: int) -> None:
     broken = {check for check, holds in checks.passed.items() if not holds}
     assert broken <= breaks, checks
     assert checks.welfare_utok_uwh_per_kwh <= checks.optimum_utok_uwh_per_kwh
+
+
+ROWS = st.lists(
+    st.lists(st.integers(-5, 5) | st.integers(-(10**13), 10**13), min_size=4, max_size=4),
+    min_size=2,
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40)
+@given(slots=ROWS, number=st.integers(0, 9))
+def test_slots_in_a_row(name: str, slots: list[list[int]], number: int) -> None:
+    """What a contract remembers of one slot leaks nothing in the next; all accounts sum to zero."""
+    parameters, breaks = OPTIONS[name][number % len(OPTIONS[name])]
+    memory: dict[str, Any] = {}
+    balances: dict[str, int] = {}
+    for place, nets in enumerate(slots):
+        positions = tuple(
+            Position(member, f"{member}-pv", f"{member}-load", max(net, 0), max(-net, 0))
+            for member, net in zip(MEMBERS, nets, strict=False)
+        )
+        book = SlotBook(
+            place * 900_000,
+            900_000,
+            positions,
+            Tariff(300, 100),
+            parameters,
+            memory,
+            (),
+            SITES,
+            balances,
+        )
+        clearing = CONTRACTS[name]().clear(book, StepBudget())
+        check_clearing(book, clearing)
+        lines, checks = settlement(book, clearing)
+        broken = {check for check, holds in checks.passed.items() if not holds}
+        assert broken <= breaks, checks
+        memory = {**memory, **clearing.memory}
+        memory = {key: value for key, value in memory.items() if value is not None}
+        for line in lines:
+            balances[line.account] = balances.get(line.account, 0) + line.amount_utok
+        assert sum(balances.values()) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=60)
+@given(book=books(), bounds=st.tuples(st.integers(0, 400), st.integers(0, 400)))
+def test_no_energy_is_sold_outside_of_the_regulators_bounds(
+    name: str, book: SlotBook, bounds: tuple[int, int]
+) -> None:
+    """A price that cannot be moved there fails, and the grid takes over."""
+    low, high = sorted(bounds)
+    tariff = book.tariff._replace(floor_utok_per_kwh=low, cap_utok_per_kwh=high)
+    book = replace(book, tariff=tariff, parameters=OPTIONS[name][0][0])
+    if book.is_bare:
+        book = replace(book, orders=())
+    clearing, failure = clear(book, name, CONTRACTS)
+    assert all(low <= match.price_utok_per_kwh <= high for match in clearing.matches)
+    assert failure == "" or name in FIXED, failure
+
+
+FIXED = ("dep_balance", "energy_token", "storage_escrow", "storage_transfer")
+"""Contracts with a price that nobody but the policy itself can move: the tariff, the token's, and
+nothing for what is stored."""
 
 
 @pytest.mark.parametrize("name", NAMES)

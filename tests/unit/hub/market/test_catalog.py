@@ -13,7 +13,9 @@ from hub.market.errors import UnknownContract
 
 def test_by_name() -> None:
     assert isinstance(catalog.contract("dep_balance"), DepBalance)
-    with pytest.raises(UnknownContract, match="no contract 'x'; there are day_ahead, dep_balance"):
+    with pytest.raises(
+        UnknownContract, match="no contract 'x'; there are choose_producer, commission, "
+    ):
         catalog.contract("x")
 
 
