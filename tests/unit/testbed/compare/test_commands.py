@@ -249,7 +249,7 @@ def test_malformed_rows_are_named_by_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("nothing",), 64, "no contract 'nothing'; there are day_ahead, dep_balance"),
+        (("nothing",), 64, "no contract 'nothing'; there are choose_producer"),
         (("double_auction", "--option", "x"), 64, "--option x: wanted NAME=VALUE"),
         (("double_auction", "--option", "x=1"), 64, "double_auction has no parameter 'x'"),
     ],
