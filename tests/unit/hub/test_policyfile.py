@@ -46,7 +46,7 @@ def test_everything_wrong_with_the_form_is_said_at_once() -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (('contract = "dep_balance"', 'contract = "auction"'), "there are day_ahead, dep_balance"),
+        (('contract = "dep_balance"', 'contract = "auction"'), "there are choose_producer"),
         (('dispatch = "dep"', 'dispatch = "magic"'), "there are dep, none"),
         (('deficit = "curtail"', 'deficit = "ignore"'), "deficit"),
         (("import_mw_max = 0", "colour = 7"), "colour"),

@@ -100,11 +100,7 @@ def test_a_battery_for_all_with_pv_is_told_and_used(tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         ((), 64, "--out DIR says where"),
-        (
-            ("--contracts", "nothing", "--out", "x"),
-            64,
-            "no contract nothing; there are day_ahead, dep_bal",
-        ),
+        (("--contracts", "nothing", "--out", "x"), 64, "no contract nothing; there are choose"),
         (("--slot", "x", "--out", "x"), 64, "--slot x: wanted minutes"),
         (("--slot", "45", "--out", "x"), 64, "--slot 45: the file has slots of 60"),
         (("--consumers", "zed", "--out", "x"), 64, "--consumers zed: no such home"),
