@@ -47,7 +47,7 @@ def test_everything_wrong_with_the_form_is_said_at_once() -> None:
     ("change", "what"),
     [
         (('contract = "dep_balance"', 'contract = "auction"'), "there are choose_producer"),
-        (('dispatch = "dep"', 'dispatch = "magic"'), "there are dep, none"),
+        (('dispatch = "dep"', 'dispatch = "magic"'), "there are dep, "),
         (('deficit = "curtail"', 'deficit = "ignore"'), "deficit"),
         (("import_mw_max = 0", "colour = 7"), "colour"),
         (('at = "00:00"', 'at = "00:15"'), "minute 0"),
