@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 
 def format_time(at_ms: int) -> str:
@@ -13,6 +13,20 @@ def format_time(at_ms: int) -> str:
     """
     moment = datetime.fromtimestamp(at_ms // 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ" if moment.second else "%Y-%m-%dT%H:%MZ")
+
+
+def parse_month(text: str) -> tuple[int, int]:
+    """Return the first instant of a month and that of the next one; ValueError says why not.
+
+    >>> [format_time(at_ms) for at_ms in parse_month("2026-12")]
+    ['2026-12-01T00:00Z', '2027-01-01T00:00Z']
+    """
+    try:
+        first = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"{text}: no month like 2026-11") from None
+    following = (first + timedelta(days=31)).replace(day=1)
+    return round(first.timestamp() * 1000), round(following.timestamp() * 1000)
 
 
 def parse_time(text: str) -> int:

@@ -11,6 +11,7 @@ import typer
 
 from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
 from hub.config import load_config
+from messages.timetext import parse_month
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", help="The hub's configuration file.", metavar="FILE")
@@ -41,6 +42,9 @@ def statement(
     end: Annotated[
         str | None, typer.Option("--to", help="Slots that begin before it; default: all.")
     ] = None,
+    month: Annotated[
+        str | None, typer.Option(help="A whole month of UTC, in place of both.", metavar="YYYY-MM")
+    ] = None,
 ) -> None:
     """Write what was booked on a member's account: each line, what it follows from, the balance.
 
@@ -52,7 +56,7 @@ def statement(
 
       gridtally-hub statement ann --out ann.json --out ann.pdf
 
-      gridtally-hub statement ann --from 2026-11-01T00:00Z --to 2026-12-01T00:00Z --out ann.json
+      gridtally-hub statement ann --month 2026-11 --out ann.json --out ann.pdf
     """
     log_to_stderr(verbose=False)
     with told():
@@ -69,8 +73,7 @@ def statement(
         wrong = [path for path in out if path.suffix.lower() not in SUFFIXES]
         if wrong:
             fail(f"{wrong[0]}: a statement is a .json, .csv or .pdf", os.EX_USAGE)
-        until_ms = FOREVER_MS if end is None else instant(end)
-        wanted = Wanted(member, instant(start), until_ms)
+        wanted = Wanted(member, *_span(start, end, month))
         settings = load_config(config)
         if settings.simulation is not None:
             print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
@@ -81,6 +84,18 @@ def statement(
         for path in out:
             write_statement(made, path, lens.called)
             print(path)
+
+
+def _span(start: str, end: str | None, month: str | None) -> tuple[int, int]:
+    """Return the first instant and that after the last one. [ms UTC]"""
+    if month is None:
+        return instant(start), FOREVER_MS if end is None else instant(end)
+    if start != "0" or end is not None:
+        fail("--month is a span of its own: leave out --from and --to", os.EX_USAGE)
+    try:
+        return parse_month(month)
+    except ValueError as error:
+        fail(str(error), os.EX_USAGE)
 
 
 def double_signed(

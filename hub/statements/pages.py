@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from hub.statements.sums import sums
 from hub.statements.words import dispute_text, kwh_text, tokens_text
 from messages.log.note import parse_note
-from messages.statement import Statement
+from messages.statement import CORRECTION, PURCHASE, SALE, TRANSFER, Statement
 from messages.statementlines import Item, items
 from messages.timetext import format_time
 
@@ -106,7 +107,7 @@ def _write_head(paper: FPDF, statement: Statement) -> None:
     paper.ln(2)
     for word, energy, money in _totals(statement):
         paper.set_font(FACE, size=9, style="B" if word.endswith("balance") else "")
-        paper.cell(30, 4.6, word)
+        paper.cell(70, 4.6, _plain(word))
         paper.cell(32, 4.6, money, align="R")
         paper.cell(40, 4.6, energy, align="R", new_x="LMARGIN", new_y="NEXT")
     paper.ln(2)
@@ -120,11 +121,23 @@ def _totals(statement: Statement) -> Iterator[tuple[str, str, str]]:
     """Yield what the account held, what was booked, and what it holds: word, energy, tokens."""
     totals = statement.totals
     yield "Opening balance", "", tokens_text(statement.opening_utok)
-    yield "Sales", f"{kwh_text(totals.sold_uwh)} kWh", tokens_text(totals.sales_utok)
-    yield "Purchases", f"{kwh_text(totals.bought_uwh)} kWh", tokens_text(totals.purchases_utok)
-    yield "Corrections", "", tokens_text(totals.corrections_utok)
-    yield "Transfers", "", tokens_text(totals.transfers_utok)
+    parts = sums(item.line for item in items(statement))
+    for word, kind, energy_uwh, amount_utok in (
+        ("Sales", SALE, totals.sold_uwh, totals.sales_utok),
+        ("Purchases", PURCHASE, totals.bought_uwh, totals.purchases_utok),
+        ("Corrections", CORRECTION, 0, totals.corrections_utok),
+        ("Transfers", TRANSFER, 0, totals.transfers_utok),
+    ):
+        yield word, _energy(energy_uwh, kind), tokens_text(amount_utok)
+        for part in parts:
+            if part.kind == kind and part.what:
+                energy = _energy(part.energy_uwh, kind)
+                yield f"    {part.what}", energy, tokens_text(part.amount_utok)
     yield "Closing balance", "", tokens_text(statement.closing_utok)
+
+
+def _energy(energy_uwh: int, kind: str) -> str:
+    return f"{kwh_text(energy_uwh)} kWh" if kind in (SALE, PURCHASE) else ""
 
 
 def _paragraph(paper: FPDF, size: float, text: str, style: str = "") -> None:

@@ -23,12 +23,14 @@ from hub.core import effects
 from hub.market import contract
 from hub.statements.files import write_statement
 from hub.statements.pages import runs_text
+from hub.statements.sums import sums
 from member.verify import main as verify
 from messages import statement as told
 from messages.jsontext import format_json
 from messages.reading import Reading, encode_reading, sign_sealed_reading
 from messages.statement import parse_statement
 from messages.statementlines import items
+from messages.timetext import format_time
 from tests.support.hub_bench import METERS, MICROGRID, NODE, SLOT_MS, START_MS, Bench
 
 MARK_UWH = 123_456_789
@@ -131,6 +133,18 @@ def test_a_span_is_taken_by_the_beginnings_of_slots(folder: Path, tmp_path: Path
     assert verify(["bill", str(path), "--trust", str(folder / "trust.toml")]) == 0
 
 
+def test_a_bill_of_a_month(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "alice.json"
+    month = format_time(START_MS)[:7]
+    ended = statement(folder, "alice", "--month", month, "--out", str(path))
+    assert ended.exit_code == 0, ended.stderr
+    made = parse_statement(path.read_text())
+    assert made.from_ms == START_MS
+    parts = sums(item.line for item in items(made))
+    assert sum(each.amount_utok for each in parts) == made.closing_utok - made.opening_utok
+    assert sum(each.energy_uwh for each in parts) == made.totals.bought_uwh + made.totals.sold_uwh
+
+
 def test_the_table_has_a_row_a_line_and_names_the_entries(folder: Path, tmp_path: Path) -> None:
     json_path, csv_path = tmp_path / "alice.json", tmp_path / "alice.csv"
     statement(folder, "alice", "--out", str(json_path), "--out", str(csv_path))
@@ -193,6 +207,12 @@ def test_the_same_statement_gives_the_same_pages(folder: Path, tmp_path: Path) -
         (("alice", "--from", "9999999999999", "--out", "x.json"), os.EX_DATAERR, "no slot of that"),
         (("alice", "--out", "x.txt"), os.EX_USAGE, "x.txt: a statement is a .json, .csv or .pdf"),
         (("alice", "--from", "soon", "--out", "x.json"), os.EX_USAGE, "no time like"),
+        (("alice", "--month", "May", "--out", "x.json"), os.EX_USAGE, "May: no month like 2026-11"),
+        (
+            ("alice", "--month", "2026-11", "--from", "5", "--out", "x.json"),
+            os.EX_USAGE,
+            "--month is a span of its own",
+        ),
         (("alice", "--out", "/none/x.json"), os.EX_CANTCREAT, "/none/x.json"),
     ],
 )
