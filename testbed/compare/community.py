@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isqrt
+from typing import TYPE_CHECKING
 
 from hub.market.contract import ASK, BID, Order, Position, Site, Tariff
 from testbed.compare.battery import Battery, Stored, store
 from testbed.compare.members import Member
 from testbed.homes import MS_PER_DAY, MS_PER_MINUTE, Homes
+
+if TYPE_CHECKING:
+    from hub.scheduling.rounds import Schedule
 
 SHARED = "shared storage"
 """Group of a storage for all."""
@@ -42,13 +46,14 @@ class Household:
 
 @dataclass(frozen=True, slots=True)
 class Community:
-    """All households over the same slots."""
+    """All households over the same slots. `plans`: of days planned ahead, by their first slot."""
 
     households: tuple[Household, ...]
     slots: int
     slot_ms: int
     start_ms: int
     sites: Mapping[str, Site] = field(default_factory=dict)
+    plans: Mapping[int, Schedule] = field(default_factory=dict)
 
     members: Mapping[str, Member] = field(init=False)
     places: Mapping[str, int] = field(init=False)

@@ -14,6 +14,8 @@ once with its defaults, and members keep standing orders at their limits.
 - `storage_escrow` gets a storage of 2 kWh a home, half of it an hour, which takes what all have
   over and gives what all lack. Before each slot members offer all they have stored, at their limit,
   and buy what it will give, the cheapest first, as perfect foresight has it.
+- `day_ahead`: each midnight everybody plans his battery with the others (`planning`), by either
+  forecast, and it does as planned. The gate closes with the day's first slot.
 """
 
 from __future__ import annotations
@@ -23,9 +25,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hub.market.contract import ASK, BID, Value
+from messages import scheduling
+from messages.scheduling import Devices, pack
 from testbed.compare.battery import Battery
 from testbed.compare.community import Community, limits, with_storage
 from testbed.compare.forecasting import FORECASTS
+from testbed.compare.members import Member
 from testbed.compare.tariff import Prices
 
 UTOK_UWH_PER_KWH: Final = 10**15
@@ -37,8 +42,9 @@ STORAGE_UWH_A_HOME: Final = 2_000_000_000
 EFFICIENCY_PPM: Final = 902_500
 """95 % in and 95 % out, as `Battery` has it."""
 PURSE_UTOK: Final = 10**15
-AHEAD: Final = ("hybrid_p2p", "listing", "pooled_auction")
-"""Contracts whose orders name an amount before the slot is over."""
+PLANNED: Final = "day_ahead"
+AHEAD: Final = (PLANNED, "hybrid_p2p", "listing", "pooled_auction")
+"""Contracts whose members say an amount before the slot is over."""
 OPEN_CALLS: Final[Mapping[str, Mapping[str, str]]] = {"listing": {ASK: "list", BID: "buy"}}
 """What an order for one slot is called, by its side, where it is not sealed."""
 
@@ -87,6 +93,8 @@ def settings_of(name: str, prices: Prices) -> tuple[Settings, ...]:
         runs = {"": {"token_uwh": token_uwh(prices)}}
     elif name in STORED:
         runs = {"with a storage": {"storage": STORAGE, "efficiency_ppm": EFFICIENCY_PPM}}
+    elif name == PLANNED:
+        runs = {"": {"gate_slots": 0}}
     forecasts = FORECASTS if name in AHEAD else ("",)
     purse_utok = PURSE_UTOK if name in STORED else 0
     return tuple(
@@ -96,8 +104,12 @@ def settings_of(name: str, prices: Prices) -> tuple[Settings, ...]:
     )
 
 
-def staged(homes: Community, settings: Settings) -> Community:
-    """Return the homes, with the storage that the contract is about."""
+def staged(homes: Community, settings: Settings, prices: Prices) -> Community:
+    """Return the homes, with the storage that the contract is about, or as they plan their days."""
+    if settings.contract == PLANNED:
+        from testbed.compare.planning import planned  # noqa: PLC0415 - loads numpy
+
+        return planned(homes, prices, settings.forecast)
     if settings.contract not in STORED or STORAGE in homes.members:
         return homes
     capacity_uwh = STORAGE_UWH_A_HOME * len(homes.households)
@@ -172,7 +184,33 @@ def sales_of(memory: Memory) -> list[tuple[str, str, int, int]]:
     return sorted(found, key=lambda each: (each[2], each[0]))
 
 
+def plan_the_day(
+    community: Community, prices: Prices, slot: int, memory: Memory
+) -> Iterator[Asked]:
+    """At midnight everybody signs his plan, and the aggregator what it makes of all of them."""
+    del prices
+    found = community.plans.get(slot)
+    if found is None:
+        return
+    for each in community.households:
+        name, devices = each.member.home, devices_of(each.member)
+        if devices != Devices() and f"devices.{name}" not in memory:
+            yield Asked(name, "devices", pack(devices))
+        yield Asked(name, "plan", pack(found.plans[name]))
+    yield Asked("aggregator", "propose", pack(found.proposal), ("service",))
+
+
+def devices_of(member: Member) -> Devices:
+    """Return what a home lets be scheduled: its battery, without wear."""
+    battery = member.battery
+    if battery is None or not battery.capacity_uwh or not battery.power_mw:
+        return Devices()
+    percent = battery.efficiency_percent
+    return Devices(scheduling.Battery(battery.capacity_uwh, battery.power_mw, percent, 0))
+
+
 PLAYS: Final[Mapping[str, Play]] = {
+    PLANNED: plan_the_day,
     "energy_token": mint_each_day,
     "prepaid": top_up_each_day,
     "storage_escrow": sell_what_is_stored,

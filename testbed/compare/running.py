@@ -39,7 +39,7 @@ def run_contract(
     progress: Progress,
 ) -> Run:
     """Clear and settle every slot in order; what a contract remembers goes from one to the next."""
-    community = staged(community, settings)
+    community = staged(community, settings, prices)
     tally = Tally(community)
     sheets = Sheets(community, prices, settings, contracts)
     spent_s = 0.0

@@ -47,6 +47,7 @@ from hub.market.rounding import KWH_UWH
 from hub.market.scheduled import Agreed, levelled, trades
 from messages.errors import MalformedMessage
 from messages.scheduling import CONTENT, SLOTS_MAX, Devices, Message, Plan, Proposal, pack, unpack
+from messages.slots import DAY_MS
 
 DAYS_AHEAD_MAX: Final = 7
 """So that plans for ever and ever do not fill the memory."""
@@ -56,17 +57,24 @@ STEPS_PER_SLOT: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a day is, when it is fixed, and what leaving it costs. [slots, mW, ppm, utok per kWh]"""
+    """What a day is, when it is fixed, and what leaving it costs. [slots, mW, ppm, utok per kWh]
 
-    day_slots: int = whole(96, 1, SLOTS_MAX)
+    `day_slots` 0: as many as 24 hours have, and not more than `SLOTS_MAX`.
+    """
+
+    day_slots: int = whole(0, 0, SLOTS_MAX)
     gate_slots: int = whole(1, 0, SLOTS_MAX)
     imbalance_utok_per_kwh: int = whole(20_000, 0, 100_000_000)
     gap_ppm: int = whole(1_000, 0, 1_000_000)
     grid_mw_max: int = whole(10**12, 0, 10**12)
 
+    def slots(self, length_ms: int) -> int:
+        """Return how many slots make a day."""
+        return self.day_slots or min(max(DAY_MS // length_ms, 1), SLOTS_MAX)
+
     def day_of(self, slot_ms: int, length_ms: int) -> int:
         """Return when the day of a slot begins."""
-        return slot_ms - slot_ms % (self.day_slots * length_ms)
+        return slot_ms - slot_ms % (self.slots(length_ms) * length_ms)
 
 
 class DayAhead:
@@ -89,7 +97,7 @@ class DayAhead:
         matches = tuple(trades(bound, agreed.price_utok_per_kwh))
         remainders = rest_to_grid(book, matches)
         memory: dict[str, Value] = {}
-        if place == rules.day_slots - 1:
+        if place == rules.slots(book.length_ms) - 1:
             budget.spend(len(book.memory))
             memory = dict.fromkeys(_rows_until(book.memory, day_ms))
         return Clearing(
@@ -108,7 +116,7 @@ class DayAhead:
         if request.method == "devices":
             return _devices(rules, request, _content(request, Devices))
         if request.method == "plan":
-            budget.spend(STEPS_PER_SLOT * rules.day_slots)
+            budget.spend(STEPS_PER_SLOT * rules.slots(request.length_ms))
             return _plan(rules, request, _content(request, Plan))
         if request.method == "propose":
             return _propose(rules, request, _content(request, Proposal), budget)
@@ -126,7 +134,7 @@ def _content(request: CallRequest, kind: type[Message]) -> Message:
 
 
 def _devices(rules: Rules, request: CallRequest, devices: Devices) -> CallResult:
-    fault = devices_fault(devices, rules.day_slots)
+    fault = devices_fault(devices, rules.slots(request.length_ms))
     if fault:
         raise CallRefused(f"devices: {fault}")
     row = None if devices == Devices() else pack(devices)[CONTENT]
@@ -136,7 +144,7 @@ def _devices(rules: Rules, request: CallRequest, devices: Devices) -> CallResult
 def _plan(rules: Rules, request: CallRequest, plan: Plan) -> CallResult:
     _check_day(rules, request, plan.day_ms)
     devices = _devices_of(request.memory, request.member)
-    fault = plan_fault(devices, plan, rules.day_slots, request.length_ms)
+    fault = plan_fault(devices, plan, rules.slots(request.length_ms), request.length_ms)
     if fault:
         raise CallRefused(f"plan: {fault}")
     row = pack(plan)[CONTENT]
@@ -145,9 +153,10 @@ def _plan(rules: Rules, request: CallRequest, plan: Plan) -> CallResult:
 
 def _check_day(rules: Rules, request: CallRequest, day_ms: int) -> None:
     """Refuse what is no day, too far ahead, past its gate, or scheduled already."""
-    day_length_ms = rules.day_slots * request.length_ms
+    day_slots = rules.slots(request.length_ms)
+    day_length_ms = day_slots * request.length_ms
     if day_ms % day_length_ms:
-        raise CallRefused(f"{day_ms} is no beginning of a day of {rules.day_slots} slots")
+        raise CallRefused(f"{day_ms} is no beginning of a day of {day_slots} slots")
     gate_ms = day_ms - rules.gate_slots * request.length_ms
     if request.slot_ms > gate_ms:
         raise CallRefused(
@@ -174,13 +183,14 @@ def _propose(
     if "service" not in request.roles:
         raise CallRefused("a day is proposed by a key with the office service")
     _check_day(rules, request, proposal.day_ms)
-    _check_form(rules, proposal)
-    budget.spend(STEPS_PER_SLOT * rules.day_slots * len(proposal.members))
+    _check_form(rules.slots(request.length_ms), proposal)
+    size = rules.slots(request.length_ms) * len(proposal.members)
+    budget.spend(STEPS_PER_SLOT * size)
     sums = _added_up(rules, request, proposal)
     _check_balance(rules, request, proposal, sums.nets)
     cost = sums.worn + _cost_of_grid(proposal)
     gap = cost - sums.bound
-    rounding = len(proposal.members) * rules.day_slots * KWH_UWH
+    rounding = size * KWH_UWH
     if gap * 1_000_000 > rules.gap_ppm * abs(sums.bound) + rounding * 1_000_000:
         raise CallRefused(
             f"not converged: the day costs {_up(cost)} utok, and {_up(sums.bound)} may be "
@@ -200,7 +210,7 @@ def _propose(
     return CallResult((), memory, answer)
 
 
-def _check_form(rules: Rules, proposal: Proposal) -> None:
+def _check_form(day_slots: int, proposal: Proposal) -> None:
     """Refuse series of another length, prices beyond those of the grid, names out of order."""
     series = (
         proposal.prices_utok_per_kwh,
@@ -209,8 +219,8 @@ def _check_form(rules: Rules, proposal: Proposal) -> None:
         proposal.import_uwh,
         proposal.export_uwh,
     )
-    if any(len(each) != rules.day_slots for each in series):
-        raise CallRefused(f"propose: each series has {rules.day_slots} slots")
+    if any(len(each) != day_slots for each in series):
+        raise CallRefused(f"propose: each series has {day_slots} slots")
     for place, (price, tariff, feed_in) in enumerate(zip(*series[:3], strict=True)):
         if not feed_in <= price <= tariff:
             raise CallRefused(
@@ -230,7 +240,7 @@ def _added_up(rules: Rules, request: CallRequest, proposal: Proposal) -> _Sums:
         if row is None:
             raise CallRefused(f"{member!r} has no plan for day {proposal.day_ms}")
         plan, devices = unpack(Plan, row), _devices_of(request.memory, member)
-        fault = plan_fault(devices, plan, rules.day_slots, request.length_ms)
+        fault = plan_fault(devices, plan, rules.slots(request.length_ms), request.length_ms)
         if fault:
             raise CallRefused(f"{member!r}: {fault}")
         nets[member] = net_uwh(devices, plan)
