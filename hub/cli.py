@@ -26,6 +26,7 @@ from hub.joining import cli as joining
 from hub.ordering.cli import add_commands as add_order_commands
 from hub.replica.cli import add_commands as add_replica_commands
 from hub.statements.cli import add_commands as add_statement_commands
+from hub.switching.cli import add_commands as add_switching_commands
 from hub.vault.cli import add_commands as add_record_commands
 from hub.witness.cli import add_commands as add_witness_commands
 from messages.slots import is_edge, next_slot
@@ -415,46 +416,6 @@ def prove(
         print(json.dumps(body) if as_json else proof, end="\n" if as_json else "")
 
 
-@app.command(short_help="Write the ledger as tiles, or the books as tables.")
-def export(
-    config: Config = HERE,
-    tiles: Annotated[
-        Path | None, typer.Option(help="Static tlog-tiles: checkpoint and tree.", metavar="DIR")
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="Readings, slots, matches, bills as CSV.", metavar="DIR")
-    ] = None,
-    unsealed: Annotated[
-        bool, typer.Option("--unsealed", help="Tables: what sealed readings say, too.")
-    ] = False,
-) -> None:
-    """Write what the newest checkpoint covers as static files, the books as tables, or both.
-
-    Tiles are a complete copy that programs written by others can check; tables are for a sheet and
-    prove nothing. Works while the hub runs.
-
-      gridtally-hub export --tiles tiles
-
-      gridtally-hub export --tiles tiles --csv tables
-    """
-    log_to_stderr(verbose=False)
-    with told():
-        from hub.commands import inspecting
-
-        if tiles is None and csv is None:
-            fail("say what to export: --tiles DIR, --csv DIR or both", os.EX_USAGE)
-        if tiles is not None and csv is not None and tiles.resolve() == csv.resolve():
-            fail("tiles and tables go into a folder each", os.EX_USAGE)
-        settings = _loaded(config)
-        lines = []
-        with progress("exporting") as tell:
-            if tiles is not None:
-                lines.append(inspecting.export_tiles(settings, tiles, tell))
-            if csv is not None:
-                lines.append(inspecting.export_csv(settings, csv, unsealed=unsealed))
-        print("\n".join(lines))
-
-
 # --- shared --------------------------------------------------------------------------------------
 
 
@@ -495,6 +456,7 @@ add_case_commands(app)
 add_dispute_commands(app)
 add_feed_commands(app, joining.keys)
 add_order_commands(app)
+add_switching_commands(app)
 
 if __name__ == "__main__":
     app()

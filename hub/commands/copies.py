@@ -1,13 +1,14 @@
-"""The commands that copy a ledger and put it back."""
+"""The commands that copy a ledger, put it back, or write it out for others."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hub.commands.terminal import log_to_stderr, progress, told
+from hub.commands.terminal import fail, log_to_stderr, progress, told
 from hub.config import load_config
 
 File = Annotated[Path, typer.Argument(help="The copy.", metavar="FILE")]
@@ -17,9 +18,10 @@ Config = Annotated[
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add `backup` and `restore`."""
+    """Add `backup`, `restore` and `export`."""
     app.command("backup", short_help="Copy the ledger while the hub runs.")(backup)
     app.command("restore", short_help="Put a copy of the ledger back, or check one.")(restore)
+    app.command("export", short_help="Write the ledger as tiles, or the books as tables.")(export)
 
 
 def backup(file: File, config: Config = Path("hub.toml")) -> None:
@@ -74,3 +76,42 @@ def restore(
         print(f"{found.path}: {found.report.size} entries, verified")
         if not verify:
             print("\n".join(restored_lines(witnessed=parse_policy(trust.policy).witnessed)))
+
+
+def export(
+    config: Config = Path("hub.toml"),
+    tiles: Annotated[
+        Path | None, typer.Option(help="Static tlog-tiles: checkpoint and tree.", metavar="DIR")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Readings, slots, matches, bills as CSV.", metavar="DIR")
+    ] = None,
+    unsealed: Annotated[
+        bool, typer.Option("--unsealed", help="Tables: what sealed readings say, too.")
+    ] = False,
+) -> None:
+    """Write what the newest checkpoint covers as static files, the books as tables, or both.
+
+    Tiles are a complete copy that programs written by others can check; tables are for a sheet and
+    prove nothing. Works while the hub runs.
+
+      gridtally-hub export --tiles tiles
+
+      gridtally-hub export --tiles tiles --csv tables
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from hub.commands import inspecting  # noqa: PLC0415
+
+        if tiles is None and csv is None:
+            fail("say what to export: --tiles DIR, --csv DIR or both", os.EX_USAGE)
+        if tiles is not None and csv is not None and tiles.resolve() == csv.resolve():
+            fail("tiles and tables go into a folder each", os.EX_USAGE)
+        settings = load_config(config)
+        lines = []
+        with progress("exporting") as tell:
+            if tiles is not None:
+                lines.append(inspecting.export_tiles(settings, tiles, tell))
+            if csv is not None:
+                lines.append(inspecting.export_csv(settings, csv, unsealed=unsealed))
+        print("\n".join(lines))

@@ -224,6 +224,16 @@ class Log:
         wanted = select(entry_table).where(entry_table.c.index >= start, entry_table.c.kind == kind)
         return self._entries(wanted.order_by(entry_table.c.index))
 
+    def newest(self, kind: str) -> Iterator[Entry]:
+        """Yield the entries of one kind, the newest first."""
+        table = entry_table.c
+        wanted = select(entry_table).where(table.kind == kind).order_by(table.index.desc())
+        found = self._entries(wanted.limit(ENTRIES_A_STEP_BACK))
+        while found:
+            yield from found
+            before = wanted.where(table.index < found[-1].index)
+            found = self._entries(before.limit(ENTRIES_A_STEP_BACK))
+
     def backwards(self, kid: bytes, stream: str, before: int) -> Iterator[Entry]:
         """Yield the entries of a key's stream at indices below `before`, the newest first."""
         table = entry_table.c
