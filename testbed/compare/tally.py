@@ -61,7 +61,6 @@ class Tally:
     members paid beside energy, less what they got. `uwh_m`: matched energy times distance, where
     both are on the map. `unfair_uwh`: matched energy of those who paid above or got below their own
     limit, by member.
-    `takes_orders`: whether it is a market in which who orders nothing gets nothing.
     `slots_unbalanced` and `money_left_utok` are 0, or a contract leaks.
     """
 
@@ -79,7 +78,6 @@ class Tally:
     unfair_uwh: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     slots_unbalanced: int = 0
     money_left_utok: int = 0
-    takes_orders: bool = False
     failures: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     series: Series = field(default_factory=Series)
@@ -87,7 +85,6 @@ class Tally:
     def take(self, slot: int, book: SlotBook, clearing: Clearing, settled: Settlement) -> None:
         """Add one settled slot."""
         self.slots_unbalanced += not settled.checks.energy_conserved
-        self.takes_orders = clearing.takes_orders
         self.book(settled.lines)
         for match in clearing.matches:
             if match.buyer not in self.community.shared:

@@ -107,7 +107,7 @@ def of_run(result: Result, section: Section) -> Iterator[Note]:
     """Yield what one run's figures mean."""
     figures, alone = result.figures, section.grid_only.figures
     lost = result.losers
-    if result.run.tally.takes_orders and not figures.matched_uwh and not figures.calls:
+    if section.yardsticks.welfare_tokens > 0 and not figures.matched_uwh and not figures.calls:
         yield Note(
             "Members deal in this market by calls that nobody makes in this comparison, so nothing "
             "was traded. The figures say nothing about the contract.",
