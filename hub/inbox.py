@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Inbox:
         """Entries in the order in which they are to be taken, at most TAKEN_AT_ONCE."""
         found = []
         for path in sorted(self._directory.glob("*.entry"))[:TAKEN_AT_ONCE]:
-            with path.open("rb") as file:
+            with suppress(FileNotFoundError), path.open("rb") as file:  # taken in the meantime
                 found.append(Spooled(path, file.read(ENTRY_BYTES_MAX + 1)))
         return tuple(found)
 

@@ -100,7 +100,7 @@ def test_models_with_and_without_code_are_played(model, twin):
 def test_a_damaged_reply_is_met_again(sdm120):
     trace, samples = sdm120
     rows = list(trace.frames)
-    rows[-1] = replace(rows[-1], raw=rows[-1].raw[:-1] + b"\0")
+    rows[-1] = replace(rows[-1], raw=rows[-1].raw[:-1] + bytes([rows[-1].raw[-1] ^ 1]))
     *good, bad = play(replace(trace, frames=tuple(rows)), "sdm120", {})
     assert [each.sample for each in good] == samples[:2]
     assert (bad.sample, bad.fault[:12]) == (None, "reply: CRC i")

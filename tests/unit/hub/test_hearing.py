@@ -116,6 +116,7 @@ def test_a_last_will_is_nobody_s_word(ear: Ear) -> None:
 
 def test_a_hello_under_another_s_name_is_refused(ear: Ear) -> None:
     hello = ear.bench.hello(ear.opened)
-    ear.take(Arrival("dep2", "hello", hello.raw), Arrival(NODE, "hello", hello.raw[:-1] + b"\0"))
+    spoilt = hello.raw[:-1] + bytes([hello.raw[-1] ^ 1])
+    ear.take(Arrival("dep2", "hello", hello.raw), Arrival(NODE, "hello", spoilt))
     assert sum(ear.spine.refused.values()) == 2
     assert ear.news.nodes == {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from hub.inbox import ENTRY_BYTES_MAX, Inbox
 
 
@@ -59,3 +61,20 @@ def test_nobody_else_on_the_machine_reads_what_waits(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path / "state")
     inbox.put(b"entry")
     assert (tmp_path / "state" / "inbox").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_taken_while_somebody_looks_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The web process counts what waits while the hub takes it."""
+    inbox = Inbox(tmp_path)
+    inbox.open()
+    gone, stays = inbox.put(b"gone"), inbox.put(b"stays")
+    assert gone < stays
+
+    def listed(folder: Path, pattern: str) -> list[Path]:
+        gone.unlink(missing_ok=True)
+        return [gone, stays]
+
+    monkeypatch.setattr(Path, "glob", listed)
+    assert [item.raw for item in inbox.waiting()] == [b"stays"]
