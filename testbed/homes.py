@@ -76,6 +76,7 @@ class _Reading:
         self.findings: list[str] = []
         self.homes: dict[str, Home] = {}
         self.first: _Row | None = None
+        self.first_slot: int | None = None  # of the first row that says one, be it good or bad
         self.next_slots: dict[str, int] = {}
 
     def find(self, line: int, what: str) -> None:
@@ -100,8 +101,8 @@ class _Reading:
 
     def _go_on(self, name: str) -> None:
         """After a bad row: count it as there, so that it is not called a gap as well."""
-        if self.first is not None and topic_name(name):
-            self._append(name, self.next_slots.get(name, self.first.slot), 0, 0)
+        if self.first_slot is not None and topic_name(name):
+            self._append(name, self.next_slots.get(name, self.first_slot), 0, 0)
 
     def _row(self, line: int, fields: Mapping[str, str | None]) -> _Row | None:
         found: dict[str, int] = {}
@@ -113,6 +114,8 @@ class _Reading:
                 found[column] = read(column, (fields[column] or "").strip())
             except _BadCell as error:
                 self.find(line, str(error))
+        if self.first_slot is None:
+            self.first_slot = found.get("slot")
         if MORE_CELLS in fields:
             self.find(line, MORE_CELLS)
         home = (fields["home"] or "").strip()
@@ -134,7 +137,7 @@ class _Reading:
         first = self.first or row
         if row.slot_ms != first.slot_ms:
             self.find(row.line, f"interval_min differs from {first.slot_ms // MS_PER_MINUTE}")
-        expected = self.next_slots.get(row.home, first.slot)
+        expected = self.next_slots.get(row.home, self.first_slot)
         if row.slot != expected:
             self.find(row.line, f"gap: home {row.home} has slot {row.slot} here, not {expected}")
         elif row.minute is not None and first.minute is not None:

@@ -297,7 +297,7 @@ MUTANTS = (
                 "hub/core/money.py",
                 'Line(buyer, "purchase", seller, energy_uwh, price_utok_per_kwh, -amount, quality)',
                 'Line(buyer, "purchase", seller, energy_uwh, price_utok_per_kwh, '
-                "-(energy_uwh * price_utok_per_kwh // KWH_UWH), quality)",
+                "-(energy_uwh * price_utok_per_kwh // 1_000_000_000), quality)",
             ),
         ),
         ("tests/unit/hub/core/test_money.py",),

@@ -91,6 +91,17 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_a_bad_first_row_is_no_gap_as_well(tmp_path: Path) -> None:
+    text = (
+        HEADER
+        + "a,3,1,180,60,much,0,4\na,4,1,240,60,1,0,4\nb,3,1,180,60,1,0,4\nb,4,1,240,60,1,0,4\n"
+    )
+    path = file(tmp_path, text)
+    with pytest.raises(BadHomesFile) as raised:
+        read_homes(path)
+    assert str(raised.value) == f"{path}:2: consumption_kwh is 'much', wanted kWh as a number"
+
+
 def test_very_many_findings_are_counted(tmp_path: Path) -> None:
     rows = "".join(f"a,{slot},1,{slot * 60 % 1440},60,x,0,4\n" for slot in range(60))
     with pytest.raises(BadHomesFile) as raised:
