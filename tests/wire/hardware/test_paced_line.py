@@ -85,10 +85,14 @@ def test_who_does_not_wait_for_silence_is_not_heard(port):
 
 
 def test_who_talks_into_a_reply_garbles_it_and_is_not_heard(port):
-    port.send(REQUEST)
-    time.sleep((len(REQUEST) + 2) * CHARACTER_S + SILENCE_S)
-    port.send(REQUEST)
-    heard = port.hear()
+    """Tried again when a busy machine oversleeps the reply."""
+    for _ in range(10):
+        port.send(REQUEST)
+        time.sleep((len(REQUEST) + 2) * CHARACTER_S + SILENCE_S)
+        port.send(REQUEST)
+        heard = port.hear()
+        if not is_good(heard):
+            break
     assert len(heard) == REPLY_BYTES
     assert not is_good(heard)
     port.send(REQUEST)
@@ -96,12 +100,16 @@ def test_who_talks_into_a_reply_garbles_it_and_is_not_heard(port):
 
 
 def test_a_late_reply_and_the_next_one_garble_each_other(port, meter):
+    """A busy machine may oversleep the moment at which both are on the wire: it is tried again."""
     meter.faults.switch("late", True)
     meter.delay_s = 10 * CHARACTER_S
-    port.send(REQUEST)
-    time.sleep(len(REQUEST) * CHARACTER_S + SILENCE_S)
     other = bytes([2]) + REQUEST[1:-2]
-    port.send(other + crc16(other))
-    heard = port.hear()
+    for _ in range(10):
+        port.send(REQUEST)
+        time.sleep(len(REQUEST) * CHARACTER_S + SILENCE_S)
+        port.send(other + crc16(other))
+        heard = port.hear()
+        if len(heard) == 2 * REPLY_BYTES:
+            break
     assert len(heard) == 2 * REPLY_BYTES
     assert not any(is_good(heard[at : at + REPLY_BYTES]) for at in range(REPLY_BYTES + 1))
