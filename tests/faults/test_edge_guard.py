@@ -17,12 +17,29 @@ from tests.support.edge_node import node, wait_until
 ALIVE_S = 0.4
 
 
+def connected(path, *options):
+    """A link to the guard. Its socket is there a moment before it listens."""
+    until_s = time.monotonic() + 5
+    while True:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        for option in options:
+            link.setsockopt(*option)
+        try:
+            link.connect(str(path))
+        except ConnectionRefusedError:
+            link.close()
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return link
+
+
 class Agent:
     """An agent in the test: says that it is alive, and keeps what the guard says."""
 
     def __init__(self, path):
-        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.link.connect(str(path))
+        self.link = connected(path)
         self.frames = []
         self._speaking = threading.Event()
         self._speaking.set()
@@ -143,9 +160,7 @@ def test_an_agent_that_sends_nonsense_is_a_dead_one(made):
 
 
 def test_an_agent_that_does_not_read_does_not_hold_up_the_guard(made):
-    link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    link.connect(made.config.guard.socket)
+    link = connected(made.config.guard.socket, (socket.SOL_SOCKET, socket.SO_RCVBUF, 1))
     for _ in range(30):
         link.sendall(encode_frame({"alive": True}))
         time.sleep(0.02)

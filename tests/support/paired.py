@@ -5,6 +5,7 @@ Every step is the command that a person types, as a process of its own.
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -180,7 +181,13 @@ class Paired:
         out, err = (self.folder / f"{name}.{len(self.children)}.{kind}" for kind in ("out", "err"))
         with out.open("w") as stdout, err.open("w") as stderr:
             process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, text=True
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=stdout,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,  # faketime runs the program as a child of its own
             )
         made = Child(process, out, err)
         self.children.append(made)
@@ -246,7 +253,7 @@ class Paired:
     def close(self) -> None:
         for child in self.children:
             if child.process.poll() is None:
-                child.process.kill()
+                os.killpg(child.process.pid, signal.SIGKILL)
             child.process.wait(10)
             if child.process.stdin is not None:
                 child.process.stdin.close()
