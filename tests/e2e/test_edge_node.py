@@ -164,6 +164,7 @@ def test_a_hung_agent_and_a_silent_hub_leave_contacts_safe(tmp_path):
         agent.send_signal(signal.SIGCONT)
         reason = "the agent is silent"
         wait_until(lambda: [a for a in link.acks if a.reason == reason], 10, "it is told")
+        wait_until(lambda: link.statuses[-1].nonces, 10, "nonces again")
         fresh = link.statuses[-1].nonces[0]
         wait_until(lambda: link.statuses[-1].nonces[:1] not in ((), (fresh,)), 10, "nonces")
         link.lease(ttl_ms=1500)
