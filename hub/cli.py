@@ -17,8 +17,7 @@ from hub.casework.cli import add_commands as add_case_commands
 from hub.commands.copies import add_commands as add_backup_commands
 from hub.commands.keyinfo import add_commands as add_key_commands
 from hub.commands.logkeeping import add_commands as add_log_commands
-from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
-from hub.config import HubConfig, load_config
+from hub.commands.terminal import fail, instant, loaded, log_to_stderr, progress, told
 from hub.cosigning.cli import add_commands as add_cosigning_commands
 from hub.disputes.cli import add_commands as add_dispute_commands
 from hub.feeds.cli import add_commands as add_feed_commands
@@ -198,7 +197,7 @@ def enrol(
         from hub.commands.words import enrolment_lines
         from hub.joining.enrolment import read_enrolment
 
-        settings = _loaded(config)
+        settings = loaded(config)
         enrolment = read_enrolment(_read(file), settings.microgrid)
         for line in enrolment_lines(enrolment):
             print(line, file=sys.stderr)
@@ -245,7 +244,7 @@ def policy(
         from hub.market.catalog import installed as contracts
         from hub.policyfile import load_policy
 
-        settings = _loaded(config)
+        settings = loaded(config)
         from_ms = _slot_of(start, settings.slots.slot_ms)
         entry = load_policy(file, from_ms, contracts(), policies())
         (reason,) = hand_over(settings, sign_as_administrator(settings, [entry]))
@@ -271,7 +270,7 @@ def run(config: Config = HERE, verbose: Verbose = False) -> None:
     with told():
         from hub.app import run as run_hub
 
-        run_hub(_loaded(config))
+        run_hub(loaded(config))
 
 
 @app.command(short_help="Serve the page, REST and metrics.")
@@ -286,7 +285,7 @@ def web(config: Config = HERE, verbose: Verbose = False) -> None:
     with told():
         from hub.web.app import run_web
 
-        run_web(_loaded(config))
+        run_web(loaded(config))
 
 
 @app.command(short_help="Check configuration, keys, ledger and broker.")
@@ -302,7 +301,7 @@ def check_config(config: Config = HERE) -> None:
     with told():
         from hub.commands.checking import broker_fault, check_installation
 
-        settings = _loaded(config)
+        settings = loaded(config)
         for line in check_installation(settings):
             print(line)
         fault = broker_fault(settings.broker)
@@ -323,7 +322,7 @@ def status(config: Config = HERE, as_json: Json = False) -> None:
     with told():
         from hub.commands import inspecting, words
 
-        found = inspecting.status(_loaded(config))
+        found = inspecting.status(loaded(config))
         print(words.as_json(found) if as_json else "\n".join(words.status_lines(found)))
 
 
@@ -345,7 +344,7 @@ def verify(config: Config = HERE, as_json: Json = False) -> None:
         from hub.commands.words import verify_lines
 
         with progress("verifying") as tell:
-            report = verify_ledger(_loaded(config), tell)
+            report = verify_ledger(loaded(config), tell)
         print(in_json(asdict(report)) if as_json else "\n".join(verify_lines(report)))
         if report.findings:
             raise typer.Exit(os.EX_DATAERR)
@@ -369,7 +368,7 @@ def audit(config: Config = HERE, as_json: Json = False, resume: Resume = False) 
         from hub.commands.words import audit_lines
 
         with progress("auditing") as tell:
-            report = audit_ledger(_loaded(config), tell, resume=resume)
+            report = audit_ledger(loaded(config), tell, resume=resume)
         print(in_json(asdict(report)) if as_json else "\n".join(audit_lines(report)))
         if not report.is_right:
             raise typer.Exit(os.EX_DATAERR)
@@ -404,7 +403,7 @@ def prove(
 
         if (entry is None) == (sample is None):
             fail("say what to prove: an ENTRY, or --sample METER AT", os.EX_USAGE)
-        settings = _loaded(config)
+        settings = loaded(config)
         if sample is not None:
             proven, text = inspecting.prove_sample(settings, sample[0], instant(sample[1]))
             print(words.sample_line(proven), file=sys.stderr)
@@ -417,13 +416,6 @@ def prove(
 
 
 # --- shared --------------------------------------------------------------------------------------
-
-
-def _loaded(path: Path) -> HubConfig:
-    config = load_config(path)
-    if config.simulation is not None:
-        print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
-    return config
 
 
 def _read(path: Path) -> str:

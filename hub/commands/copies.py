@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hub.commands.terminal import fail, log_to_stderr, progress, told
-from hub.config import load_config
+from hub.commands.terminal import fail, loaded, log_to_stderr, progress, told
 
 File = Annotated[Path, typer.Argument(help="The copy.", metavar="FILE")]
 Config = Annotated[
@@ -37,7 +36,7 @@ def backup(file: File, config: Config = Path("hub.toml")) -> None:
         from hub.backup import back_up  # noqa: PLC0415
         from hub.starting import read_trust  # noqa: PLC0415
 
-        settings = load_config(config)
+        settings = loaded(config)
         with progress("backing up") as tell:
             made = back_up(settings.database, read_trust(Path(settings.trust)), file, tell)
         print(f"{made.path}: {made.report.size} entries, verified, root {made.report.root.hex()}")
@@ -66,7 +65,7 @@ def restore(
         from hub.starting import read_trust  # noqa: PLC0415
         from messages.log.policy import parse_policy  # noqa: PLC0415
 
-        settings = load_config(config)
+        settings = loaded(config)
         trust = read_trust(Path(settings.trust))
         with progress("verifying") as tell:
             if verify:
@@ -107,7 +106,7 @@ def export(
             fail("say what to export: --tiles DIR, --csv DIR or both", os.EX_USAGE)
         if tiles is not None and csv is not None and tiles.resolve() == csv.resolve():
             fail("tiles and tables go into a folder each", os.EX_USAGE)
-        settings = load_config(config)
+        settings = loaded(config)
         lines = []
         with progress("exporting") as tell:
             if tiles is not None:

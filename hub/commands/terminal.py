@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 
@@ -18,6 +19,9 @@ from hub.replica.errors import MirrorDamaged, ReplicaRefused
 from keys.errors import KeyFault, StoreUnavailable
 from messages.errors import MessageError
 from messages.timetext import parse_time
+
+if TYPE_CHECKING:
+    from hub.config import HubConfig
 
 LOG_FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 BUSY: Final = os.EX_TEMPFAIL  # the same command may work in a moment
@@ -69,6 +73,16 @@ def fail(sentence: str, code: int = os.EX_DATAERR) -> NoReturn:
     """Say why, and end."""
     print(sentence, file=sys.stderr)
     raise typer.Exit(code)
+
+
+def loaded(path: Path) -> HubConfig:
+    """Return the configuration in a file; say loudly where all of it is simulated."""
+    from hub.config import load_config  # noqa: PLC0415
+
+    config = load_config(path)
+    if config.simulation is not None:
+        print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
+    return config
 
 
 def instant(text: str) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
+from hub.commands.terminal import fail, instant, loaded, log_to_stderr, progress, told
 
 if TYPE_CHECKING:
     from hub.config import HubConfig
@@ -50,7 +50,7 @@ def lines(
     with told():
         from hub.disputes.finding import lines_of
 
-        for text in lines_of(_found(_loaded(config), member)):
+        for text in lines_of(_found(loaded(config), member)):
             print(text)
 
 
@@ -77,7 +77,7 @@ def begin(
         from hub.disputes.finding import line_of
         from keys.stores import open_signer
 
-        settings = _loaded(config)
+        settings = loaded(config)
         kid = open_signer(key).public.kid
         member = _state(settings).keys.get(kid)
         if member is None:
@@ -139,7 +139,7 @@ def show(config: Config = HERE) -> None:
     with told():
         from hub.disputes.finding import disputes_of
 
-        for text in disputes_of(_state(_loaded(config))):
+        for text in disputes_of(_state(loaded(config))):
             print(text)
 
 
@@ -175,13 +175,13 @@ def rule(
             "to_claimant_utok": to_claimant_utok,
             "reason": reason,
         }
-        _ask(_loaded(config), key, "rule", arguments)
+        _ask(loaded(config), key, "rule", arguments)
 
 
 def _simple(config: Path, key: str, method: str, number: int, reason: str) -> None:
     log_to_stderr(verbose=False)
     with told():
-        _ask(_loaded(config), key, method, {"dispute": number, "reason": reason})
+        _ask(loaded(config), key, method, {"dispute": number, "reason": reason})
 
 
 def _ask(
@@ -207,9 +207,3 @@ def _state(config: HubConfig) -> State:
     from hub.vault.desk import read_state
 
     return read_state(config)
-
-
-def _loaded(path: Path) -> HubConfig:
-    from hub.config import load_config
-
-    return load_config(path)

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
-from hub.commands.terminal import fail, log_to_stderr, told
-from hub.config import HubConfig, load_config
+from hub.commands.terminal import fail, loaded, log_to_stderr, told
+from hub.config import HubConfig
 from messages.entries import KeyEntry
 
 Config = Annotated[
@@ -73,7 +73,7 @@ def pair(
         from hub.joining.window import Joining
         from messages.topics import check_name
 
-        settings = _loaded(config)
+        settings = loaded(config)
         check_name(node, "node")
         if member:
             check_name(member, "member")
@@ -122,7 +122,7 @@ def mosquitto(
 
         folder = directory or config.resolve().parent / "mosquitto"
         hosts = [check_host(name) for name in names]
-        for line in prepare_broker(_loaded(config), config, hosts, port, folder.resolve()):
+        for line in prepare_broker(loaded(config), config, hosts, port, folder.resolve()):
             print(line)
 
 
@@ -143,7 +143,7 @@ def members(
         from hub.joining import members as registry
         from hub.joining.registry import read_registry
 
-        found = registry.membership(read_registry(_loaded(config)))
+        found = registry.membership(read_registry(loaded(config)))
         if as_json:
             print(json.dumps(registry.as_json(found)))
         else:
@@ -172,7 +172,7 @@ def give_roles(
     log_to_stderr(verbose=False)
     with told():
         entry = KeyEntry("role", "member", member, b"", roles=tuple(roles or ()))
-        _sign(_loaded(config), [entry], "has these roles")
+        _sign(loaded(config), [entry], "has these roles")
 
 
 @keys.command("describe", short_help="Say what a source is, and where.")
@@ -198,7 +198,7 @@ def describe(
         from hub.joining.keychanges import entry_to_describe
         from hub.joining.registry import read_registry
 
-        settings = _loaded(config)
+        settings = loaded(config)
         entry = entry_to_describe(read_registry(settings), meter_id, fuel, location)
         _sign(settings, [entry], "is described")
 
@@ -225,7 +225,7 @@ def revoke(
         from hub.joining.mosquitto import RELOAD
         from hub.joining.registry import read_registry
 
-        settings = _loaded(config)
+        settings = loaded(config)
         entries = entries_to_revoke(read_registry(settings), holder, name)
         for entry in entries:
             print(f"{entry.holder} {entry.name}", file=sys.stderr)
@@ -256,7 +256,7 @@ def rotate(
         from hub.joining.enrolment import read_enrolment
         from hub.joining.keychanges import entries_to_rotate, rotation_lines
 
-        settings = _loaded(config)
+        settings = loaded(config)
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -277,10 +277,3 @@ def _sign(config: HubConfig, entries: Sequence[KeyEntry], what: str) -> None:
         print(f"{entry.holder} {entry.name}: {reason or what}")
     if any(reasons):
         raise typer.Exit(os.EX_DATAERR)
-
-
-def _loaded(path: Path) -> HubConfig:
-    config = load_config(path)
-    if config.simulation is not None:
-        print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
-    return config

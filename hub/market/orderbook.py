@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from hub.market.arguments import Arguments
 from hub.market.contract import (
@@ -381,3 +381,19 @@ _METHODS: Final[Methods[OrderRules]] = {
     "commit": _commit,
     "reveal": _reveal,
 }
+
+
+class OrderBookContract:
+    """What every contract with an order book does alike: judge its rules, and take orders."""
+
+    name: ClassVar[str]
+    order_rules: ClassVar[type[OrderRules]]
+
+    def check(self, parameters: Mapping[str, Value]) -> None:
+        """Refuse a parameter that is unknown or cannot be."""
+        check_rules(self.name, read(self.name, self.order_rules, parameters))
+
+    def call(self, request: CallRequest, budget: StepBudget) -> CallResult:
+        """Place, withdraw, seal or reveal an order."""
+        rules = read(self.name, self.order_rules, request.parameters)
+        return order_call(self.name, rules, request, budget)

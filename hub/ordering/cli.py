@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hub.commands.terminal import fail, instant, log_to_stderr, told
+from hub.commands.terminal import fail, instant, loaded, log_to_stderr, told
 
 if TYPE_CHECKING:
-    from hub.config import HubConfig
     from keys.trading import Told, Trader
     from messages.orders import Wish
 
@@ -205,7 +204,7 @@ def show(
         from hub.ordering.showing import fate_line, laid_line, sealed_line
         from keys.stores import open_signer
 
-        signer, desk = open_signer(key), OrderDesk(_loaded(config))
+        signer, desk = open_signer(key), OrderDesk(loaded(config))
         member = desk.member(signer)
         for laid in desk.book(member):
             print(laid_line(laid))
@@ -225,7 +224,7 @@ def market(config: Config = HERE) -> None:
         from hub.ordering.desk import OrderDesk
         from hub.ordering.showing import market_lines
 
-        for line in market_lines(OrderDesk(_loaded(config)).markets()):
+        for line in market_lines(OrderDesk(loaded(config)).markets()):
             print(line)
 
 
@@ -260,10 +259,4 @@ def _trader(config: Path, key: str, salts: Path | None) -> Trader:
         from hub.ordering.desk import OrderDesk
         from keys.stores import open_signer
 
-        return OrderDesk(_loaded(config)).trader(open_signer(key), salts)
-
-
-def _loaded(path: Path) -> HubConfig:
-    from hub.config import load_config
-
-    return load_config(path)
+        return OrderDesk(loaded(config)).trader(open_signer(key), salts)

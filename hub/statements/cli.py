@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from hub.commands.terminal import fail, instant, log_to_stderr, progress, told
+from hub.commands.terminal import fail, instant, loaded, log_to_stderr, progress, told
 from hub.config import load_config
 from messages.timetext import parse_month
 
@@ -74,9 +73,7 @@ def statement(
         if wrong:
             fail(f"{wrong[0]}: a statement is a .json, .csv or .pdf", os.EX_USAGE)
         wanted = Wanted(member, *_span(start, end, month))
-        settings = load_config(config)
-        if settings.simulation is not None:
-            print("*** SIMULATION: no real meter or relay is behind this ***", file=sys.stderr)
+        settings = loaded(config)
         policy = parse_policy(read_trust(Path(settings.trust)).policy)
         with Store.open(settings.database, read_only=True) as store, progress("folding") as tell:
             made = make_statement(store, wanted, policy, installed(), tell)

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from hub.commands.terminal import instant, log_to_stderr, told
+from hub.commands.terminal import instant, loaded, log_to_stderr, told
 
 HERE: Final = Path("hub.toml")
 
@@ -40,12 +40,11 @@ def why(
     log_to_stderr(verbose=False)
     with told():
         from hub.balancing.catalog import installed
-        from hub.config import load_config
         from hub.ledger.store import Store
         from hub.switching.explaining import explain, why_lines
 
         at_ms = None if at is None else instant(at)
-        with Store.open(load_config(config).database, read_only=True) as store:
+        with Store.open(loaded(config).database, read_only=True) as store:
             found = explain(store, relay, at_ms, installed())
         if as_json:
             print(json.dumps(asdict(found), default=bytes.hex))

@@ -12,24 +12,21 @@ its member pays, fee and premium included.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from hub.market.contract import (
-    CallRequest,
-    CallResult,
     Clearing,
     Match,
     Order,
     SlotBook,
     StepBudget,
-    Value,
 )
 from hub.market.crossing import Crossing, Pair, cross, why_not
 from hub.market.fees import operator_fees
 from hub.market.offered import Offered, book_after, energies, fates, offered
-from hub.market.orderbook import OrderRules, check_rules, order_call
+from hub.market.orderbook import OrderBookContract, OrderRules
 from hub.market.parameters import choice, read, whole, words
 from hub.market.partners import Matching, Served, beside, beside_complaint
 from hub.market.rest import held_back, rest_to_grid
@@ -46,15 +43,11 @@ class Rules(OrderRules):
     areas_beside: str = words("", beside_complaint)
 
 
-class DoubleAuction:
+class DoubleAuction(OrderBookContract):
     """Bids and asks cross at one price."""
 
     name: ClassVar[str] = "double_auction"
     order_rules: ClassVar[type[OrderRules]] = Rules
-
-    def check(self, parameters: Mapping[str, Value]) -> None:
-        """Refuse a parameter that is unknown or cannot be."""
-        check_rules(self.name, read(self.name, Rules, parameters))
 
     def clear(self, book: SlotBook, budget: StepBudget) -> Clearing:
         """Cross the orders; send the rest of each meter to the grid."""
@@ -73,11 +66,6 @@ class DoubleAuction:
             fates=fates(on_offer, pairs, why_not(found)),
             takes_orders=True,
         )
-
-    def call(self, request: CallRequest, budget: StepBudget) -> CallResult:
-        """Place, withdraw, seal or reveal an order."""
-        rules = read(self.name, Rules, request.parameters)
-        return order_call(self.name, rules, request, budget)
 
 
 def pair(

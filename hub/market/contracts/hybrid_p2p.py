@@ -30,13 +30,12 @@ from hub.market.contract import (
     SlotBook,
     StepBudget,
     Tariff,
-    Value,
 )
 from hub.market.crossing import Pair, Why, cross, energy_of, why_not
 from hub.market.errors import CallRefused
 from hub.market.hours import hours_complaint, is_within
 from hub.market.offered import Bounds, Offered, book_after, energies, fates, no_charge, offered
-from hub.market.orderbook import OrderRules, check_rules, order_call
+from hub.market.orderbook import OrderBookContract, OrderRules
 from hub.market.parameters import choice, read, words
 from hub.market.partners import Matching, Served, beside, beside_complaint
 from hub.market.rest import held_back, rest_to_grid
@@ -62,15 +61,11 @@ class Rules(OrderRules):
     status: str = choice("open", "closed")
 
 
-class HybridP2P:
+class HybridP2P(OrderBookContract):
     """Neighbours trade at one price, the near ones together; the grid takes and gives the rest."""
 
     name: ClassVar[str] = "hybrid_p2p"
     order_rules: ClassVar[type[OrderRules]] = Rules
-
-    def check(self, parameters: Mapping[str, Value]) -> None:
-        """Refuse a parameter that is unknown or cannot be."""
-        check_rules(self.name, read(self.name, Rules, parameters))
 
     def clear(self, book: SlotBook, budget: StepBudget) -> Clearing:
         """Clear the closed book, pair by place, settle the rest with the grid."""
@@ -109,7 +104,7 @@ class HybridP2P:
         rules = read(self.name, Rules, request.parameters)
         if rules.status == "closed":
             raise CallRefused(f"{self.name} is closed: everybody deals with the grid")
-        return order_call(self.name, rules, request, budget)
+        return super().call(request, budget)
 
 
 def grid_price_utok_per_kwh(rules: Rules, tariff: Tariff, slot_ms: int) -> int:

@@ -13,25 +13,22 @@ price of an ask is not looked at: who puts energy into the pool takes what the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from hub.market.contract import (
     BID,
-    CallRequest,
-    CallResult,
     Clearing,
     Match,
     Order,
     SlotBook,
     StepBudget,
     Transfer,
-    Value,
 )
 from hub.market.crossing import Pair, energy_of
 from hub.market.offered import Bounds, book_after, fates, offered
-from hub.market.orderbook import OrderRules, check_rules, order_call
+from hub.market.orderbook import OrderBookContract, OrderRules
 from hub.market.parameters import choice, read
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import amount_utok, shares
@@ -47,15 +44,11 @@ class Rules(OrderRules):
     bid_limit: str = choice("below_tariff", "none")
 
 
-class PooledAuction:
+class PooledAuction(OrderBookContract):
     """One pool of all sellers; bids from the highest down, until it is empty."""
 
     name: ClassVar[str] = "pooled_auction"
     order_rules: ClassVar[type[OrderRules]] = Rules
-
-    def check(self, parameters: Mapping[str, Value]) -> None:
-        """Refuse a parameter that is unknown or cannot be."""
-        check_rules(self.name, read(self.name, Rules, parameters))
 
     def clear(self, book: SlotBook, budget: StepBudget) -> Clearing:
         """Sell the pool to the highest bids and share what it earned."""
@@ -95,11 +88,6 @@ class PooledAuction:
             fates=fates(on_offer, pairs, why),
             takes_orders=True,
         )
-
-    def call(self, request: CallRequest, budget: StepBudget) -> CallResult:
-        """Join the pool with an ask, or bid for it."""
-        rules = read(self.name, Rules, request.parameters)
-        return order_call(self.name, rules, request, budget)
 
 
 def _highest(rules: Rules, book: SlotBook) -> int:
