@@ -10,18 +10,13 @@ import pytest
 from hub.balancing.catalog import POLICIES
 from hub.errors import NoSuchEntry
 from hub.switching.explaining import explain, why_lines
-from tests.support.hub_bench import Bench
-from tests.unit.hub.switching.test_dispatch import Board, settle
+from tests.support.switch_bench import Board, settle, switch_bench
 
 
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Board]:
-    bench = Bench(tmp_path)
-    opened = bench.open()
-    spine = bench.spine(opened)
-    bench.enrol(spine)
-    yield Board(bench, opened, spine)
-    opened.close()
+    with switch_bench(tmp_path) as made:
+        yield made
 
 
 def shed(board: Board) -> None:
