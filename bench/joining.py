@@ -13,7 +13,6 @@ against the signed tree.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
@@ -29,9 +28,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bench.figure import Figure
-from bench.longlog import Log, build
+from bench.longlog import Log, build, measured_there
 from hub.config import load_config
 from hub.ledger.store import Store
+from testbed.supervisor import free_port
 
 ROOT: Final = Path(__file__).parent.parent
 TURN_S: Final = 0.02
@@ -191,25 +191,5 @@ def status(port: int) -> dict[str, Any]:
     return found
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody has now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-def main(arguments: list[str]) -> int:
-    """Measure with one that is there."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.joining",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, help="what `python -m bench.longlog` made")
-    for figure in use(parser.parse_args(arguments).folder):
-        print(figure.line, flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(measured_there("joining", __doc__ or "", use, sys.argv[1:]))

@@ -13,13 +13,14 @@ import argparse
 import multiprocessing
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.figure import Figure
 from bench.restart import MICROGRID, SLOT_MS, START_MS, enrol
 from hub.balancing.catalog import POLICIES
 from hub.closing import COMPLETE, Closer, CloseRule
@@ -135,6 +136,21 @@ def steps_until(meter: int, slot: int) -> int:
     days, rest = divmod(slot + shift, SLOTS_A_DAY)
     begun_days, begun_rest = divmod(shift, SLOTS_A_DAY)
     return (days - begun_days) * sums[-1] + sums[rest] - sums[begun_rest]
+
+
+def measured_there(
+    name: str, about: str, use: Callable[[Path], Iterator[Figure]], arguments: list[str]
+) -> int:
+    """Be the command line of a benchmark that measures a ledger which this file made before."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m bench.{name}",
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="what `python -m bench.longlog` made")
+    for figure in use(parser.parse_args(arguments).folder):
+        print(figure.line, flush=True)
+    return 0
 
 
 def main(arguments: list[str]) -> int:

@@ -11,7 +11,6 @@ one process of the command held.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.figure import Figure
-from bench.longlog import Log, build
+from bench.longlog import Log, build, measured_there
 from bench.restart import time_process
 from hub.config import HubConfig, load_config
 from hub.ledger.store import Store
@@ -106,18 +105,5 @@ def run_command(command: list[str]) -> Ran:
     return Ran(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / KIB)
 
 
-def main(arguments: list[str]) -> int:
-    """Measure one that is there."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.million",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", type=Path, help="what `python -m bench.longlog` made")
-    for figure in use(parser.parse_args(arguments).folder):
-        print(figure.line, flush=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(measured_there("million", __doc__ or "", use, sys.argv[1:]))
