@@ -14,7 +14,7 @@ from bench.figure import Figure, Target
 from hub.balancing.catalog import POLICIES
 from hub.core.records import Contact, Meter, Policy, Relay
 from hub.core.state import Change, State
-from hub.nodes import Newsroom, Sample
+from hub.link.nodes import Newsroom, Sample
 from hub.switching.dispatch import START_GRACE_MS, Dispatcher
 from hub.switching.leases import Leases
 from messages.live import Live

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from bench.figure import Figure, Target
 from hub import intake
-from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
 from hub.commands.enrolling import found_installation, sign_as_administrator
 from hub.commands.founding import Plan
@@ -27,10 +26,11 @@ from hub.desk import Desk
 from hub.inbox import Inbox
 from hub.intake import KnownKey, Rules, Verified
 from hub.ledger.store import Store
+from hub.link.arrivals import Arrival
+from hub.link.post import Post
+from hub.link.receipts import Receipts
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
-from hub.post import Post
-from hub.receipts import Receipts
 from hub.sequencer import Admitted, Sequencer, as_entry, as_pack
 from hub.spine import Spine
 from hub.starting import Opened, open_hub

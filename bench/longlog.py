@@ -29,9 +29,9 @@ from hub.commands.founding import Plan
 from hub.config import HubConfig, load_config
 from hub.ledger.crew import processors
 from hub.ledger.records import NewEntry
+from hub.link.post import Post
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
-from hub.post import Post
 from hub.spine import Spine
 from hub.starting import open_hub
 from keys.file import FileSigner, load

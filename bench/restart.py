@@ -28,9 +28,9 @@ from hub.config import load_config
 from hub.desk import Desk
 from hub.inbox import Inbox
 from hub.ledger.records import NewEntry
+from hub.link.post import Post
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
-from hub.post import Post
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
 from keys.file import FileSigner, generate

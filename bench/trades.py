@@ -34,9 +34,9 @@ from hub.inbox import Inbox
 from hub.ledger.books import MatchRow
 from hub.ledger.crew import rarely_collecting
 from hub.ledger.records import NewEntry
+from hub.link.post import Post
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
-from hub.post import Post
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
 from keys.file import FileSigner, generate

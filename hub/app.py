@@ -16,41 +16,41 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from hub.arrivals import Arrivals, Batch
 from hub.balancing.catalog import installed as installed_policies
-from hub.beacons import Beacons
-from hub.broker import BACKOFF_MAX_S, BrokerLink, LinkState
 from hub.casework.telling import tell_owners
 from hub.closing import Closer, CloseRule
-from hub.comparing import Comparison
 from hub.config import HubConfig
 from hub.cosigning.client import Peer
+from hub.cosigning.comparing import Comparison
+from hub.cosigning.evidence import EvidenceFolder
+from hub.cosigning.finality import Finality
+from hub.cosigning.proposals import Proposals
 from hub.cosigning.rounds import Cosigning, peers_of
 from hub.desk import Desk
 from hub.errors import LedgerBehind, StorageFull
-from hub.evidence import EvidenceFolder
-from hub.finality import Finality
-from hub.health import HealthFile
-from hub.hearing import Hearing
-from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
 from hub.inbox import TAKEN_AT_ONCE, Inbox
 from hub.ledger.crew import rarely_collecting
 from hub.ledger.preimages import Preimages
 from hub.ledger.store import Store
+from hub.link.arrivals import Arrivals, Batch
+from hub.link.beacons import Beacons
+from hub.link.broker import BACKOFF_MAX_S, BrokerLink, LinkState
+from hub.link.hearing import Hearing
+from hub.link.nodes import Newsroom
+from hub.link.post import Post
 from hub.market.catalog import installed as installed_contracts
-from hub.nodes import Newsroom
-from hub.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
-from hub.post import Post
-from hub.proposals import Proposals
-from hub.reporting import Reporter
-from hub.retention import Retention
-from hub.room import Room
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
 from hub.switching.dispatch import Dispatcher
 from hub.switching.leases import Leases
 from hub.switching.switchboard import Switchboard
+from hub.timing.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
+from hub.upkeep.retention import Retention
 from hub.vault.keeper import Keeper
+from hub.vitals.health import HealthFile
+from hub.vitals.heartbeat import ALIVE, READY, STOPPING, service_manager
+from hub.vitals.reporting import Reporter
+from hub.vitals.room import Room
 from messages.entries import Ack
 from messages.log.note import parse_vkey
 

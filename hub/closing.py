@@ -15,7 +15,7 @@ from hub.core.effects import SlotSettled
 from hub.core.headers import in_turn
 from hub.core.state import State
 from hub.ledger.records import NewEntry
-from hub.nodes import Newsroom
+from hub.link.nodes import Newsroom
 from hub.pen import Pen
 from hub.sealing import seal_of
 from hub.spine import Spine

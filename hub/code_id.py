@@ -19,7 +19,7 @@ from hub.market.catalog import CONTRACTS
 from messages import cbor
 
 PACKAGES: Final = ("balancing", "core", "market", "market/contracts")
-MODULES: Final = ("pairing.py",)
+MODULES: Final = ("matching.py",)
 
 Catalog = Mapping[str, Callable[[], Any]]
 

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 
 from hub.core.clearing import Contracts
 from hub.core.effects import Ignored, WrongRoot
+from hub.cosigning.proposals import Proposals, told
 from hub.inbox import Inbox, Spooled
 from hub.ledger.records import NewEntry
 from hub.policyfile import policy_fault
-from hub.proposals import Proposals, told
 from hub.spine import Spine
 from hub.switching.dispatch import Policies
 from messages import cose

@@ -23,7 +23,7 @@ from hub.errors import LedgerCorrupt
 from hub.ledger.books import BookRow
 from hub.ledger.records import Checkpoint, NewEntry, NewPack, Snapshot
 from hub.ledger.store import Store
-from hub.snapshots import vouched_state
+from hub.upkeep.snapshots import vouched_state
 from messages.entries import BlockHeader, Close
 from messages.errors import MessageError
 from messages.log import checkpoint as checkpoints

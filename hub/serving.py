@@ -13,7 +13,7 @@ from hypercorn.asyncio import serve as serve_with_hypercorn
 from hypercorn.config import Config
 
 from hub.errors import ListenRefused
-from hub.heartbeat import ALIVE, READY, STOPPING, service_manager
+from hub.vitals.heartbeat import ALIVE, READY, STOPPING, service_manager
 
 READ_TIMEOUT_S = 5  # closes slow readers; a websocket stays alive by its own pings
 GRACEFUL_S = 2

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from hub.arrivals import Arrival
-from hub.buckets import Buckets
 from hub.core.effects import (
     Effect,
     Ignored,
@@ -22,14 +20,16 @@ from hub.core.effects import (
     RegistryChanged,
     WrongRoot,
 )
+from hub.cosigning.finality import Finality
+from hub.cosigning.proposals import told
 from hub.errors import LedgerBehind, StorageFull
-from hub.finality import Finality
 from hub.intake import ORDERED, Refused, Rules, Verified, verify
 from hub.ledger.records import Checkpoint, Cosigned, Evidence, NewEntry, NewPack
+from hub.link.arrivals import Arrival
+from hub.link.buckets import Buckets
+from hub.link.post import Post
+from hub.link.receipts import Receipts
 from hub.pen import Pen
-from hub.post import Post
-from hub.proposals import told
-from hub.receipts import Receipts
 from hub.recorder import Recorded, Recorder
 from hub.roster import Roster, call_roll
 from hub.sealing import open_slot_ms, seal_of

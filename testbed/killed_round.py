@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
 from hub.closing import COMPLETE, Closer, CloseRule, next_slot
 from hub.commands.enrolling import Nobody, found_installation, sign_as_administrator
@@ -28,8 +27,9 @@ from hub.commands.founding import Plan
 from hub.config import load_config
 from hub.desk import Desk
 from hub.inbox import Inbox
+from hub.link.arrivals import Arrival
+from hub.link.post import Post
 from hub.market.catalog import CONTRACTS
-from hub.post import Post
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
 from keys.file import FileSigner, generate, load

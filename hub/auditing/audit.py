@@ -21,11 +21,11 @@ from hub.bookkeeping import rows_of
 from hub.core.clearing import Contracts
 from hub.core.effects import Corrected, Effect, HeaderFollows, Ignored, Line, SlotSettled, WrongRoot
 from hub.core.state import State
+from hub.cosigning.proposals import told
 from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew, Read
 from hub.ledger.records import Snapshot
 from hub.market.catalog import CONTRACTS
-from hub.proposals import told
 from messages.entries import BlockHeader, Decision
 from messages.errors import MessageError
 from messages.log.tree import Frontier

@@ -15,8 +15,8 @@ from hub.core.events import Event, read_body
 from hub.core.outcome import Outcome
 from hub.core.state import State
 from hub.core.step import step
+from hub.cosigning.proposals import told
 from hub.ledger.crew import Crew, Read
-from hub.proposals import told
 from messages import cose
 from messages.cose import Envelope
 from messages.entries import (

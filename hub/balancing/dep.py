@@ -1,7 +1,7 @@
 """The balancing of paper 000 on an island: who lacks generation cuts his own load to what there is.
 
 Each moment is taken as the market will take the slot: a member's own generation feeds his own
-loads, the largest deficit gets the largest surplus (`hub.pairing`, on powers), and what remains
+loads, the largest deficit gets the largest surplus (`hub.matching`, on powers), and what remains
 uncovered is cut by the member that has it: the smallest sufficient set of his own loads. Demand
 that no relay can cut comes first; where surpluses do not cover it, other members' loads give way,
 since it draws its power anyway. Loads come back as soon as they fit.
@@ -26,7 +26,7 @@ from hub.balancing.errors import BadParameter
 from hub.balancing.orders import fed_order, few, order, power_text
 from hub.balancing.policy import Order, Verdict, View
 from hub.balancing.subset import Load, fit
-from hub.pairing import Claim, pair
+from hub.matching import Claim, pair
 
 DEFAULTS: Final[Mapping[str, int]] = {
     "shed_permille": 20,

@@ -33,8 +33,8 @@ def backup(file: File, config: Config = Path("hub.toml")) -> None:
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub.backup import back_up  # noqa: PLC0415
         from hub.starting import read_trust  # noqa: PLC0415
+        from hub.upkeep.backup import back_up  # noqa: PLC0415
 
         settings = loaded(config)
         with progress("backing up") as tell:
@@ -60,9 +60,9 @@ def restore(
     """
     log_to_stderr(verbose=False)
     with told():
-        from hub import backup as backups  # noqa: PLC0415
         from hub.commands.words import restored_lines  # noqa: PLC0415
         from hub.starting import read_trust  # noqa: PLC0415
+        from hub.upkeep import backup as backups  # noqa: PLC0415
         from messages.log.policy import parse_policy  # noqa: PLC0415
 
         settings = loaded(config)

@@ -21,9 +21,9 @@ from hub.inbox import Inbox
 from hub.ledger.preimages import Preimages
 from hub.ledger.records import NewEntry
 from hub.ledger.store import Store
+from hub.link.post import Post
 from hub.market.catalog import installed as installed_contracts
 from hub.pen import Pen
-from hub.post import Post
 from hub.recorder import Recorder
 from hub.spine import Spine
 from hub.starting import Opened, load_key, open_hub, read_trust

@@ -18,7 +18,6 @@ from hub.balancing.catalog import installed as installed_policies
 from hub.code_id import code_id
 from hub.config import HubConfig
 from hub.errors import LedgerError
-from hub.health import read_health, silence
 from hub.ledger import export, samples
 from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew, rarely_collecting
@@ -29,6 +28,7 @@ from hub.ledger.verify import Report as VerifyReport
 from hub.ledger.verify import verify
 from hub.market.catalog import installed as installed_contracts
 from hub.starting import read_trust
+from hub.vitals.health import read_health, silence
 from messages.log.note import parse_vkey
 from messages.log.policy import parse_policy
 from messages.log.proof import check_proof, parse_proof

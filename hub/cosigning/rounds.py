@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from hub.comparing import Comparison
 from hub.cosigning.client import Peer
+from hub.cosigning.comparing import Comparison
 from hub.cosigning.courier import Board, Claimed, Courier, Failed, News, Route, Showed, Took
 from hub.errors import LedgerBehind
-from hub.health import WitnessSeen
 from hub.ledger.log import Log
 from hub.ledger.records import Cosigned
 from hub.spine import Spine
+from hub.vitals.health import WitnessSeen
 from messages.errors import MessageError
 from messages.log.policy import LogPolicy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.config import HubConfig
-from hub.evidence import EvidenceFolder, complete
+from hub.cosigning.evidence import EvidenceFolder, complete
 from hub.ledger.log import Log
 from hub.ledger.store import Store
 from hub.starting import read_trust

@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+from hub.cosigning.evidence import EvidenceFolder
 from hub.errors import ConfigError
-from hub.evidence import EvidenceFolder
 from hub.market.catalog import installed as installed_contracts
-from hub.pace import monotonic_ms
 from hub.replica import report
 from hub.replica.ciphertext import Ciphertext
 from hub.replica.config import ReplicaConfig
@@ -27,6 +26,7 @@ from hub.replica.turns import Turns
 from hub.replica.vouching import VouchingWitness
 from hub.serving import bind_port, serve
 from hub.starting import read_trust
+from hub.timing.pace import monotonic_ms
 from hub.vault.stores import open_stores
 from messages.log.note import parse_vkey
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hub.auditing.refold import Preimages
 from hub.core.clearing import Contracts
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.replica.execution import Execution
 from hub.replica.joining import join
 from hub.replica.mirror import Mirror

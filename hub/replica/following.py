@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from hub.auditing.refold import LogWrong
 from hub.core.effects import Effect, WrongRoot
+from hub.cosigning.proposals import told as told_lie
 from hub.errors import HubError
-from hub.proposals import told as told_lie
 from hub.replica.errors import Forked, MirrorDamaged, Sealed, SourceAway, SourceWrong, Stopping
 from hub.replica.execution import Execution
 from hub.replica.joining import join

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.ledger.newest import sync_folder
 from hub.replica.errors import Forked, MirrorDamaged, SourceAway, SourceWrong
 from hub.replica.source import Source, Sources

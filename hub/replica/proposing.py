@@ -14,7 +14,7 @@ from typing import Final
 from hub.core.effects import Effect, HeaderFollows
 from hub.core.headers import draft_header, in_turn, next_header
 from hub.core.state import State
-from hub.proposals import TurnClock
+from hub.cosigning.proposals import TurnClock
 from hub.replica.errors import SourceAway
 from hub.replica.following import Following
 from hub.replica.server import HEADER_PATH

@@ -21,7 +21,7 @@ from hub.core.events import Event
 from hub.core.headers import REPLICA
 from hub.core.state import State
 from hub.core.step import step
-from hub.proposals import TurnClock
+from hub.cosigning.proposals import TurnClock
 from hub.replica.errors import SourceAway
 from hub.replica.following import Following
 from hub.replica.home import write_durably

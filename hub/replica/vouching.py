@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.replica.following import Following, Objection
 from hub.replica.home import Home
 from hub.witness.judge import Verdict, judge, read_request

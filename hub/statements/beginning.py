@@ -1,8 +1,8 @@
 """Where the fold for a statement begins: at genesis, or at a snapshot that is nearer.
 
-A snapshot is believed only if a block header names its root (`hub.snapshots`). What a statement
-names besides and lies before it, registers, epochs and keys, is looked up. Where that is not plain,
-the fold begins at genesis: slower, and right.
+A snapshot is believed only if a block header names its root (`hub.upkeep.snapshots`). What a
+statement names besides and lies before it, registers, epochs and keys, is looked up. Where that is
+not plain, the fold begins at genesis: slower, and right.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hub.core.events import Event, read_event
 from hub.core.state import State
 from hub.ledger.log import Log
 from hub.ledger.records import Entry
-from hub.snapshots import vouched_state
+from hub.upkeep.snapshots import vouched_state
 from messages.entries import Epoch, Genesis, KeyEntry
 from messages.errors import BadKey, BadSignature
 from messages.keyring import KeyRing

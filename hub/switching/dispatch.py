@@ -24,7 +24,7 @@ from hub.balancing.policy import (
 from hub.core.pricing import policy_at
 from hub.core.records import Contact, Policy, Relay
 from hub.core.state import State
-from hub.nodes import ContactSeen, Newsroom
+from hub.link.nodes import ContactSeen, Newsroom
 from hub.switching.leases import Leases, RelayName, Standing
 from messages.entries import Decision, Output
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.balancing.policy import Verdict
-from hub.nodes import Newsroom
+from hub.link.nodes import Newsroom
+from hub.link.post import Post
 from hub.pen import Pen
-from hub.post import Post
 from hub.spine import Spine
 from hub.switching.dispatch import Dispatcher, Proposal
 from hub.switching.leases import Leases, RelayName

@@ -22,11 +22,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from hub.buckets import Buckets
 from hub.core.calls import BUILT_IN
 from hub.core.state import State
 from hub.errors import RecordUnavailable
 from hub.inbox import Inbox
+from hub.link.buckets import Buckets
 from hub.vault.answers import Answers
 from hub.vault.stores import Stores, blob_of
 from hub.web.reader import LedgerReader

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hub.arrivals import Arrival
+from hub.link.arrivals import Arrival
 from messages import cose
 from messages.cose import Envelope
 from messages.entries import network_aad, parse_as

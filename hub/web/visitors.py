@@ -10,8 +10,8 @@ from typing import Final
 
 from fastapi import HTTPException
 
-from hub.buckets import Buckets
 from hub.core.disclosing import NOBODY, Asker, asker_with
+from hub.link.buckets import Buckets
 from hub.web.reader import LedgerReader
 from messages.asking import SCHEME, VALID_MS, check_ask, parse_ask
 from messages.errors import MessageError

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hub.arrivals import Arrivals
-from hub.broker import BrokerLink
 from hub.config import HubConfig
 from hub.core.disclosing import NOBODY, OPEN, Asker, disclosure_at
-from hub.health import read_health, silence
 from hub.lens import Roll, lens_of
+from hub.link.arrivals import Arrivals
+from hub.link.broker import BrokerLink
+from hub.vitals.health import read_health, silence
 from hub.web.compose import compose_picture
 from hub.web.reader import LedgerReader
 from hub.web.samples import Samples

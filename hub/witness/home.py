@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.cosigning.evidence import EvidenceFolder
 from hub.errors import WitnessRefused
-from hub.evidence import EvidenceFolder
 from hub.ledger.newest import sync_folder
 from hub.witness.judge import parse_logs
 from hub.witness.memory import RETIRE, Memory

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.witness.judge import Held, Request, Verdict, judge, read_request
 from hub.witness.memory import Memory
 from messages.evidence import Heads

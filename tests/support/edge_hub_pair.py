@@ -16,10 +16,10 @@ from edge.outbox import Outbox
 from edge.outbox_records import Batch, Draft
 from edge.posting import Posting
 from edge.receipts import LogTrust
-from hub.arrivals import Arrival
 from hub.closing import COMPLETE, TIMEOUT, Closer, CloseRule
 from hub.core.closing import missing_registers
 from hub.intake import verify
+from hub.link.arrivals import Arrival
 from hub.spine import Spine
 from hub.starting import Opened
 from keys.file import FileSigner

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
-from hub.broker import LinkState
 from hub.commands.enrolling import found_installation, sign_as_administrator
 from hub.commands.founding import Plan
-from hub.comparing import Comparison
 from hub.config import HubConfig, load_config
+from hub.cosigning.comparing import Comparison
+from hub.cosigning.evidence import EvidenceFolder
 from hub.desk import Desk
-from hub.evidence import EvidenceFolder
 from hub.inbox import Inbox
+from hub.link.arrivals import Arrival
+from hub.link.broker import LinkState
+from hub.link.post import Post
 from hub.market.catalog import CONTRACTS
 from hub.policyfile import EXAMPLE, read_policy
-from hub.post import Post
 from hub.spine import Spine
 from hub.starting import Opened, open_hub
 from keys.file import FileSigner

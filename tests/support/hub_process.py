@@ -14,7 +14,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
-from hub.arrivals import Arrival
+from hub.link.arrivals import Arrival
 from messages import cose, topics
 from messages.entries import content_type, network_aad, parse_as
 from messages.receipt import Receipt, Refusal

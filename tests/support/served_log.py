@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.replica.errors import SourceAway
 from hub.replica.mirror import Mirror
 from hub.replica.source import BODY_BYTES_MAX, NONE, Headers, Sources

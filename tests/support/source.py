@@ -18,7 +18,7 @@ PURE = (
     "hub/market",
     "hub/balancing",
     "hub/intake.py",
-    "hub/pairing.py",
+    "hub/matching.py",
     "edge/agent.py",
     "edge/observing.py",
     "edge/register.py",

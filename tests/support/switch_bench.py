@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub.balancing.catalog import POLICIES
-from hub.beacons import Beacons
 from hub.core.events import read_event
-from hub.hearing import Hearing
-from hub.nodes import Newsroom
-from hub.post import Post
+from hub.link.beacons import Beacons
+from hub.link.hearing import Hearing
+from hub.link.nodes import Newsroom
+from hub.link.post import Post
 from hub.spine import Spine
 from hub.starting import Opened
 from hub.switching.dispatch import (

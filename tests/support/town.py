@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hub.arrivals import Arrival
 from hub.balancing.catalog import POLICIES
 from hub.closing import Closer, CloseRule
 from hub.commands.enrolling import sign_as_administrator
 from hub.config import HubConfig
 from hub.desk import Desk
 from hub.inbox import Inbox
+from hub.link.arrivals import Arrival
+from hub.link.nodes import Newsroom
 from hub.market.catalog import CONTRACTS
-from hub.nodes import Newsroom
 from hub.policyfile import EXAMPLE, read_policy
 from hub.spine import Spine
 from hub.starting import Opened, read_trust

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from hub.arrivals import Arrival
 from hub.casework.telling import tell_owners
 from hub.closing import Closer, CloseRule
+from hub.link.arrivals import Arrival
 from hub.vault.desk import RecordDesk
 from keys.file import FileSigner
 from messages.entries import KeyEntry

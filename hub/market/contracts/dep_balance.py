@@ -1,6 +1,6 @@
 """The balancing market of paper 000, section 4: largest surplus to largest deficit.
 
-Each member's generation and consumption are netted; deals are made by `hub.pairing` at the
+Each member's generation and consumption are netted; deals are made by `hub.matching` at the
 regulator's price. What the paper leaves open is a parameter:
 
 - `deficit = "curtail"` (default): nobody sells the rest. It was kept back by open relays (the
@@ -38,7 +38,7 @@ from hub.market.contract import (
 )
 from hub.market.parameters import choice, read
 from hub.market.rest import left_uwh, rest_to_grid
-from hub.pairing import Claim, Deal, pair
+from hub.matching import Claim, Deal, pair
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
-from hub.arrivals import Arrival, Arrivals
-from hub.broker import BrokerLink
 from hub.config import BrokerSettings
+from hub.link.arrivals import Arrival, Arrivals
+from hub.link.broker import BrokerLink
 from messages import topics
 from tests.support.brokers import KINDS, RunningBroker, running_broker
 
@@ -120,7 +120,7 @@ def test_topics_that_are_none_of_ours_are_passed_over(hub: Hub, node: mqtt.Clien
 def test_a_killed_broker_is_said_once_and_the_link_comes_back(
     hub: Hub, broker: RunningBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="hub.broker")
+    caplog.set_level(logging.INFO, logger="hub.link.broker")
     hub.wait_connected()
     caplog.clear()
     broker.kill()

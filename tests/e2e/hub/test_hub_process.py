@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.arrivals import Arrival
 from hub.config import load_config
 from hub.ledger.store import Store
+from hub.link.arrivals import Arrival
 from hub.starting import read_trust
 from messages.entries import sign_entry
 from messages.log.checkpoint import open_checkpoint

@@ -23,13 +23,13 @@ from edge.posting import Posting
 from edge.receipts import log_trust
 from edge.register import Meter
 from hardware.ports import Sample
-from hub.arrivals import Arrival
 from hub.closing import Closer, CloseRule
 from hub.intake import Rules
 from hub.ledger import engine
+from hub.link.arrivals import Arrival
+from hub.link.post import Post
 from hub.market.catalog import installed
 from hub.pen import Pen
-from hub.post import Post
 from hub.recorder import Recorder
 from hub.spine import Spine
 from messages import topics
@@ -190,8 +190,8 @@ def main(folder: Path, seed: int, rounds: int) -> None:
             hub.take(arrivals, at_ms)
         if at_ms > START_MS and at_ms % SLOT_MS == 0:
             hub.close(at_ms)
-        while hub.receipts:
-            edge.take(hub.receipts.popleft())
+        while hub.link.receipts:
+            edge.take(hub.link.receipts.popleft())
         if rng.random() < RESTARTED:
             hub.restart()
         if rng.random() < RESTARTED:

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from edge.errors import HubBehind
 from edge.receipts import LogTrust, check_receipt
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.witness.memory import Memory
 from hub.witness.service import Witness
 from messages.log.checkpoint import Checkpoint, parse_checkpoint, sign_checkpoint

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from hub.app import Hub
-from hub.arrivals import Arrival, Arrivals
 from hub.errors import StorageFull
 from hub.inbox import Inbox
 from hub.ledger.ballast import Ballast
 from hub.ledger.store import Store
+from hub.link.arrivals import Arrival, Arrivals
 from hub.starting import Opened
 from messages.receipt import Receipt, Refusal
 from messages.status import Beacon

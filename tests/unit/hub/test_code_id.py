@@ -12,12 +12,12 @@ from hub.code_id import code_id
 from hub.market.catalog import CONTRACTS
 from tests.support.village import Village
 
-OTHERS = ("pairing.py", "balancing/dep.py")
+OTHERS = ("matching.py", "balancing/dep.py")
 
 
 def _copy(folder: Path) -> Path:
     source = Path(module.__file__).parent
-    for path in [*source.glob("*/**/*.py"), source / "pairing.py"]:
+    for path in [*source.glob("*/**/*.py"), source / "matching.py"]:
         target = folder / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())

@@ -14,8 +14,8 @@ from hub.core.events import read_event
 from hub.ledger.books import MatchRow, SlotEnergyRow, SlotRow
 from hub.ledger.records import Snapshot
 from hub.ledger.schema import snapshot as snapshot_table
+from hub.link.nodes import Newsroom
 from hub.market.catalog import CONTRACTS
-from hub.nodes import Newsroom
 from hub.recorder import Recorder
 from hub.spine import Spine
 from hub.starting import Opened

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from hub.arrivals import Arrival
 from hub.closing import Closer, CloseRule
 from hub.ledger.verify import verify
+from hub.link.arrivals import Arrival
 from hub.spine import Spine
 from hub.starting import Opened
 from keys.file import FileSigner

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hub.arrivals import Arrival
 from hub.closing import Closer, CloseRule
 from hub.commands.inspecting import audit_ledger, export_csv, export_tiles, verify_ledger
 from hub.ledger.engine import writing
 from hub.ledger.schema import entry as entry_table
+from hub.link.arrivals import Arrival
 from hub.spine import Spine
 from hub.starting import Opened
 from messages import cose, sealed

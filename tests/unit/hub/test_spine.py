@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.arrivals import Arrival
+from hub.link.arrivals import Arrival
 from hub.spine import Spine
 from hub.starting import Opened
 from messages.log.checkpoint import open_checkpoint

@@ -13,11 +13,11 @@ import pytest
 
 from hub.cosigning import rounds
 from hub.cosigning.client import Peer
+from hub.cosigning.finality import Finality
 from hub.cosigning.rounds import Cosigning, peers_of
 from hub.errors import LedgerBehind
-from hub.finality import Finality
 from hub.ledger.store import Store
-from hub.post import Post
+from hub.link.post import Post
 from hub.spine import Spine
 from hub.starting import Opened
 from hub.witness.service import Answer

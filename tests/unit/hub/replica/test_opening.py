@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from hub.core.state import State
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.inbox import Inbox
 from hub.ledger.records import Snapshot
 from hub.market.catalog import CONTRACTS

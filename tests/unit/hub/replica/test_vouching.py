@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.evidence import EvidenceFolder
+from hub.cosigning.evidence import EvidenceFolder
 from hub.market.catalog import CONTRACTS
 from hub.replica import home, report
 from hub.replica.execution import Execution

@@ -16,10 +16,10 @@ import pypdf
 import pytest
 from typer.testing import CliRunner, Result
 
-from hub.arrivals import Arrival
 from hub.cli import app
 from hub.closing import Closer, CloseRule
 from hub.core import effects
+from hub.link.arrivals import Arrival
 from hub.market import contract
 from hub.statements.files import write_statement
 from hub.statements.pages import runs_text

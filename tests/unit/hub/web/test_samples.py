@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from hub.arrivals import Arrival
 from hub.config import HubConfig, KeyFiles, SlotSettings
 from hub.core.records import Calibrated, Meter, Policy, Relay
 from hub.core.state import Change, State
+from hub.link.arrivals import Arrival
 from hub.web.compose import LATE_MS, SILENT_MS, compose_picture
 from hub.web.samples import BEACONS_KEPT, Samples
 from hub.web.view import CalibrationView

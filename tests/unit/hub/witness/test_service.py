@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hub.cosigning.evidence import EvidenceFolder
 from hub.errors import WitnessRefused
-from hub.evidence import EvidenceFolder
 from hub.witness import home
 from hub.witness.memory import Memory
 from hub.witness.server import witness_of
@@ -328,7 +328,7 @@ def test_422_for_every_change_to_a_proof(bench: Bench, log: GrowingLog) -> None:
 def test_evidence_is_kept_once_and_not_without_end(
     bench: Bench, log: GrowingLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.evidence.FILES_MAX", 3)
+    monkeypatch.setattr("hub.cosigning.evidence.FILES_MAX", 3)
     grown(bench, log, 5)
     for fork in (1, 1, 2, 3, 4, 1):
         refused(bench, Submission(5, (), log.fork(fork).note(5)))
