@@ -1,7 +1,10 @@
 // What programs that nobody here wrote say of what we made: one JSON object in, one list of verdicts out.
+import { createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import roadLabs from "@road-labs/ocmf";
 import noble from "@road-labs/ocmf-crypto-noble";
+import sigstoreCheckpoint from "@sigstore/verify/dist/tlog/checkpoint.js";
+import sigstoreMerkle from "@sigstore/verify/dist/tlog/merkle.js";
 import transmute from "@transmute/rfc9162";
 import { coseVerify } from "cose-kit";
 import { importJWK } from "jose";
@@ -31,7 +34,17 @@ async function consistency({ old, oldRoot, size, root, path }) {
   return RFC9162.verifyConsistencyProof(bytes(oldRoot), bytes(root), proof);
 }
 
-const judges = { ocmf, sign1, inclusion, consistency };
+async function logged({ checkpoint, origin, keyId, jwk, entry, index, path }) {
+  const publicKey = createPublicKey({ key: jwk, format: "jwk" });
+  const log = { logID: Buffer.from(keyId, "hex"), publicKey, baseURL: origin };
+  const hashes = path.map((each) => Buffer.from(each, "hex"));
+  const inclusionProof = { checkpoint: { envelope: checkpoint }, logIndex: index, hashes };
+  const claimed = { inclusionProof, canonicalizedBody: Buffer.from(entry, "hex") };
+  sigstoreMerkle.verifyMerkleInclusion(claimed, sigstoreCheckpoint.verifyCheckpoint(claimed, [log]));
+  return true;
+}
+
+const judges = { ocmf, sign1, inclusion, consistency, logged };
 const verdicts = [];
 for (const [what, asked] of JSON.parse(readFileSync(0, "utf8"))) {
   try {

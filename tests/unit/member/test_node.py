@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from hub.ledger.export import prove
 from messages.entries import network_aad
+from messages.log.note import parse_vkey
+from messages.log.proof import parse_proof
 from messages.log.tree import prove_consistency, prove_inclusion, root, subtree_of
 from messages.ocmf import (
     EXPORT,
@@ -44,7 +47,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHub]:
 
 def judged(*asked: tuple[str, dict[str, Any]]) -> list[bool]:
     """Let them judge; what they refuse with an error is refused."""
-    needs_file(HOUSE / "node_modules", "verifiers in JavaScript, which .ci/node installs")
+    needs_file(HOUSE / "node_modules", "verifiers in JavaScript, which .ci/verifiers installs")
     command = [needs("node"), shutil.copy(JUDGE, HOUSE)]
     done = subprocess.run(
         command, input=json.dumps(asked), capture_output=True, text=True, timeout=50, check=False
@@ -109,3 +112,20 @@ def test_transmute_takes_our_proofs(hub: SmallHub) -> None:
     asked += [("consistency", said), ("consistency", said | {"root": flipped(said["root"])})]
     asked.append(("consistency", said | {"path": [*path[:-1], flipped(path[-1])]}))
     assert judged(*asked) == [True, False, False] * 4
+
+
+def test_sigstore_takes_our_checkpoint_and_proof(hub: SmallHub) -> None:
+    hub.checkpoint()
+    entries, vkey = [entry.raw.hex() for entry in hub.store.entries()], hub.trust.log_vkey
+    key = parse_vkey(vkey)
+    asked: list[tuple[str, dict[str, Any]]] = []
+    for index in (0, 7, len(entries) - 1):
+        proof = parse_proof(prove(hub.store, index))
+        said = {"checkpoint": proof.checkpoint, "origin": key.name, "keyId": key.key_id.hex()}
+        said |= {"jwk": jwk_of(key.public), "path": [each.hex() for each in proof.path]}
+        said |= {"entry": entries[index], "index": index}
+        size = f"\n{len(entries)}\n"
+        other = said["checkpoint"].replace(size, f"\n{len(entries) - 1}\n")
+        asked += [("logged", said), ("logged", said | {"entry": flipped(entries[index])})]
+        asked += [("logged", said | {"checkpoint": other}), ("logged", said | {"index": index ^ 1})]
+    assert judged(*asked) == [True, False, False, False] * 3

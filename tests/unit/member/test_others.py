@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +21,16 @@ from tlog_scales.tiles import leaf_hash as their_leaf_hash
 from tlog_scales.tlog import InclusionProofInvalid
 
 from hub.ledger.export import export_tiles, prove
+from messages.entries import network_aad
 from messages.log.cosignature import cosign
 from messages.log.note import COSIGNATURE, NoteKey, format_vkey, parse_note
 from messages.log.proof import LogProof, format_proof, parse_proof
+from tests.support.needs import needs_file
 from tests.support.signers import ed25519
 from tests.support.small_ledger import SmallHub
 
+ROOT = Path(__file__).parents[3]
+CWT = ROOT / ".venv" / "cwt"
 OLD = 270
 
 
@@ -164,3 +170,34 @@ def test_scitt_cose_takes_our_readings_and_no_tampered_ones(hub: SmallHub) -> No
         broken[at] ^= 1
         with pytest.raises(scitt_cose.CoseError):
             scitt_cose.verify_sign1(bytes(broken), public_key_pem=key)
+
+
+# --- cwt: entries and readings --------------------------------------------------------------------
+
+
+def judged_by_cwt(*asked: dict[str, str]) -> list[bool]:
+    """Let cwt judge in its own environment; what it refuses with an error is refused."""
+    python = CWT / "bin" / "python"
+    needs_file(python, "cwt in an environment of its own, which .ci/verifiers makes")
+    done = subprocess.run(
+        [python, ROOT / "tests/cwt/judge.py"], input=json.dumps(asked), capture_output=True,
+        text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [verdict is True for verdict in json.loads(done.stdout)]
+
+
+def test_cwt_takes_our_entries_and_readings_and_no_tampered_ones(hub: SmallHub) -> None:
+    aad = network_aad(hub.trust.network_id).hex()
+    asked = []
+    for kind, key, bound in (("reading", hub.meter, ""), ("ack", hub.node, aad)):
+        raw = next(entry for entry in hub.store.entries() if entry.kind == kind).raw
+        said = {"message": raw.hex(), "pem": pem(key.public.raw).decode(), "aad": bound}
+        said |= {"kid": key.public.kid.hex()}
+        asked.append(said)
+        for at in (len(raw) - 1, len(raw) - 70):  # in the signature, in the payload
+            broken = bytearray(raw)
+            broken[at] ^= 1
+            asked.append(said | {"message": broken.hex()})
+    asked.append(asked[3] | {"aad": aad[:-2] + "ff"})
+    assert judged_by_cwt(*asked) == [True, False, False, True, False, False, False]
