@@ -89,10 +89,15 @@ class ProbeFeeder:
 
 @dataclass(slots=True)
 class Devices:
-    """Everything simulated of one layout, served from `open` on. Use as a context manager."""
+    """Everything simulated of one layout, served from `open` on. Use as a context manager.
+
+    `pin_watchers` are told (node, pin, level is high) of whatever drives a pin, before the world
+    follows, in the thread of the wires.
+    """
 
     layout: Layout
     wire: Path
+    pin_watchers: list[Callable[[str, int, bool], None]] = field(default_factory=list)
     world: World = field(init=False)
     faults: dict[str, FaultSwitches] = field(default_factory=dict)
     _loop: LoopThread = field(init=False)
@@ -109,7 +114,7 @@ class Devices:
                     buses[f"{node.node}/{bus.name}"] = self._i2c_bus(node, bus.name)
                 else:
                     self._serve_modbus(node, bus.name, bus.port)
-        wire = WireServer(self.wire, buses, self._follow_pin, loop=self._loop)
+        wire = WireServer(self.wire, buses, self._follow_pin, lets_go=True, loop=self._loop)
         self._closing.append(wire.close)
         return self
 
@@ -154,6 +159,8 @@ class Devices:
         self._closing.append(ModbusTcpServer(devices, port=port, loop=self._loop).close)
 
     def _follow_pin(self, node: str, pin: int, high: bool) -> None:
+        for watch in self.pin_watchers:
+            watch(node, pin, high)
         self.world.set_pin(node, pin, high)
 
 

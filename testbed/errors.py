@@ -47,3 +47,7 @@ class BadScenario(TestbedError):
 
 class NotDrained(TestbedError):
     """Something signed did not reach the ledger in time."""
+
+
+class Unplayable(TestbedError):
+    """A fault cannot be played here; the text says what it needs (exit code 69)."""

@@ -21,6 +21,7 @@ from testbed.errors import (
     NotReady,
     PortTaken,
     TestbedError,
+    Unplayable,
 )
 
 EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
@@ -31,6 +32,7 @@ EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
     (BadComparison, os.EX_USAGE),
     (BadDevice, os.EX_USAGE),
     (PortTaken, os.EX_UNAVAILABLE),
+    (Unplayable, os.EX_UNAVAILABLE),
     (ChildDied, os.EX_SOFTWARE),
     (NotReady, os.EX_SOFTWARE),
     (NotDrained, os.EX_SOFTWARE),

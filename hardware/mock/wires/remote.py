@@ -147,6 +147,7 @@ class WireServer(LoopServer):
         buses: Mapping[str, SmbusShape],
         on_pin: OnPin,
         *,
+        lets_go: bool = False,
         loop: LoopThread | None = None,
     ) -> None:
         """Listen at once.
@@ -155,12 +156,15 @@ class WireServer(LoopServer):
             path: of the socket, with or without a leading `unix:`; a stale one is replaced.
             buses: `<node>/<bus>` -> bus; may grow while it serves.
             on_pin: follows a pin; runs in the loop's thread, and its return ends the request.
+            lets_go: pins of a client that is gone fall to the level that it first drove them to, as
+                a Pi with strict_gpiod lets them go to their pull resistors; else they stay.
             loop: a loop to share; without one the server starts its own.
         """
         super().__init__(loop)
         self._path = Path(str(path).removeprefix("unix:"))
         self._buses = buses
         self._on_pin = on_pin
+        self._lets_go = lets_go
         self._sessions: set[_WireSession] = set()
         self._path.unlink(missing_ok=True)
         self._listener = self._thread.call(self._listen())
@@ -203,8 +207,14 @@ class WireServer(LoopServer):
 
     async def _listen(self) -> asyncio.Server:
         return await self._thread.loop.create_unix_server(
-            lambda: _WireSession(self.answer, self._sessions), str(self._path)
+            lambda: _WireSession(self.answer, self._sessions, self._leave), str(self._path)
         )
+
+    def _leave(self, first: Mapping[tuple[str, int], bool]) -> None:
+        """A client is gone that first drove its pins to these levels."""
+        if self._lets_go and not self._is_closed:
+            for (node, pin), high in first.items():
+                self._on_pin(node, pin, high)
 
     async def _stop(self) -> None:
         self._listener.close()
@@ -220,9 +230,12 @@ class _WireSession(asyncio.Protocol):
         self,
         answer: Callable[[dict[str, Any]], dict[str, Any]],
         sessions: set[_WireSession],
+        leave: Callable[[Mapping[tuple[str, int], bool]], None],
     ) -> None:
         self._answer = answer
         self._sessions = sessions
+        self._leave = leave
+        self._first: dict[tuple[str, int], bool] = {}
         self._transport: asyncio.Transport | None = None
         self._rest = b""
 
@@ -233,6 +246,7 @@ class _WireSession(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._sessions.discard(self)
+        self._leave(self._first)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -254,5 +268,8 @@ class _WireSession(asyncio.Protocol):
         except ValueError:
             self.end()
             return
+        answer = self._answer(request)
+        if request.get("op") == "pin" and "errno" not in answer:
+            self._first.setdefault((request["node"], request["pin"]), bool(request["state"]))
         if self._transport is not None:
-            self._transport.write(json.dumps(self._answer(request)).encode() + b"\n")
+            self._transport.write(json.dumps(answer).encode() + b"\n")

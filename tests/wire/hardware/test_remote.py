@@ -247,3 +247,20 @@ def test_a_sample_takes_less_than_a_millisecond(world, link):
         meter.sample()
         took.append(time.perf_counter() - begun)
     assert sorted(took)[len(took) // 10] < 0.001
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+def test_pins_of_a_dead_guard_fall_to_their_resistors_or_stay(
+    tmp_path: Path, lets_go: bool
+) -> None:
+    world = World(tmp_path)
+    with WireServer(world.path, {}, world.on_pin, lets_go=lets_go):
+        link = WireLink(world.path)
+        for high in (False, True):
+            link.call("pin", node="dep1", pin=17, state=int(high))
+        link.close()
+        other = WireLink(world.path)  # whoever comes later is served later
+        other.call("pin", node="dep1", pin=27, state=0)
+        other.close()
+    driven = [high for _, pin, high in world.pins if pin == 17]
+    assert driven == ([False, True, False] if lets_go else [False, True])
