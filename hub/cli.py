@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from hub.banking.cli import add_commands as add_bank_commands
 from hub.casework.cli import add_commands as add_case_commands
 from hub.commands.copies import add_commands as add_backup_commands
 from hub.commands.keyinfo import add_commands as add_key_commands
@@ -446,6 +447,7 @@ add_replica_commands(app)
 add_record_commands(app)
 add_case_commands(app)
 add_dispute_commands(app)
+add_bank_commands(app)
 add_feed_commands(app, joining.keys)
 add_order_commands(app)
 add_switching_commands(app)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hub.balancing.supply import ENDED, LOW, SUPPLY
+from hub.balancing.supply import ENDED, LOW
+from hub.core.banking import supply_of
 from hub.core.disclosing import (
     NOBODY,
     OPEN,
@@ -92,8 +93,8 @@ def lens_of(state: State, asker: Asker = NOBODY, roll: Roll | None = None) -> Le
 
 def _notices(state: State, owner: str) -> Iterable[str]:
     policy = policy_in_force(state)
-    supply = None if policy is None else state.memory.get((policy.contract, f"{SUPPLY}{owner}"))
-    if isinstance(supply, str) and supply in CREDIT:
+    supply = "" if policy is None else supply_of(state, policy, owner)
+    if supply in CREDIT:
         yield CREDIT[supply]
     for name, case in sorted(state.cases.items()):
         if case.owner == owner and case.told_index is not None:

@@ -20,6 +20,8 @@ from hub.errors import ConfigError
 from hub.market.contract import PRICE_UTOK_PER_KWH_MAX
 from hub.market.errors import MarketError
 from hub.switching.dispatch import Policies
+from messages.banking import AMOUNT_UTOK_MAX, BankRules, bank_rules_fault
+from messages.banking import SLOTS_MAX as BANK_SLOTS_MAX
 from messages.config import Document, Finding, read, rest, setting
 from messages.disputes import ENDINGS, SLOTS_MAX, DisputeRules, dispute_rules_fault
 from messages.entries import PolicyEntry
@@ -72,6 +74,15 @@ round_ms = 10_000              # how long each is waited for before the next one
 within_slots = 2_976           # after the line's own slot; 2976 quarter hours are 31 days
 rule_slots = 2_976             # after the dispute began
 unruled = "dismiss"            # what happens without a ruling; or "uphold", "halve"
+
+# When the bank pays out, and its limits (docs/bank.md). Left out, it stays as it was; at first once
+# a day, without limits.
+[bank]
+payout_slots = 96              # with the close of each so many slots; 96 quarter hours are a day
+payout_min_utok = 1            # of one member, each time
+payout_max_utok = 1_000_000_000
+deposit_max_utok = 1_000_000_000
+circulating_max_utok = 1_000_000_000_000  # of all together
 
 # A fact from outside, told by a feeder that is enrolled (docs/feeds.md): price and feed_in take the
 # place of the schedules above, others are shown. Repeat it for each fact.
@@ -137,6 +148,17 @@ class DisputesTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BankTable:
+    """When the bank pays out, and how much it moves. [utok]"""
+
+    payout_slots: int = setting(low=1, high=BANK_SLOTS_MAX)
+    payout_min_utok: int = setting(default=1, low=1, high=AMOUNT_UTOK_MAX)
+    payout_max_utok: int = setting(default=AMOUNT_UTOK_MAX, low=1, high=AMOUNT_UTOK_MAX)
+    deposit_max_utok: int = setting(default=AMOUNT_UTOK_MAX, low=1, high=AMOUNT_UTOK_MAX)
+    circulating_max_utok: int = setting(default=AMOUNT_UTOK_MAX, low=1, high=AMOUNT_UTOK_MAX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedTable:
     """A fact from outside. [s, the fact's unit]"""
 
@@ -162,6 +184,7 @@ class PolicyFile:
     dispatch_parameters: ParameterTable = ParameterTable()
     proposers: ProposersTable | None = None
     disputes: DisputesTable | None = None
+    bank: BankTable | None = None
     feed: tuple[FeedTable, ...] = ()
 
 
@@ -206,6 +229,7 @@ def policy_fault(entry: PolicyEntry, contracts: Contracts, policies: Policies) -
     fault = schedule_fault("price", entry.prices) or schedule_fault("feed_in", entry.feed_in)
     fault = fault or feed_rules_fault(entry.feeds, PRICE_UTOK_PER_KWH_MAX)
     fault = fault or ("" if entry.disputes is None else dispute_rules_fault(entry.disputes))
+    fault = fault or ("" if entry.bank is None else bank_rules_fault(entry.bank))
     return fault or ("" if entry.proposers is None else rules_fault(entry.proposers))
 
 
@@ -240,6 +264,7 @@ def policy_entry(
         proposers=None if file.proposers is None else ProposerRules(**asdict(file.proposers)),
         disputes=None if file.disputes is None else DisputeRules(**asdict(file.disputes)),
         feeds=tuple(map(_feed_rule, file.feed)),
+        bank=None if file.bank is None else BankRules(**asdict(file.bank)),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from keys.errors import KeyFault
 from keys.stores import open_signer
-from member import contesting, ordering
+from member import banking, contesting, ordering
 from member.calling import CASES, HubClient, Value
 from member.errors import HubAway, HubRefused
 from messages import cose
@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("record", metavar="RECORD", type=_record, help="Its id: 64 hex digits.")
     ordering.add_verbs(partial(_verb, verbs), _instant)
     contesting.add_verbs(partial(_verb, verbs), _instant)
+    banking.add_verbs(partial(_verb, verbs))
     _cases(verbs)
     return top
 

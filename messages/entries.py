@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from messages import cose, schema
+from messages.banking import BankRules
 from messages.cose import Envelope
 from messages.disputes import DisputeRules
 from messages.errors import MalformedMessage, UnsupportedVersion
@@ -118,8 +119,8 @@ class PolicyEntry:
 
     `prices` and `feed_in` are schedules by time of day: (minute of the day UTC, utok per kWh), in
     ascending order, the first at minute 0. `feeds`: what outside facts take their place.
-    `proposers`, `disputes` None: as they were. `disclosure` and `pseudonyms` ("stable" or "fresh"
-    each slot): who sees what of others (`hub.core.disclosing`).
+    `proposers`, `disputes`, `bank` None: as they were. `disclosure` and `pseudonyms` ("stable" or
+    "fresh" each slot): who sees what of others (`hub.core.disclosing`).
     """
 
     KIND: ClassVar[str] = "policy"
@@ -136,6 +137,7 @@ class PolicyEntry:
     pseudonyms: str = "stable"
     disputes: DisputeRules | None = None
     feeds: tuple[FeedRule, ...] = ()
+    bank: BankRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

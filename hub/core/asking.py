@@ -14,6 +14,7 @@ from hub.market.errors import CallRefused
 from messages.entries import Call
 
 Plain = TypeVar("Plain", str, int, bytes)
+Served = TypeVar("Served")
 Answer: TypeAlias = Mapping[str, Value]
 
 
@@ -52,12 +53,14 @@ class Request:
         return value
 
 
-Methods: TypeAlias = Mapping[str, tuple[tuple[str, ...], Callable[[Request], Answer]]]
+Methods: TypeAlias = Mapping[str, tuple[tuple[str, ...], Callable[[Request], Served]]]
 """Method -> the arguments it knows, and what serves it."""
 
 
-def serve(draft: Draft, event: Event, call: Call, next_slot_ms: int, methods: Methods) -> Answer:
-    """Serve one call, and return its answer.
+def serve(
+    draft: Draft, event: Event, call: Call, next_slot_ms: int, methods: Methods[Served]
+) -> Served:
+    """Serve one call, and return what its method does: its answer, or more.
 
     Raises:
         CallRefused: the text says why; the draft is to be thrown away.

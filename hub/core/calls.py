@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from hub.core.banking import keep_bank
 from hub.core.clearing import Contracts, check_transfer
 from hub.core.disputing import serve_dispute
 from hub.core.draft import Draft
@@ -25,6 +26,7 @@ from hub.core.rights import CASES
 from hub.core.state import State
 from hub.market.contract import CallRequest, CallResult, StepBudget, Value
 from hub.market.errors import CallRefused, ImpossibleClearing, MarketError
+from messages.banking import CONTRACT as BANKING
 from messages.disputes import CONTRACT as DISPUTES
 from messages.entries import Call
 
@@ -35,7 +37,7 @@ BUILT_IN: Final[Mapping[str, Callable[[Draft, Event, Call, int], Mapping[str, Va
     RECORDS: keep_records,
     CASES: keep_cases,
 }
-"""Contracts that every policy has."""
+"""Contracts that every policy has and that move no money."""
 
 
 class Caller(NamedTuple):
@@ -58,13 +60,8 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
     effects: tuple[CallServed | CallFailed | DisputeMoved, ...]
     try:
         _check_time(call, next_slot_ms)
-        if call.contract in BUILT_IN:
-            answer = BUILT_IN[call.contract](draft, event, call, next_slot_ms)
-            effects = (_served(caller, call, answer, ()),)
-        elif call.contract == DISPUTES:
-            moved = serve_dispute(draft, event, call, next_slot_ms)
-            effects = (_served(caller, call, {"dispute": moved.dispute}, ()), moved)
-        else:
+        effects = _built_in(draft, event, caller, call)
+        if not effects:
             result = _run(state, caller, call, next_slot_ms, contracts)
             effects = (_serve(draft, caller, call, result),)
     except MemoryError:
@@ -79,6 +76,23 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
         draft.put("call", call.call_id, call.not_after_slot_ms)
     book_results(draft, effects)
     return Outcome(draft.changes(), effects)
+
+
+def _built_in(
+    draft: Draft, event: Event, caller: Caller, call: Call
+) -> tuple[CallServed | DisputeMoved, ...]:
+    """Serve a call to a contract that every policy has; nothing where it is to the market's."""
+    next_slot_ms = draft.state.progress.next_slot_ms or 0
+    if call.contract in BUILT_IN:
+        answer = BUILT_IN[call.contract](draft, event, call, next_slot_ms)
+        return (_served(caller, call, answer, ()),)
+    if call.contract == BANKING:
+        banked = keep_bank(draft, event, call, next_slot_ms)
+        return (_served(caller, call, banked.answer, banked.lines),)
+    if call.contract == DISPUTES:
+        moved = serve_dispute(draft, event, call, next_slot_ms)
+        return (_served(caller, call, {"dispute": moved.dispute}, ()), moved)
+    return ()
 
 
 def _check_time(call: Call, next_slot_ms: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from hub.core.banking import pay_out
 from hub.core.clearing import Contracts, clear, orders_left
 from hub.core.disputing import keep_closed, lapse
 from hub.core.draft import Draft
@@ -171,6 +172,7 @@ def _settle(
     fates = clearing.fates + _end_of_market(draft, name, slot.end_ms, clearing)
     lines, checks = settlement(book, clearing)
     draft.book(lines)
+    lines += pay_out(draft, slot.start_ms)
     return SlotSettled(
         index=index,
         slot_ms=slot.start_ms,

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from hub.core.asking import Methods, Request, serve
+from hub.core.asking import Answer, Methods, Request, serve
 from hub.core.draft import Draft
 from hub.core.effects import OwnerTold
 from hub.core.events import Event
@@ -145,7 +145,7 @@ def _open_case(asked: Request, name: str) -> Case:
     return case
 
 
-_METHODS: Final[Methods] = {
+_METHODS: Final[Methods[Answer]] = {
     "open": (
         ("case", "subject", "slot_ms", "reason", "until_slot_ms", "embargo_slot_ms"),
         _open,

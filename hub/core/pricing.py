@@ -55,9 +55,14 @@ def schedule_fault(name: str, schedule: Schedule) -> str | None:
 
 
 def keeps_prices(state: State, entry: PolicyEntry) -> bool:
-    """Whether an entry leaves the prices as the policy in force at its start has them."""
+    """Whether an entry leaves the prices as the policy in force at its start has them.
+
+    The bank's rules are the regulator's, too.
+    """
     policy = policy_at(state, entry.from_slot_ms)
     if policy is None:
         return False
     feeds = tuple(astuple(rule) for rule in entry.feeds)
-    return (policy.prices, policy.feed_in, policy.feeds) == (entry.prices, entry.feed_in, feeds)
+    bank = policy.bank if entry.bank is None else astuple(entry.bank)
+    kept = (entry.prices, entry.feed_in, feeds, bank)
+    return (policy.prices, policy.feed_in, policy.feeds, policy.bank) == kept

@@ -178,7 +178,7 @@ def _erase(asked: Request) -> Answer:
     return {"record": record_id}
 
 
-_METHODS: Final[Methods] = {
+_METHODS: Final[Methods[Answer]] = {
     "put": (("commitment", "purpose", "locators", "owner"), _put),
     "grant": (("what", "grantee", "until_slot_ms"), _grant),
     "revoke": (("what", "grantee"), _revoke),

@@ -213,7 +213,8 @@ class Case(NamedTuple):
 class Policy(NamedTuple):
     """What binds every slot from its start on; keyed by it. Schedules: (minute of day, price).
 
-    `disputes` and each of `feeds` are the fields of `DisputeRules` and `FeedRule` in their order.
+    `disputes`, `bank` and each of `feeds` are the fields of `DisputeRules`, `BankRules` and
+    `FeedRule` in their order.
     """
 
     contract: str
@@ -229,6 +230,7 @@ class Policy(NamedTuple):
     pseudonyms: str = "stable"
     disputes: tuple[int, int, str] | None = None
     feeds: tuple[tuple[str, str, int, int, int, int | None], ...] = ()
+    bank: tuple[int, ...] | None = None
 
 
 class Fact(NamedTuple):

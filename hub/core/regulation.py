@@ -16,6 +16,7 @@ from hub.core.proposers import rule_row
 from hub.core.records import Policy
 from hub.core.state import Change, State
 from hub.market.contract import PRICE_UTOK_PER_KWH_MAX
+from messages.banking import bank_rules_fault
 from messages.disputes import dispute_rules_fault
 from messages.entries import PolicyEntry
 from messages.feeding import feed_rules_fault
@@ -43,6 +44,7 @@ def set_policy(state: State, event: Event, entry: PolicyEntry) -> Outcome:
         entry.pseudonyms,
         _disputes(state, entry),
         tuple(astuple(rule) for rule in entry.feeds),
+        _bank(state, entry),
     )
     return Outcome(
         (Change("policy", entry.from_slot_ms, policy),),
@@ -64,6 +66,7 @@ def _fault(state: State, entry: PolicyEntry) -> str | None:
     fault = schedule_fault("prices", entry.prices) or schedule_fault("feed_in", entry.feed_in)
     fault = fault or feed_rules_fault(entry.feeds, PRICE_UTOK_PER_KWH_MAX)
     fault = fault or (dispute_rules_fault(entry.disputes) if entry.disputes else "")
+    fault = fault or (bank_rules_fault(entry.bank) if entry.bank else "")
     return fault or (rules_fault(entry.proposers) if entry.proposers else "")
 
 
@@ -73,3 +76,11 @@ def _disputes(state: State, entry: PolicyEntry) -> tuple[int, int, str] | None:
         return entry.disputes.within_slots, entry.disputes.rule_slots, entry.disputes.unruled
     before = policy_at(state, entry.from_slot_ms)
     return before.disputes if before else None
+
+
+def _bank(state: State, entry: PolicyEntry) -> tuple[int, ...] | None:
+    """Return the bank's rules as a record holds them: the entry's, or those before it."""
+    if entry.bank is not None:
+        return astuple(entry.bank)
+    before = policy_at(state, entry.from_slot_ms)
+    return before.bank if before else None

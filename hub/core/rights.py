@@ -17,6 +17,8 @@ from hub.core.events import Body, Event
 from hub.core.pricing import keeps_prices
 from hub.core.records import Key
 from hub.core.state import State
+from messages.banking import CONTRACT as BANKING
+from messages.banking import DEPOSIT
 from messages.disputes import CONTRACT as DISPUTES
 from messages.entries import (
     Ack,
@@ -62,6 +64,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "feed": ("feeder",),
     "call": ("member",),
     "call case": ("regulator",),
+    "bank deposit": ("bank",),
     "notice": ("hub",),
     "dispute": ("member",),
     "dispute ruling": ("regulator",),
@@ -83,6 +86,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 or revokes that of hub or log.
 "key rotate own": the old key itself names its successor.
 "call case": opens, uses or closes a case of the regulator's.
+"bank deposit": mints; payouts are asked for by any "call".
 "dispute": opens, answers, concedes or withdraws one; whose it is, `hub.core.disputing` judges.
 """
 
@@ -124,6 +128,8 @@ def cell(state: State, event: Event) -> str:
         return "policy rules" if keeps_prices(state, body) else "policy prices"
     if isinstance(body, Call) and body.contract == CASES:
         return "call case"
+    if isinstance(body, Call) and (body.contract, body.method) == (BANKING, DEPOSIT):
+        return "bank deposit"
     if isinstance(body, Call) and body.contract == DISPUTES:
         return "dispute ruling" if body.method == RULE else "dispute"
     return _KINDS[type(body)]

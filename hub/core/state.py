@@ -104,6 +104,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "closed": Table((int,), _row(Closed)),
     "dispute": Table((int,), _row(Dispute)),
     "disputed": Table((bytes, int), _plain),
+    "payout": Table((str,), _plain),
 }
 """Every table by name. A single row has the empty key ()."""
 
@@ -170,6 +171,11 @@ class State:
     def draw(self) -> Draw:
         """Who may propose the next block; only once the microgrid is founded."""
         return self.draw_rows[()]
+
+    @property
+    def payouts(self) -> dict[str, int]:
+        """What members asked the bank to pay out. [utok]"""
+        return self._tables["payout"]
 
     @property
     def slot_ms(self) -> int:

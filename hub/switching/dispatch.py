@@ -21,6 +21,7 @@ from hub.balancing.policy import (
     View,
     view_root,
 )
+from hub.core.banking import supply_of
 from hub.core.pricing import policy_at
 from hub.core.records import Contact, Policy, Relay
 from hub.core.state import State
@@ -291,8 +292,7 @@ def _withheld(state: State, policy: Policy, relay: Relay) -> str:
     """Say why the market keeps a relay's load cut; "" if it does not."""
     load = state.meters.get(relay.load)
     member = relay.member or (load.member if load else "")
-    row = state.memory.get((policy.contract, f"{supply.SUPPLY}{member}"))
-    return supply.REASONS.get(row, "") if isinstance(row, str) else ""
+    return supply.REASONS.get(supply_of(state, policy, member), "")
 
 
 def _is_cut(relay: Relay, contact: Contact | None, seen: ContactSeen | None) -> bool | None:

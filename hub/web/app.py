@@ -19,6 +19,7 @@ from hub.serving import bind_port, serve
 from hub.vault.answers import Answers
 from hub.vault.stores import open_stores
 from hub.web.api import build_routes
+from hub.web.banking import build_bank_routes
 from hub.web.guarded import KnownPaths, StrictHeaders, check_loopback
 from hub.web.orders import build_order_routes
 from hub.web.page import build_page
@@ -58,6 +59,7 @@ def run_web(config: HubConfig) -> None:
     counter = _counter(config, watch.ledger, visitors)
     app.include_router(build_request_routes(counter))
     app.include_router(build_order_routes(watch.ledger, visitors, CONTRACTS))
+    app.include_router(build_bank_routes(watch.ledger, visitors))
     app.include_router(build_log_routes(watch.ledger, door))
     app.include_router(build_replica_routes(watch.ledger, door, counter.stores))
     app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hub.banking.showing import bank_seen
 from hub.config import HubConfig
 from hub.core.disclosing import disclosure_at, round_at
 from hub.core.records import Calibrated, Meter, Relay
@@ -73,6 +74,7 @@ def compose_picture(
         pseudonyms="stable" if round_at(state) is None else "fresh",
         facts=facts_seen(state),
         markets=tuple(markets(state, CONTRACTS)),
+        bank=bank_seen(state),
         refused={str(k): int(v) for k, v in health.get("refused", {}).items()},
     )
 

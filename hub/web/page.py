@@ -13,6 +13,7 @@ from typing import Any
 
 from nicegui import ui
 
+from hub.banking.showing import bank_line
 from hub.feeds.showing import fact_text
 from hub.ordering.showing import market_lines
 from hub.web.map import draw_map
@@ -58,7 +59,7 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         picture = take_picture()
         head.set_content(head_html(picture))
         ledger.set_content(ledger_html(picture.ledger))
-        strip.set_content(strip_html(picture) + market_html(picture))
+        strip.set_content(strip_html(picture) + market_html(picture) + bank_html(picture))
         facts.set_content(facts_html(picture))
         wide.set_content(draw_map(picture))
         narrow.set_content(draw_map(picture, narrow=True))
@@ -251,6 +252,12 @@ def market_html(picture: Picture) -> str:
     """Return which market is in force, with its parameters, and which are to come."""
     lines = [escape(line.strip()) for line in market_lines(picture.markets)]
     return f'<p class="legend">Market: {"<br>".join(lines)}</p>' if lines else ""
+
+
+def bank_html(picture: Picture) -> str:
+    """Return when the bank pays out next, and what circulates where that may be shown."""
+    said = "" if picture.bank is None else escape(bank_line(picture.bank))
+    return f'<p class="legend">Bank: {said}</p>' if said else ""
 
 
 def slots_html(slots: tuple[SlotView, ...]) -> str:

@@ -33,6 +33,7 @@ from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization
 from hub.web.visitors import Visitors
 from messages import cbor, cose
+from messages.banking import CONTRACT as BANKING
 from messages.disputes import CONTRACT as DISPUTES
 from messages.entries import Call, network_aad, parse_as
 from messages.errors import MessageError
@@ -169,7 +170,8 @@ def judged(state: State, raw: bytes) -> tuple[int, Call | str, str]:
     next_ms = state.progress.next_slot_ms or 0
     if call.not_after_slot_ms < next_ms:
         return 400, f"too late: not after {call.not_after_slot_ms}, now {next_ms}", ""
-    known = {*BUILT_IN, DISPUTES, *(policy.contract for policy in state.policies.values())}
+    known = {*BUILT_IN, BANKING, DISPUTES}
+    known |= {policy.contract for policy in state.policies.values()}
     if call.contract not in known:
         return (
             400,

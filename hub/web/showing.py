@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hub.banking.showing import BankView
 from hub.core.disclosing import OPEN, sees_total
 from hub.lens import Lens
 from hub.ordering.market import unnamed
@@ -39,6 +40,7 @@ def show_picture(picture: Picture, lens: Lens) -> Picture:
         notices=lens.notices,
         disclosure=lens.now,
         slots=show_slots(picture.slots, lens),
+        bank=None if picture.bank is None else show_bank(picture.bank, lens, everybody),
     )
     if lens.now == OPEN:
         return hidden
@@ -50,6 +52,13 @@ def show_picture(picture: Picture, lens: Lens) -> Picture:
         alarms=_unnamed(picture.alarms),
         markets=tuple(map(unnamed, picture.markets)),
         ledger=_ledger(picture.ledger),
+    )
+
+
+def show_bank(bank: BankView, lens: Lens, members: frozenset[str]) -> BankView:
+    """Return the bank as the asker may see it: what circulates is a total over all members."""
+    return (
+        bank if sees_total(lens.asker, members, lens.now) else replace(bank, circulating_utok=None)
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from hub.banking.showing import BankView
 from hub.feeds.showing import FactSeen
 from hub.ordering.market import MarketView
 from messages.correction import gain_text
@@ -234,6 +235,7 @@ class Picture:
     facts: tuple[FactSeen, ...] = ()
     refused: dict[str, int] = field(default_factory=dict)
     markets: tuple[MarketView, ...] = ()
+    bank: BankView | None = None
 
 
 def power_text(power_mw: int | None) -> str:

@@ -26,6 +26,7 @@ from hub.vault.answers import Answers
 from hub.vault.keeper import Keeper
 from hub.vault.stores import open_stores
 from hub.web.api import build_routes
+from hub.web.banking import build_bank_routes
 from hub.web.orders import build_order_routes
 from hub.web.reader import LedgerReader
 from hub.web.requests import Counter, build_request_routes
@@ -77,6 +78,7 @@ class Site:
         app.include_router(build_routes(Sight(self.ledger), self.ledger, door, visitors.who))
         app.include_router(build_log_routes(self.ledger, door))
         app.include_router(build_request_routes(counter))
+        app.include_router(build_bank_routes(self.ledger, visitors))
         app.include_router(build_order_routes(self.ledger, visitors, CONTRACTS))
         self.tasks: queue.SimpleQueue[tuple[Task, threading.Event]] = queue.SimpleQueue()
         self.listener = socket.create_server(("127.0.0.1", 0))

@@ -25,6 +25,7 @@ from hub.policyfile import EXAMPLE, read_policy
 from hub.spine import Spine
 from hub.starting import Opened, read_trust
 from keys.file import FileSigner, generate
+from messages.banking import BankRules
 from messages.entries import KeyEntry, PolicyEntry
 from tests.support.hub_bench import NODE, SLOT_MS, START_MS, Bench
 from tests.support.signers import ed25519
@@ -86,11 +87,23 @@ class Town:
         finally:
             opened.close()
 
-    def set_policy(self, spine: Spine, slot: int, contract: str, **parameters: Any) -> None:
+    def set_policy(
+        self,
+        spine: Spine,
+        slot: int,
+        contract: str,
+        *,
+        bank: BankRules | None = None,
+        **parameters: Any,
+    ) -> None:
         usual = read_policy(EXAMPLE, "example", 0, CONTRACTS, POLICIES)
         from_ms = at(slot) if slot else 0
         entry: PolicyEntry = replace(
-            usual, from_slot_ms=from_ms, contract=contract, parameters=parameters
+            usual,
+            from_slot_ms=from_ms,
+            contract=contract,
+            parameters=parameters,
+            bank=bank or usual.bank,
         )
         (raw,) = sign_as_administrator(self.bench.config, [entry])
         assert self.desk(spine).append(raw) == ""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from messages import cbor, cose, schema
+from messages.banking import BankRules
 from messages.disputes import DisputeRules
 from messages.entries import (
     KINDS,
@@ -90,6 +91,7 @@ ENTRIES = [
         b"",
         disputes=DisputeRules(4, 5, "halve"),
         feeds=(FeedRule("price", "meteo", 5, 0, 9), FeedRule("co2", "meteo", 5, -1, 9, 3)),
+        bank=BankRules(4, 1, 2, 3, 5),
     ),
 ]
 CONTROL = [

@@ -44,6 +44,7 @@ def village() -> Village:
     village.state.apply([Change("dispute", 7, dispute), Change("disputed", (bytes(32), 1), (7, 9))])
     village.state.apply([Change("fact", ("meteo", "co2", 0), Fact(300, "g_per_kwh", HOUR, 3))])
     village.state.apply([Change("fed", ("meteo", "co2"), 1)])
+    village.state.apply([Change("payout", "ann", 5)])
     village.state.apply([Change("grant", ("ann", "bill", "bob"), 9 * HOUR)])
     return village
 

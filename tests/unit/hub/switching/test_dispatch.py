@@ -272,7 +272,16 @@ def test_a_request_is_sent_when_it_says_something_new(board: Board) -> None:
     assert [(r.direction, r.amount_mw) for r in requests] == [("deficit", 30_000)]
 
 
-def test_a_relay_opens_when_no_credit_is_left_and_closes_on_a_top_up(board: Board) -> None:
+@pytest.mark.parametrize(
+    "loaded",
+    [
+        Change("memory", ("dep_balance", "supply.alice"), None),
+        Change("account", "alice", 1),  # by a deposit, before the contract has seen it
+    ],
+)
+def test_a_relay_opens_when_no_credit_is_left_and_closes_when_loaded(
+    board: Board, loaded: Change
+) -> None:
     settle(board)
     state = board.spine.recorder.state
     row = ("dep_balance", "supply.alice")
@@ -294,7 +303,7 @@ def test_a_relay_opens_when_no_credit_is_left_and_closes_on_a_top_up(board: Boar
     (lease,) = board.renew()
     assert lease.reason == "no credit is left"
     board.ack(lease)
-    state.apply([Change("memory", row, None)])
+    state.apply([loaded])
     board.now_ms += FOLLOW_MS
     board.samples(50_000, 10_000, 0)
     assert board.decide()
