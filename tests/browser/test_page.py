@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
+from tests.support.browser import chromium
 from tests.support.needs import needs
 
 DEADLINE_S = 90.0
@@ -61,30 +62,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """A headless Chromium that keeps a log of what it asks for and what it complains about."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = needs("chromium")
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1400,1000",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(needs("chromedriver"))
-    )
-    try:
+    with chromium(tmp_path / "profile") as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 SHOWN = """

@@ -18,28 +18,10 @@ from member.verify import main as gridtally_verify
 from messages import cose
 from messages.entries import Gap, parse_entry
 from tests.e2e.hub.test_witnessed_hub import EdgeNode, backup, restore
-from tests.support.brokers import RunningBroker, running_broker
-from tests.support.hub_bench import MICROGRID, NODE, Bench
+from tests.support.brokers import RunningBroker
+from tests.support.hub_bench import Bench
 from tests.support.hub_process import Hub, command
 from tests.support.witness_process import WitnessProcess, witness_process
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[RunningBroker]:
-    with running_broker("embedded", tmp_path / "broker", MICROGRID, (NODE,)) as running:
-        yield running
-
-
-@pytest.fixture
-def bench(tmp_path: Path, broker: RunningBroker) -> Bench:
-    made = Bench(tmp_path / "hub")
-    toml = made.folder / "hub.toml"
-    toml.write_text(toml.read_text().replace("port = 1883", f"port = {broker.port}"))
-    shutil.copy(broker.password_file("hub"), made.folder / "hub.password")
-    opened = made.open()
-    assert set(made.enrol(made.spine(opened))) == {""}
-    opened.close()
-    return made
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from messages.evidence import check_heads, parse_evidence
 from messages.log.note import parse_vkey
 from messages.reading import Reading, sign_reading
 from messages.status import Hello
-from tests.support.brokers import RunningBroker, running_broker
+from tests.support.brokers import RunningBroker
 from tests.support.hub_bench import MICROGRID, NODE, SLOT_MS, START_MS, Bench
 from tests.support.hub_process import Hub, command
 from tests.support.witness_process import WitnessProcess, witness_process
@@ -110,24 +110,6 @@ class EdgeNode:
         self.client.disconnect()
         self.client.loop_stop()
         self.outbox.close()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[RunningBroker]:
-    with running_broker("embedded", tmp_path / "broker", MICROGRID, (NODE,)) as running:
-        yield running
-
-
-@pytest.fixture
-def bench(tmp_path: Path, broker: RunningBroker) -> Bench:
-    made = Bench(tmp_path / "hub")
-    toml = made.folder / "hub.toml"
-    toml.write_text(toml.read_text().replace("port = 1883", f"port = {broker.port}"))
-    shutil.copy(broker.password_file("hub"), made.folder / "hub.password")
-    opened = made.open()
-    assert set(made.enrol(made.spine(opened))) == {""}
-    opened.close()
-    return made
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -25,25 +23,6 @@ from messages.receipt import Receipt
 from tests.support.hub_bench import SLOT_MS, START_MS, Bench
 
 RULE = CloseRule(SLOT_MS, 30_000, 600_000)
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def opened(bench: Bench) -> Iterator[Opened]:
-    made = bench.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def spine(bench: Bench, opened: Opened) -> Spine:
-    made = bench.spine(opened)
-    bench.enrol(made)
-    return made
 
 
 def closer_of(opened: Opened, spine: Spine) -> Closer:

@@ -5,9 +5,7 @@ Then the ledger is verified from its bytes alone: that verifier must decide as t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,27 +26,6 @@ from tests.support.signers import ed25519, p256
 
 NOW_MS = 1_000_000
 HEIR = ed25519("pv again")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def opened(bench: Bench) -> Iterator[Opened]:
-    made = bench.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def spine(bench: Bench, opened: Opened) -> Spine:
-    made = bench.spine(opened)
-    assert bench.enrol(made) == ["", "", "", ""]
-    made.publish()
-    bench.link.sent.clear()
-    return made
 
 
 def take(spine: Spine, *arrivals: Arrival) -> int:

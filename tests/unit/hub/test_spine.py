@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from hub.link.arrivals import Arrival
 from hub.spine import Spine
 from hub.starting import Opened
@@ -17,27 +12,6 @@ from messages.receipt import Receipt, Refusal
 from tests.support.hub_bench import MICROGRID, NODE, START_MS, Bench
 
 NOW_MS = 1_000_000
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def opened(bench: Bench) -> Iterator[Opened]:
-    made = bench.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def spine(bench: Bench, opened: Opened) -> Spine:
-    made = bench.spine(opened)
-    assert bench.enrol(made) == ["", "", "", ""]
-    made.publish()
-    bench.link.sent.clear()
-    return made
 
 
 def take(spine: Spine, *arrivals: Arrival, now_ms: int = NOW_MS) -> int:

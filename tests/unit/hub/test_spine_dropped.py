@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from hub.spine import Spine
@@ -16,27 +13,6 @@ from messages.status import Hello, StreamHead
 from tests.support.hub_bench import NODE, START_MS, Bench
 
 NOW_MS = 1_000_000
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def opened(bench: Bench) -> Iterator[Opened]:
-    made = bench.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def spine(bench: Bench, opened: Opened) -> Spine:
-    made = bench.spine(opened)
-    assert bench.enrol(made) == ["", "", "", ""]
-    made.publish()
-    bench.link.sent.clear()
-    return made
 
 
 def hello(bench: Bench, first_held: int, *, node: str = NODE, stream: str = "telemetry") -> Hello:
