@@ -200,7 +200,7 @@ class RelayTable:
         bus: the name of its bus; "" for a relay on pins.
         not_failsafe: its load may stay as it is when nobody holds the relay any more.
         deenergised: what the load gets while the coil is off: "fed" (wired on NC) or "cut" (NO).
-        load: the appliance meter whose power it switches, or "".
+        load: the appliance or generation meter whose power it switches, or "".
         importance: less gives way first, where the dispatch policy is "priority".
         shed_price_utok_per_kwh: asked for going without, where the policy is "price".
         interlock: of the relays of one group at most one is energised.

@@ -22,6 +22,8 @@ SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, less its final zero
 RELAY_MODEL: Final = "gpio_relay"
 PIN_OPTIONS: Final = ("pin", "set_pin", "reset_pin")
 GUARD_SOCKET: Final = "guard.sock"
+SWITCHED: Final = ("appliance", "generation")
+"""Purposes of meters that a relay may be in front of."""
 UNIX: Final = "unix:"
 MODEL_FILE: Final = ".toml"
 
@@ -226,8 +228,8 @@ def _relays(document: Document[Any]) -> Iterator[Finding]:
         if load and load not in purposes:
             text = f'load: no meter is named "{load}"{_near(load, purposes)}'
             yield document.finding((*path, "load"), text)
-        elif load and purposes[load] != "appliance":
-            text = f'load: meter "{load}" is not of purpose "appliance"'
+        elif load and purposes[load] not in SWITCHED:
+            text = f'load: meter "{load}" is not of purpose "appliance" or "generation"'
             yield document.finding((*path, "load"), text)
         if model in catalog.RELAYS:
             yield from _relay_place(document, path, table, kinds)

@@ -14,7 +14,7 @@ from typing import Final
 from hub.auditing.bookcheck import BookCheck
 from hub.auditing.place import Keeper, Place, Standing
 from hub.auditing.refold import LogWrong, Preimages, Refold
-from hub.balancing import supply
+from hub.balancing import deciding
 from hub.balancing.catalog import POLICIES
 from hub.balancing.policy import DispatchPolicy, View, view_root
 from hub.bookkeeping import rows_of
@@ -224,7 +224,7 @@ class _Audit:
             raise LogWrong(f"entry {index}: the decision's view is unreadable: {error}") from None
         if view_root(view) != decision.view_root:
             raise LogWrong(f"entry {index}: the view that is kept is not the one decided on")
-        orders = {(row.node, row.relay): row for row in supply.decide(maker(), view).orders}
+        orders = {(row.node, row.relay): row for row in deciding.decide(maker(), view).orders}
         for output in decision.outputs:
             order = orders.get((output.node, output.relay))
             if order is None or (order.cut, order.power_mw) != (output.cut, output.power_mw):

@@ -34,7 +34,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "swap_permille": 50,
     CUT_NOT_FAILSAFE: 0,
 }
-SHARED: Final = ("import_mw_max", "stale_after_ms")
+SHARED: Final = ("import_mw_max", "export_mw_max", "stale_after_ms", "pv_retry_s")
 """The limits that a policy without a pool knows; the others have all of `hub.balancing.limits`."""
 
 RULE: Final = "dep: own generation, then the largest surplus, then the smallest set of loads"

@@ -1,8 +1,11 @@
 """The limits of a microgrid, as a policy entry sets them among the dispatch parameters.
 
 `import_mw_max`: what the grid tie may bring in beyond the members' own generation; 0 on an island,
-below 0 what must be exported. `reserve_mw`: what is never given to loads. `stale_after_ms`: older
-samples count as danger. A feeder is a line that several members hang on:
+below 0 what must be exported. `export_mw_max`: what it may take out, below 0 what must be imported;
+without it as much as there is. `pv_retry_s`: after so long a generator that a relay cut off is
+tried again, though its rated power would not fit (`hub.balancing.exporting`). `reserve_mw`: what is
+never given to loads. `stale_after_ms`: older samples count as danger. A feeder is a line that
+several members hang on:
 
     nominal_mv = 12_000
     feeder_north = "ann bob"
@@ -20,7 +23,8 @@ from hub.balancing.policy import Feeder, Limits
 
 Parameters = Mapping[str, int | str]
 
-NUMBERS: Final = ("import_mw_max", "stale_after_ms", "reserve_mw", "nominal_mv")
+TIE: Final = ("import_mw_max", "export_mw_max")
+NUMBERS: Final = (*TIE, "stale_after_ms", "reserve_mw", "nominal_mv", "pv_retry_s")
 _MEMBERS: Final = re.compile(r"feeder_([a-z0-9-]+)")
 _CURRENT: Final = re.compile(r"feeder_([a-z0-9-]+)_ma_max")
 _UV_PER_MV: Final = 1000
@@ -28,12 +32,13 @@ _UV_PER_MV: Final = 1000
 
 def limits_of(parameters: Parameters) -> Limits:
     """Return the limits among a policy's parameters; what cannot be used counts as not given."""
-    usual = Limits()
+    usual, export = Limits(), parameters.get("export_mw_max")
     return Limits(
         import_mw_max=number(parameters, "import_mw_max", usual.import_mw_max),
         stale_after_ms=number(parameters, "stale_after_ms", usual.stale_after_ms),
         reserve_mw=number(parameters, "reserve_mw", usual.reserve_mw),
         feeders=tuple(_feeders(parameters)),
+        export_mw_max=export if type(export) is int else None,
     )
 
 
@@ -61,7 +66,7 @@ def is_limit(key: str) -> bool:
 def check_limits(rule: str, parameters: Parameters) -> None:
     """Raise BadParameter unless the limits among the parameters can be used by the rule."""
     for key in NUMBERS:
-        lowest = None if key == "import_mw_max" else 0
+        lowest = None if key in TIE else 0
         value = parameters.get(key, 0)
         if type(value) is not int or (lowest is not None and value < lowest):
             least = "" if lowest is None else ", 0 or more"

@@ -8,6 +8,7 @@ from typing import ClassVar
 from hub.balancing.demand import demands
 from hub.balancing.dep import SHARED
 from hub.balancing.errors import BadParameter
+from hub.balancing.limits import check_limits
 from hub.balancing.orders import fed_order
 from hub.balancing.policy import Verdict, View
 
@@ -22,6 +23,7 @@ class NoDispatch:
         unknown = sorted(set(parameters) - set(SHARED))
         if unknown:
             raise BadParameter(f"dispatch none has no parameter {', '.join(unknown)}")
+        check_limits(self.name, parameters)
 
     def decide(self, view: View) -> Verdict:
         """Feed everything; still say how much is lacking or left over."""

@@ -48,6 +48,9 @@ class RelayState:
     does not return to safe by itself, so no policy relies on it. `importance`: less gives way
     first. `shed_price_utok_per_kwh`: what its member asks for each kWh he goes without.
     `withheld`: why the market keeps its load cut, "" if it does not (`hub.balancing.supply`).
+
+    With `setpoint` ("limit" or "battery") it is no contact but a power that the device behind meter
+    `load` is told to keep. `is_cut`: one stands now, `setpoint_mw`, ordered `since_ms` ago.
     """
 
     node: str
@@ -66,6 +69,8 @@ class RelayState:
     importance: int = 0
     shed_price_utok_per_kwh: int = 0
     withheld: str = ""
+    setpoint: str = ""
+    setpoint_mw: int | None = None
 
     @property
     def name(self) -> tuple[str, str]:
@@ -91,14 +96,16 @@ class Limits:
     """What binds the microgrid as a whole; `hub.balancing.limits` reads it from a policy entry.
 
     `import_mw_max`: what the grid tie may bring in beyond the members' own generation; 0 on an
-    island, below 0 what must be exported. `reserve_mw`: what is never given to loads.
-    `stale_after_ms`: older samples count as danger.
+    island, below 0 what must be exported. `export_mw_max`: what it may take out, below 0 what must
+    be imported; None: no limit. `reserve_mw`: what is never given to loads. `stale_after_ms`: older
+    samples count as danger.
     """
 
     import_mw_max: int = 0
     stale_after_ms: int = 3_000
     reserve_mw: int = 0
     feeders: tuple[Feeder, ...] = ()
+    export_mw_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,10 @@ class View:
 
 
 class Order(NamedTuple):
-    """What a policy wants of one relay, and why. `power_mw`: its load's last signed power."""
+    """What a policy wants of one relay, and why. `power_mw`: its load's last signed power.
+
+    `setpoint_mw`: what a set-point is to stand at, None where none is to stand.
+    """
 
     node: str
     relay: str
@@ -133,6 +143,7 @@ class Order(NamedTuple):
     cut: bool
     power_mw: int | None
     reason: str
+    setpoint_mw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +164,12 @@ class Verdict:
 
     def changed(self, view: View) -> tuple[Order, ...]:
         """Return the orders that move a contact, or that speak of one nobody has heard of yet."""
-        now = {relay.name: relay.is_cut for relay in view.relays}
-        return tuple(order for order in self.orders if now[order.node, order.relay] != order.cut)
+        now = {relay.name: (relay.is_cut, relay.setpoint_mw) for relay in view.relays}
+        return tuple(
+            order
+            for order in self.orders
+            if now[order.node, order.relay] != (order.cut, order.setpoint_mw)
+        )
 
 
 class DispatchPolicy(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from hub.balancing import supply
+from hub.balancing import deciding, supply
 from hub.balancing.limits import limits_of
 from hub.balancing.policy import (
     DispatchPolicy,
@@ -122,7 +122,7 @@ class Dispatcher:
         if now_ms < self._grace_ends_ms and _has_silent_meter(view):
             return None
         self._leases.keep_only(relay.name for relay in view.relays)
-        verdict = self._verdict = supply.decide(rule, view)
+        verdict = self._verdict = deciding.decide(rule, view)
         changed = self._changed(view, verdict)
         if any(self._is_coming_back(state, order, now_ms) for order in self._leases.standing):
             changed = tuple(order for order in changed if order.cut)

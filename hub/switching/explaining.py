@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from hub.balancing import deciding
 from hub.balancing.orders import power_text
 from hub.balancing.policy import DispatchPolicy, MeterPower, Order, View
 from hub.core.events import read_event
@@ -116,7 +117,7 @@ def _decide_again(
     if body is None or make is None:
         return None, ()
     view = View.loads(body)
-    return view, make().decide(view).orders
+    return view, deciding.decide(make(), view).orders
 
 
 def why_lines(why: Why) -> Iterator[str]:

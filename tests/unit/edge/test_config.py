@@ -91,8 +91,8 @@ def test_simulation_paths_and_pace(tmp_path):
         ('load = "dep1-heater"', 'load = "dep1-heatr"', 'no meter is named "dep1-heatr"; did you'),
         (
             'load = "dep1-heater"',
-            'load = "dep1-pv"',
-            'meter "dep1-pv" is not of purpose "appliance"',
+            'load = "dep1-load"',
+            'meter "dep1-load" is not of purpose "appliance" or "generation"',
         ),
         ('parent = "dep1-load"', "", 'missing key "parent": an appliance is a part of'),
         ("pin = 17", "pin = 99", "pin = 99: want a BCM GPIO number"),

@@ -1,0 +1,42 @@
+"""What is decided of everything: the market's word first, then the policy's, then the cap's.
+
+A policy knows loads only. Relays that switch generators, and set-points, are decided here, alike
+for every policy. A generator that its limit holds back counts to the policy as what it might give,
+or a load that waits would never see the room there is for it; where that proves wrong the load is
+cut again with the next look, and is not tried before `PROBE_MS` are over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from hub.balancing import exporting, supply
+from hub.balancing.policy import DispatchPolicy, Verdict, View
+from hub.balancing.sources import LIMIT, Source, giving, sources_of
+
+PROBE_MS: Final = 60_000
+
+
+def decide(policy: DispatchPolicy, view: View) -> Verdict:
+    """Return what is wanted of every relay and set-point of the view."""
+    sources = sources_of(view)
+    if not sources and view.limits.export_mw_max is None:
+        return supply.decide(policy, view)
+    taken = {source.relay.name for source in sources}
+    loads = replace(view, relays=tuple(each for each in view.relays if each.name not in taken))
+    held = _held_back(loads, sources)
+    given = {each.meter.meter_id: each.potential_mw for each in held}
+    verdict = supply.decide(policy, giving(loads, given))
+    held_mw = sum(each.potential_mw - each.shown_mw for each in held)
+    verdict = replace(verdict, deficit_mw=verdict.deficit_mw + held_mw)
+    return exporting.capped(view, verdict, sources)
+
+
+def _held_back(loads: View, sources: Sequence[Source]) -> list[Source]:
+    """Return the generators that may be counted on for more than they show."""
+    waits_ms = [each.since_ms for each in loads.relays if each.is_cut and each.since_ms is not None]
+    if waits_ms and min(waits_ms) < PROBE_MS:
+        return []
+    return [each for each in sources if each.relay.setpoint == LIMIT and each.is_bound]
