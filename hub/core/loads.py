@@ -84,9 +84,9 @@ def _contact(draft: Draft, name: tuple[str, str], relay: Relay) -> Contact:
     return found if found is not None else Contact(0, relay.is_cut(energised=False))
 
 
-def _member(draft: Draft, relay: Relay) -> str:
+def owner_of(state: State, relay: Relay) -> str:
     """Return whose load a relay switches; that of its load's meter where it is not said."""
-    meter = draft.state.meters.get(relay.load)
+    meter = state.meters.get(relay.load)
     return relay.member or (meter.member if meter else "")
 
 
@@ -102,7 +102,7 @@ def _reconcile(
     """Begin or end a shed where contact and decision say so, and keep the contact."""
     effects: list[Effect] = []
     if contact.shed_from_ms is None and contact.is_cut and contact.wants_cut:
-        member = _member(draft, draft.state.relays[name])
+        member = owner_of(draft.state, draft.state.relays[name])
         index = contact.decision_index or 0
         shed = Shed(member, contact.power_mw or 0, None, index, contact.rule)
         draft.put("shed", (*name, at_ms), shed)

@@ -6,7 +6,7 @@ again here, and says of every other relay why it was left as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hub.balancing import deciding
@@ -84,12 +84,23 @@ def _find(store: Store, wanted: str) -> tuple[RelayName, RelayEntry]:
         body = read_event(entry.index, entry.raw).body
         if isinstance(body, KeyEntry) and body.holder == "node" and body.relays:
             relays |= {(body.name, relay.relay): relay for relay in body.relays}
-    found = [name for name in relays if wanted in ("/".join(name), name[1])]
+    name = find_relay(relays, wanted)
+    return name, relays[name]
+
+
+def find_relay(names: Iterable[RelayName], wanted: str) -> RelayName:
+    """Return the one relay that RELAY or NODE/RELAY means.
+
+    Raises:
+        NoSuchEntry: none is called so, or more than one; the text names those there are.
+    """
+    there = sorted(names)
+    found = [name for name in there if wanted in ("/".join(name), name[1])]
     if len(found) == 1:
-        return found[0], relays[found[0]]
-    names = ", ".join("/".join(name) for name in sorted(found or relays)) or "none"
+        return found[0]
+    named = ", ".join("/".join(name) for name in found or there) or "none"
     what = f"{len(found)} relays are called" if found else "no relay is called"
-    raise NoSuchEntry(f"{what} {wanted}; there are {names}")
+    raise NoSuchEntry(f"{what} {wanted}; there are {named}")
 
 
 def _done(store: Store, name: RelayName, decision: int, at_ms: int | None) -> tuple[Done, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Protocol
 
@@ -15,10 +14,9 @@ from hub.web.metrics import metrics_text
 from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization, EntryDoor
 from hub.web.view import Picture, SlotView
+from hub.web.visitors import Who
 
 Index = Annotated[int, Path(ge=0, lt=2**63)]
-Who = Callable[[str, str], Asker]
-"""From the header Authorization and the path to who asks."""
 
 
 def anybody(_authorization: str, _path: str) -> Asker:
@@ -68,11 +66,6 @@ def _picture_routes(routes: APIRouter, sight: Sight, who: Who) -> None:
     @routes.get("/api/v1/facts", tags=["now"], summary="Facts from outside, age and fallback")
     def facts() -> list[dict[str, Any]]:
         return [asdict(fact) for fact in sight.picture().facts]
-
-    @routes.get("/api/v1/relays", tags=["now"], summary="Relays, leases and reasons")
-    def relays(authorization: Authorization = "") -> list[dict[str, Any]]:
-        found = seen(authorization, "relays").members
-        return [asdict(relay) for member in found for relay in member.relays]
 
     @routes.get("/api/v1/ledger", tags=["ledger"], summary="Ledger head and what we verified")
     def head() -> dict[str, Any]:

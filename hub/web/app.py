@@ -25,6 +25,7 @@ from hub.web.orders import build_order_routes
 from hub.web.page import build_page
 from hub.web.proposing import build_propose_routes
 from hub.web.reader import LedgerReader
+from hub.web.relays import build_relay_routes
 from hub.web.replicas import build_replica_routes
 from hub.web.requests import Counter, build_request_routes
 from hub.web.tlog import EntryDoor, build_log_routes
@@ -56,6 +57,7 @@ def run_web(config: HubConfig) -> None:
     door = EntryDoor(_token(config.web.entries_token_file), watch.is_disclosed)
     visitors = Visitors(watch.ledger)
     app.include_router(build_routes(watch, watch.ledger, door, visitors.who))
+    app.include_router(build_relay_routes(watch, visitors.who))
     counter = _counter(config, watch.ledger, visitors)
     app.include_router(build_request_routes(counter))
     app.include_router(build_order_routes(watch.ledger, visitors, CONTRACTS))
@@ -67,7 +69,7 @@ def run_web(config: HubConfig) -> None:
     routes = list(app.routes)
     ui.run_with(
         app,
-        root=lambda: build_page(watch.picture),
+        root=lambda: build_page(watch.picture, watch.why),
         title=f"gridtally · {config.microgrid}",
         dark=None,
         show_welcome_message=False,

@@ -11,11 +11,13 @@ from typing import Any
 from hub.banking.showing import bank_seen
 from hub.config import HubConfig
 from hub.core.disclosing import disclosure_at, round_at
-from hub.core.records import Calibrated, Meter, Relay
+from hub.core.loads import owner_of
+from hub.core.records import Calibrated, Meter
 from hub.core.state import State
 from hub.feeds.showing import facts_seen
 from hub.market.catalog import CONTRACTS
 from hub.ordering.market import markets
+from hub.switching.leases import RelayName
 from hub.web.samples import Samples
 from hub.web.view import (
     Badge,
@@ -52,8 +54,8 @@ def compose_picture(
         if not meter.is_retired
     }
     relays = [
-        relay_view(node, name, relay, samples, now_ms)
-        for (node, name), relay in sorted(state.relays.items())
+        relay_view(name, state, meters, samples, now_ms)
+        for name, relay in sorted(state.relays.items())
     ]
     boundary = next((view for view in meters.values() if view.purpose == "boundary"), None)
     names = sorted({view.member for view in meters.values() if view.purpose != "boundary"})
@@ -122,21 +124,26 @@ def calibration_view(calibrated: Calibrated | None, live: Live | None) -> Calibr
     )
 
 
-def relay_view(node: str, name: str, relay: Relay, samples: Samples, now_ms: int) -> RelayView:
-    """Return one relay as its guard reads it back, with the lease that runs on it."""
-    energised, left_ms, reason = None, 0, ""
+def relay_view(
+    name: RelayName, state: State, meters: Mapping[str, MeterView], samples: Samples, now_ms: int
+) -> RelayView:
+    """Return one relay as its guard reads it back, with its lease, and what its load draws."""
+    node, relay = name[0], state.relays[name]
+    energised, left_ms, reason, age_ms = None, 0, "", None
     if node in samples.status:
         status, heard_ms = samples.status[node]
+        age_ms = now_ms - heard_ms
         for row in status.relays:
-            if row.relay == name and now_ms - heard_ms < SILENT_MS:
+            if row.relay == name[1] and age_ms < SILENT_MS:
                 energised, reason = row.energised, row.reason
-                left_ms = max(0, row.lease_left_ms - (now_ms - heard_ms))
-    lease = samples.leases.get((node, name))
+                left_ms = max(0, row.lease_left_ms - age_ms)
+    lease = samples.leases.get(name)
     if lease is not None and left_ms:
         reason = lease[0].reason
+    load, contact = meters.get(relay.load), state.contacts.get(name)
     return RelayView(
-        relay=name,
-        member=relay.member,
+        relay=name[1],
+        member=owner_of(state, relay),
         node=node,
         load=relay.load,
         fed=None if energised is None else not relay.is_cut(energised=energised),
@@ -145,6 +152,11 @@ def relay_view(node: str, name: str, relay: Relay, samples: Samples, now_ms: int
         reason=reason,
         failsafe=relay.deenergised,
         is_failsafe=relay.is_failsafe,
+        lease_ttl_ms=None if lease is None else lease[0].ttl_ms,
+        age_ms=age_ms,
+        load_power_mw=None if load is None else load.power_mw,
+        load_age_ms=None if load is None else load.age_ms,
+        since_ms=None if contact is None else contact.at_ms or None,
     )
 
 

@@ -17,6 +17,7 @@ from hub.banking.showing import bank_line
 from hub.feeds.showing import fact_text
 from hub.ordering.showing import market_lines
 from hub.web.map import draw_map
+from hub.web.relaycards import RelayCards, TakeWhy
 from hub.web.view import (
     LedgerView,
     MatchView,
@@ -37,7 +38,7 @@ CHART_MEMBERS_MAX = 24
 EVERYBODY = "all members"
 
 
-def build_page(take_picture: Callable[[], Picture]) -> None:
+def build_page(take_picture: Callable[[], Picture], take_why: TakeWhy) -> None:
     """Build the page for one browser and keep it fresh while that browser looks at it."""
     ui.add_head_html('<link rel="stylesheet" href="/static/gridtally.css">')
     ui.add_head_html('<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">')
@@ -48,6 +49,7 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         facts = ui.html("", sanitize=False)
         wide = ui.html("", sanitize=False).classes("only-wide")
         narrow = ui.html("", sanitize=False).classes("only-narrow")
+        relays = RelayCards(take_why)
         ui.html("<h2>Last slots</h2>", sanitize=False)
         slots = ui.html("", sanitize=False).classes("scroll")
         chart_title = ui.html("", sanitize=False)
@@ -63,19 +65,24 @@ def build_page(take_picture: Callable[[], Picture]) -> None:
         facts.set_content(facts_html(picture))
         wide.set_content(draw_map(picture))
         narrow.set_content(draw_map(picture, narrow=True))
+        relays.refresh(picture)
         slots.set_content(slots_html(picture.slots[:SLOTS_SHOWN]))
         chart_title.set_content(CHART_TITLE if charted(picture) else "")
-        for name in charted(picture):
-            options = chart_options(name, picture.slots[:CHART_SLOTS_MAX])
-            if name not in plots:
-                with charts:
-                    plots[name] = ui.echart(options).classes("chart")
-            elif plots[name].options != options:
-                plots[name].options.update(options)
-                plots[name].update()
+        _refresh_charts(charts, plots, picture)
 
     refresh()
     ui.timer(REFRESH_S, refresh)
+
+
+def _refresh_charts(place: ui.element, plots: dict[str, ui.echart], picture: Picture) -> None:
+    for name in charted(picture):
+        options = chart_options(name, picture.slots[:CHART_SLOTS_MAX])
+        if name not in plots:
+            with place:
+                plots[name] = ui.echart(options).classes("chart")
+        elif plots[name].options != options:
+            plots[name].options.update(options)
+            plots[name].update()
 
 
 CHART_TITLE = (
@@ -88,6 +95,7 @@ NO_TOTAL = (
     '<p class="legend">No total is shown: a member is not heard, or there are fewer than four, '
     "so that each could be told from the others.</p>"
 )
+UNTOLD = '<p class="legend">unaccounted: not known, no boundary meter tells it now</p>'
 FOOT = (
     '<p class="legend">This page only reads. REST: <a href="/docs">/api/v1</a>, '
     '<a href="/metrics">/metrics</a>, <a href="/healthz">/healthz</a>.</p>'
@@ -209,11 +217,12 @@ def strip_html(picture: Picture) -> str:
         residual = picture.unaccounted_mw
         (sinks if residual >= 0 else sources).append(("unaccounted", "unaccounted", abs(residual)))
     unknown = _unknown_count(picture.members)
+    residual_note = "" if picture.unaccounted_mw is not None else UNTOLD
     note = f'<p class="legend">{unknown} meters without a fresh sample are not in these sums</p>'
     scale = max(sum(power for _, _, power in side) for side in (sources, sinks))
     words = ("no fresh sample",) * 2 if unknown else ("nothing generated", "nothing used")
     bars = _bar(sources, scale, words[0]) + _bar(sinks, scale, words[1])
-    return f"{bars}{note if unknown else ''}"
+    return f"{bars}{note if unknown else ''}{residual_note}"
 
 
 def facts_html(picture: Picture) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
 
+from hub.balancing.catalog import installed
 from hub.config import HubConfig
 from hub.core.effects import CallFailed, CallServed, SlotSettled
 from hub.core.events import read_event
@@ -27,7 +28,9 @@ from hub.ledger.tiling import read_tile, require_tile
 from hub.ledger.verify import Verifier
 from hub.market.catalog import CONTRACTS
 from hub.market.contract import Value
+from hub.switching.explaining import Why, explain
 from hub.web.view import FateView, LedgerView, MatchView, PositionView, SlotView, WitnessView
+from hub.web.why import Decisions
 from messages.errors import MessageError
 from messages.log.note import NoteKey, parse_vkey
 from messages.log.policy import LogPolicy, parse_policy
@@ -67,6 +70,7 @@ class LedgerReader:
         self._folded = 0
         self._slots: deque[SlotView] = deque(maxlen=SLOTS_KEPT)
         self._calls: OrderedDict[bytes, CallOutcome] = OrderedDict()
+        self._decisions = Decisions()
         self._verified_s: float | None = None
         self._finding = ""
         self._size = 0
@@ -110,6 +114,7 @@ class LedgerReader:
                 outcome = step(self._state, event, CONTRACTS)
                 self._state.apply(outcome.changes)
                 self._folded = entry.index + 1
+                self._decisions.note(event.index, event.body)
                 for effect in outcome.effects:
                     if isinstance(effect, SlotSettled):
                         self._slots.appendleft(slot_view(effect))
@@ -137,6 +142,15 @@ class LedgerReader:
     def state(self) -> State:
         """The fold so far; read it under `lock`."""
         return self._state
+
+    @property
+    def decisions(self) -> Decisions:
+        """What was decided of each relay last; read it under `lock`."""
+        return self._decisions
+
+    def why(self, wanted: str, at_ms: int | None) -> Why:
+        """Return why a relay stood as it did at a time, or stands now; or NoSuchEntry."""
+        return explain(self._for_reading(), wanted, at_ms, installed())
 
     def slots(self, limit: int) -> tuple[SlotView, ...]:
         """Return the newest closed slots, newest first."""

@@ -11,8 +11,11 @@ from dataclasses import replace
 
 from hub.banking.showing import BankView
 from hub.core.disclosing import OPEN, sees_total
+from hub.core.loads import owner_of
+from hub.core.state import State
 from hub.lens import Lens
 from hub.ordering.market import unnamed
+from hub.switching.leases import RelayName
 from hub.web.view import (
     LedgerView,
     MatchView,
@@ -59,6 +62,15 @@ def show_bank(bank: BankView, lens: Lens, members: frozenset[str]) -> BankView:
     """Return the bank as the asker may see it: what circulates is a total over all members."""
     return (
         bank if sees_total(lens.asker, members, lens.now) else replace(bank, circulating_utok=None)
+    )
+
+
+def seen_relays(state: State, lens: Lens) -> tuple[RelayName, ...]:
+    """Return the relays that the asker sees now: his own, or all where samples are shown."""
+    return tuple(
+        name
+        for name, relay in sorted(state.relays.items())
+        if lens.sees("live", owner_of(state, relay), lens.now)
     )
 
 

@@ -55,7 +55,10 @@ class RelayView:
     """One relay: what its contact does to the load, and how long its lease still runs. [ms]
 
     `failsafe` is what the load gets when the coil is let go; `is_failsafe` whether that happens by
-    itself when nobody holds it any more.
+    itself when nobody holds it any more. `age_ms` is of the guard's word, `load_age_ms` of the
+    load's newest sample: what the rest rests on. `since_ms`: when the contact moved last [UTC].
+    `wanted_cut`, `decided_ms` [UTC], `limit` and `rule` are of the decision that spoke of it last,
+    the entry `decision`; None and "" where none did.
     """
 
     relay: str
@@ -68,6 +71,16 @@ class RelayView:
     reason: str
     failsafe: str
     is_failsafe: bool = True
+    lease_ttl_ms: int | None = None
+    age_ms: int | None = None
+    load_power_mw: int | None = None
+    load_age_ms: int | None = None
+    since_ms: int | None = None
+    wanted_cut: bool | None = None
+    decision: int | None = None
+    decided_ms: int | None = None
+    limit: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

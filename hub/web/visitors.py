@@ -17,6 +17,9 @@ from messages.asking import SCHEME, VALID_MS, check_ask, parse_ask
 from messages.errors import MessageError
 from messages.publickey import parse_cose_key
 
+Who = Callable[[str, str], Asker]
+"""From the header Authorization and the path to who asks."""
+
 BURST: Final = 200
 EVERY_MS: Final = 100
 """A member asks ten times a second, and so often at once; so nobody can keep others out."""

@@ -18,12 +18,14 @@ from hub.core.disclosing import NOBODY, OPEN, Asker, disclosure_at
 from hub.lens import Roll, lens_of
 from hub.link.arrivals import Arrivals
 from hub.link.broker import BrokerLink
+from hub.switching.explaining import find_relay
 from hub.vitals.health import read_health, silence
 from hub.web.compose import compose_picture
 from hub.web.reader import LedgerReader
 from hub.web.samples import Samples
-from hub.web.showing import show_picture, show_slots
+from hub.web.showing import seen_relays, show_picture, show_slots
 from hub.web.view import Picture, SlotView
+from hub.web.why import WhyView, show_why
 from messages import topics
 from messages.publickey import PublicKey, parse_cose_key
 from messages.trust import parse_trust
@@ -90,6 +92,7 @@ class Watch:
             whole = compose_picture(
                 self._config, self._trust, state, self._samples, health or {}, now_ms()
             )
+            whole = self.ledger.decisions.note_on(whole)
             lens = lens_of(state, asker, self._roll)
             shown = show_picture(replace(whole, slots=slots, ledger=ledger), lens)
         return replace(shown, alarms=alarms or shown.alarms)
@@ -99,6 +102,20 @@ class Watch:
         slots = self.ledger.slots(limit)
         with self.ledger.lock:
             return show_slots(slots, lens_of(self.ledger.state, asker, self._roll))
+
+    def why(self, wanted: str, at_ms: int | None = None, asker: Asker = NOBODY) -> WhyView:
+        """Return why a relay stood as it did at a time, or stands now, as the asker may see it.
+
+        Raises:
+            NoSuchEntry: he sees no relay that is called so; the text names those he sees.
+        """
+        with self.ledger.lock:
+            state = self.ledger.state
+            lens = lens_of(state, asker, self._roll)
+            name = find_relay(seen_relays(state, lens), wanted)
+        found = self.ledger.why("/".join(name), at_ms)
+        with self.ledger.lock:
+            return show_why(found, lens_of(self.ledger.state, asker, self._roll))
 
     def is_disclosed(self) -> bool:
         """Whether the disclosure in force hides nothing of what entries say."""
