@@ -30,7 +30,10 @@ class Switchable(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """One member now. `firm_mw` no relay can cut; `meter_id` is his first settled meter's. [mW]"""
+    """One member now. `firm_mw` no relay can cut; `meter_id` is his first settled meter's. [mW]
+
+    `assumed_mw` of the firm power is what silent meters might draw: nobody saw it.
+    """
 
     member: str
     meter_id: str
@@ -38,6 +41,7 @@ class Demand(NamedTuple):
     firm_mw: int
     loads: tuple[Switchable, ...]
     stale: tuple[str, ...] = ()
+    assumed_mw: int = 0
 
     @property
     def wanted_mw(self) -> int:
@@ -54,13 +58,10 @@ def demands(view: View) -> tuple[Demand, ...]:
     """Return every member's demand, by member."""
     stale_ms = view.limits.stale_after_ms
     meters = {meter.meter_id: meter for meter in view.meters}
-    measured: dict[str, int] = {}  # settled meter -> power of its switched loads, as it counts them
+    measured = switched_mw(view)
     loads: dict[str, list[Switchable]] = {}
     for relay in sorted(view.relays, key=lambda relay: relay.name):
         meter = meters.get(relay.load)
-        if meter is not None and meter.parent:
-            shown_mw = meter.rated_mw if meter.is_stale(stale_ms) else max(meter.power_mw or 0, 0)
-            measured[meter.parent] = measured.get(meter.parent, 0) + shown_mw
         member = relay.member or (meter.member if meter else "")
         is_firm = not (relay.is_failsafe or view.parameters.get(CUT_NOT_FAILSAFE)) or not member
         switchable = _switchable(relay, meter, stale_ms, is_firm=is_firm)
@@ -78,6 +79,19 @@ def demands(view: View) -> tuple[Demand, ...]:
         )
         for member in sorted(settled)
     )
+
+
+def switched_mw(view: View) -> dict[str, int]:
+    """Return for each settled meter the power of its switched loads, as it counts them. [mW]"""
+    meters = {meter.meter_id: meter for meter in view.meters}
+    found: dict[str, int] = {}
+    for relay in view.relays:
+        meter = meters.get(relay.load)
+        if meter is not None and meter.parent:
+            is_stale = meter.is_stale(view.limits.stale_after_ms)
+            shown_mw = meter.rated_mw if is_stale else max(meter.power_mw or 0, 0)
+            found[meter.parent] = found.get(meter.parent, 0) + shown_mw
+    return found
 
 
 def _switchable(
@@ -116,11 +130,13 @@ def _demand(
     measured: Mapping[str, int],
     stale_ms: int,
 ) -> Demand:
-    supply_mw = fixed_mw = 0
+    supply_mw = fixed_mw = assumed_mw = 0
     for meter in meters:
         rest_mw = _power_mw(meter, stale_ms) - measured.get(meter.meter_id, 0)
         if meter.purpose == "consumption" or meter.is_stale(stale_ms):
             rest_mw = max(rest_mw, 0)
+        if meter.is_stale(stale_ms):
+            assumed_mw += rest_mw
         supply_mw += max(-rest_mw, 0)
         fixed_mw += max(rest_mw, 0)
     firm_mw = sum(load.power_mw for load in loads if load.is_firm)
@@ -130,6 +146,7 @@ def _demand(
         supply_mw=supply_mw,
         firm_mw=fixed_mw + firm_mw,
         loads=tuple(loads),
+        assumed_mw=assumed_mw,
     )
 
 

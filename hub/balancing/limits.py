@@ -24,7 +24,15 @@ from hub.balancing.policy import Feeder, Limits
 Parameters = Mapping[str, int | str]
 
 TIE: Final = ("import_mw_max", "export_mw_max")
-NUMBERS: Final = (*TIE, "stale_after_ms", "reserve_mw", "nominal_mv", "pv_retry_s")
+ISLAND: Final = (
+    "island_import_mw_max",
+    "island_below_mv",
+    "island_below_mhz",
+    "sag_below_mv",
+    "sag_below_mhz",
+)
+"""What `hub.switching.islanding` goes by."""
+NUMBERS: Final = (*TIE, "stale_after_ms", "reserve_mw", "nominal_mv", "pv_retry_s", *ISLAND)
 _MEMBERS: Final = re.compile(r"feeder_([a-z0-9-]+)")
 _CURRENT: Final = re.compile(r"feeder_([a-z0-9-]+)_ma_max")
 _UV_PER_MV: Final = 1000

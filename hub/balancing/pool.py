@@ -1,4 +1,9 @@
-"""The microgrid as one pool: which limits bind, and which loads can give way. Powers in mW."""
+"""The microgrid as one pool: which limits bind, and which loads can give way. Powers in mW.
+
+What the boundary meter brings in beyond what members' meters show is drawn by somebody: a wire, a
+meter that shows too little, or one that is silent. It counts as firm, in place of what silent
+meters were assumed to draw, so that no lie of a member's meter exceeds the limit of the tie.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hub.balancing.demand import Demand, Switchable, demands
+from hub.balancing.demand import Demand, Switchable, demands, switched_mw
 from hub.balancing.policy import Feeder, View
 
 RelayName = tuple[str, str]  # (node, relay)
@@ -91,6 +96,9 @@ def pool_of(view: View) -> Pool:
     supply_mw = sum(member.supply_mw for member in members)
     capacity_mw = supply_mw + limits.import_mw_max - limits.reserve_mw
     firm_mw = sum(member.firm_mw for member in members)
+    unshown_mw = unshown(view)
+    if unshown_mw is not None:
+        firm_mw += unshown_mw - sum(member.assumed_mw for member in members)
     bounds = (
         *(_feeder_bound(feeder, members) for feeder in limits.feeders),
         Bound("supply", None, capacity_mw, capacity_mw - firm_mw),
@@ -109,6 +117,24 @@ def pool_of(view: View) -> Pool:
         bounds=bounds,
         counts={load.relay.name: numbers[owner] for load, owner in owned},
     )
+
+
+def unshown(view: View) -> int | None:
+    """Return what the boundary brings in beyond what members' meters show; None: nobody can say.
+
+    A silent generator counts as nothing, so what it feeds in is never given to others.
+    """
+    stale_ms = view.limits.stale_after_ms
+    boundary = [meter for meter in view.meters if meter.purpose == "boundary"]
+    if not boundary or any(meter.is_stale(stale_ms) for meter in boundary):
+        return None
+    switched = switched_mw(view)
+    shown_mw = sum(
+        switched.get(meter.meter_id, 0) if meter.is_stale(stale_ms) else meter.power_mw or 0
+        for meter in view.meters
+        if not meter.parent and meter.purpose not in ("appliance", "boundary")
+    )
+    return max(sum(meter.power_mw or 0 for meter in boundary) - shown_mw, 0)
 
 
 def _feeder_bound(feeder: Feeder, members: tuple[Demand, ...]) -> Bound:

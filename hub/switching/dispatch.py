@@ -26,6 +26,7 @@ from hub.core.pricing import policy_at
 from hub.core.records import Contact, Policy, Relay
 from hub.core.state import State
 from hub.link.nodes import ContactSeen, Newsroom
+from hub.switching.islanding import BusWatch
 from hub.switching.leases import Leases, RelayName, Standing
 from messages.entries import Decision, Output
 
@@ -64,6 +65,7 @@ class Dispatcher:
         self._verdict: Verdict | None = None
         self._fault = ""
         self._ordered_ms: dict[RelayName, int] = {}
+        self._bus = BusWatch()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -119,6 +121,7 @@ class Dispatcher:
         if policy is None or rule is None:
             return None
         view = build_view(state, policy, self._news, now_ms, at_ms, self._on_the_way(now_ms))
+        view = self._bus.seen(view, self._news.samples, now_ms)
         if now_ms < self._grace_ends_ms and _has_silent_meter(view):
             return None
         self._leases.keep_only(relay.name for relay in view.relays)
