@@ -24,6 +24,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from messages import scheduling
+from messages.scheduling import Devices
 from testbed.compare.battery import Battery
 from testbed.homes import MORE_CELLS, UWH_PER_KWH, csv_rows, raise_findings, topic_name
 
@@ -46,6 +48,15 @@ class Member:
     battery: Battery | None = None
     bid_utok_per_kwh: int | None = None
     ask_utok_per_kwh: int | None = None
+
+    @property
+    def devices(self) -> Devices:
+        """What the home lets be scheduled: its battery, without wear."""
+        battery = self.battery
+        if battery is None or not battery.capacity_uwh or not battery.power_mw:
+            return Devices()
+        percent = battery.efficiency_percent
+        return Devices(scheduling.Battery(battery.capacity_uwh, battery.power_mw, percent, 0))
 
 
 class _BadCell(Exception):

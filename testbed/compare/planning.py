@@ -17,7 +17,6 @@ from messages.scheduling import Plan
 from testbed.compare.battery import Stored
 from testbed.compare.community import Community
 from testbed.compare.forecasting import PERFECT
-from testbed.compare.playing import devices_of
 from testbed.compare.tariff import Prices
 from testbed.homes import MS_PER_DAY
 
@@ -55,7 +54,7 @@ def _planned_day(
         rows.append(
             Home(
                 each.member.home,
-                devices_of(each.member),
+                each.member.devices,
                 tuple(each.consumption_uwh[n] - each.generation_uwh[n] for n in places),
                 (0,) * homes.slots_a_day,
                 level[-1] if level else 0,
@@ -75,7 +74,7 @@ def _follow(
 ) -> None:
     """Let every battery do a day's plan, or nothing in so many slots where there is none."""
     for each in homes.households:
-        stored, battery = flows[each.member.home], devices_of(each.member).battery
+        stored, battery = flows[each.member.home], each.member.devices.battery
         level = stored.level_uwh[-1] if stored.level_uwh else 0
         for into, out in _flows(found, each.member.home, count):
             if battery is not None:

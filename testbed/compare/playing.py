@@ -25,12 +25,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hub.market.contract import ASK, BID, Value
-from messages import scheduling
 from messages.scheduling import Devices, pack
 from testbed.compare.battery import Battery
 from testbed.compare.community import Community, limits, with_storage
 from testbed.compare.forecasting import FORECASTS
-from testbed.compare.members import Member
 from testbed.compare.tariff import Prices
 
 UTOK_UWH_PER_KWH: Final = 10**15
@@ -193,20 +191,11 @@ def plan_the_day(
     if found is None:
         return
     for each in community.households:
-        name, devices = each.member.home, devices_of(each.member)
+        name, devices = each.member.home, each.member.devices
         if devices != Devices() and f"devices.{name}" not in memory:
             yield Asked(name, "devices", pack(devices))
         yield Asked(name, "plan", pack(found.plans[name]))
     yield Asked("aggregator", "propose", pack(found.proposal), ("service",))
-
-
-def devices_of(member: Member) -> Devices:
-    """Return what a home lets be scheduled: its battery, without wear."""
-    battery = member.battery
-    if battery is None or not battery.capacity_uwh or not battery.power_mw:
-        return Devices()
-    percent = battery.efficiency_percent
-    return Devices(scheduling.Battery(battery.capacity_uwh, battery.power_mw, percent, 0))
 
 
 PLAYS: Final[Mapping[str, Play]] = {
