@@ -19,6 +19,7 @@ from sdnotify import SystemdNotifier
 
 from edge import clock
 from edge.agent import Packing
+from edge.boots import Boots
 from edge.busrelays import BusRelays, coils_of
 from edge.calibration.coefficients import AS_THE_DEVICE_SAYS, Calibrated
 from edge.config import EdgeConfig, MeterTable, RelayTable
@@ -199,6 +200,8 @@ def _connect(
     closing: ExitStack,
 ) -> Loop:
     """Make every part, start the threads, and have them end with `closing`."""
+    life = Boots(Path(config.state), "agent", config.guard.short_boots_max)
+    boots = closing.enter_context(life)
     events: queue.Queue[Event] = queue.Queue(EVENTS_MAX)
     simulation = config.simulation
     uplink = Uplink(
@@ -243,6 +246,7 @@ def _connect(
             boot_id,
             guard.send if any(not each.bus for each in config.relay) else None,
             {bus.name: bus.tell for bus in buses if bus.has_relays},
+            hold=boots.look,
         ),
         devices=devices,
         uplink=uplink,

@@ -235,6 +235,8 @@ class BusRelays:
                 self._relays.know(frame["nonce"], frame["boottime_ms"])
             elif "lease" in frame:
                 self._leases.append(frame)
+            else:
+                self._relays.take(frame)
 
     def _has_time(self, until_s: float) -> bool:
         """Whether a request fits in before the meters are asked, or nobody asks them."""

@@ -298,12 +298,20 @@ def _status_lines(found: dict[str, Any]) -> Iterator[str]:
         since = datetime.fromtimestamp(each["at_ms"] // 1000, UTC)
         gain = gain_text(each["power"]["gain_ppm"])
         yield f"meter {each['meter_id']}: calibrated since {since:%Y-%m-%d %H:%M} UTC, power {gain}"
+    yield from _relay_lines(found)
+
+
+def _relay_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"guard: {found['guard']}"
+    for program, short in found["short_starts"].items():
+        yield f"{program}: {short} starts in a row without a minute of life, this one included"
     for each in found["relays"]:
         lease = f", lease {each['lease_left_ms']} ms" if each["lease_left_ms"] else ""
         unsafe = ", not fail-safe" if each["not_failsafe"] else ""
         state = _STATES[each["energised"]]
         yield f"relay {each['relay']}: {state}{lease}{unsafe} ({each['reason']})"
+        if each["unavailable"]:
+            yield f"  no lease moves it: {each['unavailable']}"
 
 
 def _in_words(answer: Any) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from edge.boots import SHORT_BOOTS_MAX
 from edge.config_rules import (
     GUARD_SOCKET,
     PIN_OPTIONS,
@@ -234,9 +235,16 @@ class RelayTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
-    """Where the guard listens; relative to the state folder."""
+    """Where the guard listens, and when it lets nothing move.
+
+    Attributes:
+        socket: relative to the state folder.
+        short_boots_max: after so many starts in a row of guard or agent that ended within a minute
+            relays stay safe for 5 min; 0: 5, in a simulation never.
+    """
 
     socket: str = GUARD_SOCKET
+    short_boots_max: int = setting(default=0, low=0, high=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,6 +381,10 @@ def _finished(config: EdgeConfig, folder: Path) -> EdgeConfig:
             )
             for each in config.relay
         ),
-        guard=GuardSettings(socket=str(state / config.guard.socket)),
+        guard=GuardSettings(
+            socket=str(state / config.guard.socket),
+            short_boots_max=config.guard.short_boots_max
+            or (SHORT_BOOTS_MAX if simulation is None else 0),
+        ),
         simulation=simulation,
     )

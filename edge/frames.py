@@ -2,12 +2,12 @@
 
 From the guard to the agent:
     {"nonce": 16 bytes, "boottime_ms": when it was made}, once a second, and at once on connect
-    {"relays": [{relay, energised, lease_left_ms, reason}, ...], "nonce_every_ms": the pace it has
-     use for}, with each nonce and each change
+    {"relays": [{relay, energised, lease_left_ms, reason, unavailable}, ...],
+     "nonce_every_ms": the pace it has use for}, with each nonce and each change
     {"ack": {relay, sequence, energised, outcome, reason, boottime_ms}}
 From the agent to the guard:
     {"lease": signed bytes}
-    {"alive": true}, at least twice a second
+    {"alive": true}, at least twice a second; with "hold" no relay may move, and why
 
 The thread of a bus that has relays is spoken to in the same frames, as values, but that the nonces
 go to it: the agent passes on those of the guard, or makes them where there is none.

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sdnotify import SystemdNotifier
 
+from edge.boots import Boots
 from edge.clock import boottime_ms
 from edge.config import EdgeConfig
 from edge.door import Agent, listening
@@ -36,12 +37,16 @@ log = logging.getLogger("edge.guard")
 
 @dataclass(slots=True)
 class Guard:
-    """The loop between the socket and the relays. `bell` is readable when it is to end."""
+    """The loop between the socket and the relays. `bell` is readable when it is to end.
+
+    `hold` tells why no relay may move, "" if one may.
+    """
 
     relays: Relays
     door: socket.socket
     clock_ms: Callable[[], int] = boottime_ms
     bell: socket.socket | None = None
+    hold: Callable[[], str] = str
     _agent: Agent | None = None
     _nonce_ms: int = 0
     _is_ending: bool = False
@@ -89,6 +94,7 @@ class Guard:
 
     def _keep_time(self) -> None:
         now_ms = self.clock_ms()
+        self.relays.hold("guard", self.hold())
         self.relays.end_leases()
         if self._agent is not None and now_ms - self._agent.heard_ms >= AGENT_SILENT_MS:
             self._hang_up("the agent is silent")
@@ -160,6 +166,8 @@ def run(config: EdgeConfig, trust: Trust) -> None:
         OSError: the socket cannot be made.
     """
     with ExitStack() as closing:
+        life = Boots(Path(config.state), "guard", config.guard.short_boots_max)
+        boots = closing.enter_context(life)
         closing.callback(log.info, "ended; every relay is safe")
         bell = closing.enter_context(_bell())
         pins = closing.enter_context(open_pins(config))
@@ -170,7 +178,8 @@ def run(config: EdgeConfig, trust: Trust) -> None:
             closing.callback(coils[each.relay].close)
         rules = {each.relay: each.rules for each in held}
         door = closing.enter_context(listening(Path(config.guard.socket)))
-        guard = Guard(Relays(config.node, trust, coils, rules), door, bell=bell)
+        relays = Relays(config.node, trust, coils, rules)
+        guard = Guard(relays, door, bell=bell, hold=boots.look)
         closing.callback(guard.close)
         guard.serve(SystemdNotifier().notify)
 

@@ -59,6 +59,7 @@ class Relaying:
     Attributes:
         send: a frame to the guard; None where no relay of this node is on a pin.
         buses: name -> a frame to its thread, for buses that have relays.
+        hold: tells why no relay may move, "" if one may.
         nonces: the newest first.
     """
 
@@ -68,6 +69,7 @@ class Relaying:
     buses: Mapping[str, Callable[[dict[str, Any]], object]] = field(default_factory=dict)
     clock_ms: Callable[[], int] = boottime_ms
     random: Callable[[int], bytes] = os.urandom
+    hold: Callable[[], str] = str
     nonces: tuple[bytes, ...] = ()
     _told: dict[str, tuple[RelayStatus, ...]] = field(default_factory=dict)
     _paces_ms: dict[str, int] = field(default_factory=dict)
@@ -90,7 +92,8 @@ class Relaying:
 
     def keep_alive(self) -> bool:
         """Tell everyone that the loop runs; return whether a nonce was made to be told."""
-        self._tell({"alive": True})
+        hold = self.hold()
+        self._tell({"alive": True, "hold": hold} if hold else {"alive": True})
         if self.send is not None or not self.buses:
             return False
         now_ms = self.clock_ms()

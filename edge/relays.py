@@ -52,6 +52,7 @@ class Relays:
     _nonces: dict[bytes, int] = field(default_factory=dict)
     _refused: dict[str, int] = field(default_factory=dict)
     _faults: dict[str, str] = field(default_factory=dict)
+    _holds: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Know every contact as safe since now; relays are made de-energised."""
@@ -80,9 +81,21 @@ class Relays:
             elif contact.energised and found is False:
                 self._make_safe(relay, "safe", "it let go by itself")
 
+    def hold(self, by: str, reason: str) -> None:
+        """Keep every relay safe while there is a reason; "" ends that."""
+        if self._holds.get(by, "") != reason:
+            self._holds[by] = reason
+            if reason:
+                self.all_safe(reason)
+
+    def unavailable(self, relay: str) -> str:
+        """Return why no lease moves a relay now, "" if one may."""
+        return next((reason for reason in self._holds.values() if reason), "")
+
     def take(self, frame: Mapping[str, Any]) -> None:
-        """Take in a frame of the agent; what is no lease only says that it is alive."""
+        """Take in a frame of the agent; what is no lease says that it is alive, and may hold."""
         if "lease" not in frame:
+            self.hold("agent", str(frame.get("hold", "")))
             return
         try:
             envelope = cose.parse(frame["lease"], limit=LEASE_BYTES_MAX)
@@ -97,6 +110,10 @@ class Relays:
         self._keep_pace(lease)
         if lease.relay not in self.coils:
             log.debug("a lease for %s, which is not held here", lease.relay)
+            return
+        reason = self.unavailable(lease.relay)
+        if reason:
+            self._refuse(lease, reason)
             return
         answer = decide(lease, self.rules, self._contacts, self._nonces, self.clock_ms())
         if isinstance(answer, Refuse):
@@ -130,6 +147,7 @@ class Relays:
                     "energised": self._read_back(relay),
                     "lease_left_ms": max(0, contact.ends_ms - now_ms) if contact.ends_ms else 0,
                     "reason": contact.reason,
+                    "unavailable": self.unavailable(relay),
                 }
                 for relay, contact in self._contacts.items()
             ],

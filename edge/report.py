@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.app import Bench
+from edge.boots import short_lives
 from edge.calibration.coefficients import AS_THE_DEVICE_SAYS, Coefficients
 from edge.config import EdgeConfig, MeterTable, RelayTable
 from edge.errors import NoGuard, OutboxError, Unavailable
@@ -143,6 +144,7 @@ def status(config: EdgeConfig) -> dict[str, Any]:
             for meter_id, each in sorted(calibrations.items())
             if each.coefficients != AS_THE_DEVICE_SAYS
         ],
+        "short_starts": short_lives(Path(config.state)),
         **_relays(config),
     }
 
@@ -208,7 +210,13 @@ def _relays(config: EdgeConfig) -> dict[str, Any]:
 
 
 def _unknown(relay: str, reason: str) -> dict[str, Any]:
-    return {"relay": relay, "energised": None, "lease_left_ms": 0, "reason": reason}
+    return {
+        "relay": relay,
+        "energised": None,
+        "lease_left_ms": 0,
+        "reason": reason,
+        "unavailable": "",
+    }
 
 
 def _read(bench: Bench, table: MeterTable) -> Answer:

@@ -38,12 +38,16 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class RelayStatus:
-    """One contact as read back; None where it cannot be read."""
+    """One contact as read back; None where it cannot be read.
+
+    `unavailable`: why no lease moves it now, whatever the hub wants; "" if one may.
+    """
 
     relay: str
     energised: bool | None
     lease_left_ms: int
     reason: str
+    unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

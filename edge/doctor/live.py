@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edge import report
+from edge.boots import is_held, short_lives
 from edge.config import EdgeConfig
 from edge.doctor.checks import Finding
 from edge.errors import EdgeError
@@ -18,6 +19,7 @@ FREE_BYTES_LEAST: Final = 200_000_000
 def examine_live(config: EdgeConfig) -> Iterator[Finding]:
     """Yield what is found out by asking."""
     yield _space(Path(config.state))
+    yield from _starts(config)
     yield from _devices(config)
     yield _broker(config)
     yield _hub(config)
@@ -33,6 +35,16 @@ def _space(state: Path) -> Finding:
             "space", "wrong", text, why, "sudo apt clean; sudo journalctl --vacuum-size=50M"
         )
     return Finding("space", "ok", text)
+
+
+def _starts(config: EdgeConfig) -> Iterator[Finding]:
+    """Say whether guard and agent live long enough to be trusted with relays."""
+    most = config.guard.short_boots_max
+    for program, short in short_lives(Path(config.state)).items():
+        if is_held(short, most):
+            text = f"{short} in a row that ended within a minute"
+            mend = "gridtally-edge relay allow    # once you know what ended them"
+            yield Finding(f"{program} starts", "wrong", text, "it keeps relays safe", mend)
 
 
 def _devices(config: EdgeConfig) -> Iterator[Finding]:

@@ -26,10 +26,36 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="Try relays by hand.",
+        help="Try relays by hand, and let them move again.",
     )
     group.command("test", short_help="Does a relay do to its load what is written?")(try_relay)
+    group.command("allow", short_help="Let relays move again after many short starts.")(allow)
     app.add_typer(group, name="relay", short_help="Try relays by hand.")
+
+
+def allow(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The node's configuration file.", metavar="FILE")
+    ] = Path("edge.toml"),
+) -> None:
+    """End *metering only*: forget starts of guard and agent that ended too soon.
+
+    After five starts in a row that ended within a minute relays stay safe, since each new start
+    could move them again. Find out first what ends the programs: a supply too weak for a coil, a
+    pin that cannot be claimed; `journalctl -u gridtally-guard -u gridtally-edge` has their words.
+    Programs that run notice it within a second.
+
+      gridtally-edge relay allow
+    """
+    log_to_stderr(verbose=False)
+    with told():
+        from edge.boots import forget
+
+        found = forget(Path(loaded(config).state))
+        for program, short in found.items():
+            print(f"{program}: {short} short starts in a row, forgotten")
+        if not found:
+            print("no start ended too soon: nothing was held")
 
 
 def try_relay(

@@ -2,8 +2,8 @@
 
 Missing data is danger, never zero: a silent generator gives nothing, any other silent meter draws
 its rated power, a load nobody measured draws its rated power. Loads that cannot be cut now
-(critical, just switched on, nobody's) count as firm. So do those behind relays that are not
-fail-safe, unless the parameter `cut_not_failsafe` is 1.
+(critical, just switched on, nobody's, behind a relay that nobody can count on) count as firm. So do
+those behind relays that are not fail-safe, unless the parameter `cut_not_failsafe` is 1.
 """
 
 from __future__ import annotations
@@ -88,8 +88,7 @@ def switched_mw(view: View) -> dict[str, int]:
     for relay in view.relays:
         meter = meters.get(relay.load)
         if meter is not None and meter.parent:
-            is_stale = meter.is_stale(view.limits.stale_after_ms)
-            shown_mw = meter.rated_mw if is_stale else max(meter.power_mw or 0, 0)
+            shown_mw = _shown_mw(relay, meter, view.limits.stale_after_ms)
             found[meter.parent] = found.get(meter.parent, 0) + shown_mw
     return found
 
@@ -97,7 +96,10 @@ def switched_mw(view: View) -> dict[str, int]:
 def _switchable(
     relay: RelayState, meter: MeterPower | None, stale_ms: int, *, is_firm: bool
 ) -> Switchable:
-    is_cut = relay.deenergised == "cut" if relay.is_cut is None else relay.is_cut
+    is_cut = _is_cut(relay)
+    if relay.unusable:
+        power_mw = 0 if is_cut and meter is None else _drawn_mw(relay, meter, stale_ms)
+        return Switchable(relay, power_mw, is_cut, is_firm=True, is_waiting=False)
     since_ms = relay.since_ms
     is_new = not is_cut and since_ms is not None and since_ms < relay.min_on_ms
     return Switchable(
@@ -107,6 +109,21 @@ def _switchable(
         is_firm=is_firm or relay.is_critical or is_new,
         is_waiting=is_cut and since_ms is not None and since_ms < relay.min_off_ms,
     )
+
+
+def _is_cut(relay: RelayState) -> bool:
+    """Whether its load is cut; a contact nobody spoke of stands safe."""
+    return relay.deenergised == "cut" if relay.is_cut is None else relay.is_cut
+
+
+def _shown_mw(relay: RelayState, meter: MeterPower, stale_ms: int) -> int:
+    """What the meter above shows of a load: of a silent one, all that it may draw.
+
+    Of one that is cut it shows nothing, or something else would count as cut with it.
+    """
+    if meter.is_stale(stale_ms):
+        return 0 if _is_cut(relay) and not relay.unusable else meter.rated_mw
+    return max(meter.power_mw or 0, 0)
 
 
 def _held_mw(relay: RelayState) -> int:

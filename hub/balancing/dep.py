@@ -24,7 +24,7 @@ from typing import ClassVar, Final, NamedTuple
 from hub.balancing.demand import CUT_NOT_FAILSAFE, Demand, Switchable, demands
 from hub.balancing.errors import BadParameter
 from hub.balancing.limits import ISLAND
-from hub.balancing.orders import fed_order, few, order, power_text
+from hub.balancing.orders import fed_order, few, order, power_text, stays, stuck_words
 from hub.balancing.policy import Order, Verdict, View
 from hub.balancing.subset import Load, fit
 from hub.matching import Claim, pair
@@ -175,6 +175,8 @@ def _permille(parameters: Mapping[str, int | str], key: str) -> int:
 
 
 def _order(choice: Choice, load: Switchable) -> Order:
+    if load.relay.unusable:
+        return stays(load)
     if load.is_firm:
         return fed_order(load, "critical: never cut" if load.relay.is_critical else "stays fed")
     if load.relay.name in choice.kept:
@@ -208,6 +210,7 @@ def _reason(choices: tuple[Choice, ...], infeasible: tuple[str, ...]) -> str:
     silent = [meter_id for c in choices for meter_id in c.demand.stale]
     if silent:
         parts.append(f"silent meters count as danger: {few(silent)}")
+    parts += stuck_words(load for choice in choices for load in choice.demand.loads)
     return "; ".join([*parts[:PARTS_MAX], *infeasible[:PARTS_MAX]]) or "everything fits"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from hub.balancing.demand import Switchable
@@ -24,6 +24,17 @@ def order(load: Switchable, cut: bool, reason: str) -> Order:
     )
 
 
+def stays(load: Switchable) -> Order:
+    """Return the order for a relay that cannot be counted on: it stays as it is."""
+    return order(load, load.is_cut, f"cannot be counted on: {load.relay.unusable}")
+
+
+def stuck_words(loads: Iterable[Switchable]) -> list[str]:
+    """Return which relays cannot be counted on, and why, for the reason of a decision."""
+    stuck = [f"{each.relay.relay} ({each.relay.unusable})" for each in loads if each.relay.unusable]
+    return [f"not to be counted on: {few(stuck[:STUCK_MAX])}"] if stuck else []
+
+
 def fed_order(load: Switchable, reason: str) -> Order:
     """Return the order to feed a load."""
     return order(load, False, reason)
@@ -42,6 +53,7 @@ def power_text(power_mw: int) -> str:
 
 
 NAMES_MAX: Final = 8
+STUCK_MAX: Final = 3
 
 
 def few(names: Sequence[str]) -> str:

@@ -48,6 +48,8 @@ class RelayState:
     does not return to safe by itself, so no policy relies on it. `importance`: less gives way
     first. `shed_price_utok_per_kwh`: what its member asks for each kWh he goes without.
     `withheld`: why the market keeps its load cut, "" if it does not (`hub.balancing.supply`).
+    `unusable`: why no policy can count on it; it stays as it is, and draws what it draws. "": it
+    can be switched.
 
     With `setpoint` ("limit" or "battery") it is no contact but a power that the device behind meter
     `load` is told to keep. `is_cut`: one stands now, `setpoint_mw`, ordered `since_ms` ago.
@@ -69,6 +71,7 @@ class RelayState:
     importance: int = 0
     shed_price_utok_per_kwh: int = 0
     withheld: str = ""
+    unusable: str = ""
     setpoint: str = ""
     setpoint_mw: int | None = None
 

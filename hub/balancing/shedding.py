@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, Protocol
 from hub.balancing.demand import CUT_NOT_FAILSAFE, Switchable
 from hub.balancing.errors import BadParameter
 from hub.balancing.limits import Parameters, check_limits, is_limit, number
-from hub.balancing.orders import few, order, power_text
+from hub.balancing.orders import few, order, power_text, stays, stuck_words
 from hub.balancing.policy import Order, Verdict, View
 from hub.balancing.pool import Feeding, Pool, RelayName, pool_of
 
@@ -151,6 +151,8 @@ def _infeasible(pool: Pool, rule: Rule, plan: _Plan, shed_permille: int) -> tupl
 
 def _order(load: Switchable, plan: _Plan, rule: Rule) -> Order:
     name = load.relay.name
+    if load.relay.unusable:
+        return stays(load)
     if load.is_firm:
         return order(load, False, "critical: never cut" if load.relay.is_critical else "stays fed")
     if name in plan.fed:
@@ -179,6 +181,7 @@ def _reason(pool: Pool, plan: _Plan, infeasible: tuple[str, ...]) -> str:
     silent = [meter_id for member in pool.members for meter_id in member.stale]
     if silent:
         parts.append(f"silent meters count as danger: {few(silent)}")
+    parts += stuck_words(load for member in pool.members for load in member.loads)
     return "; ".join([*parts, *infeasible[:4]]) or "everything that may be fed fits"
 
 

@@ -51,4 +51,4 @@ def decide(policy: DispatchPolicy, view: View) -> Verdict:
 
 def _ends(relay: RelayState, view: View) -> bool:
     may_cut = relay.is_failsafe or bool(view.parameters.get(CUT_NOT_FAILSAFE))
-    return bool(relay.withheld) and may_cut and not relay.is_critical
+    return bool(relay.withheld) and may_cut and not (relay.is_critical or relay.unusable)

@@ -148,6 +148,8 @@ def _device_lines(hub: dict[str, Any]) -> Iterator[str]:
     for relay in hub["relays"]:
         state = {True: "energised", False: "released", None: "unknown"}[relay["energised"]]
         yield f"relay {relay['node']}/{relay['relay']}: {state}, lease {relay['lease_left_ms']} ms"
+        if relay.get("unusable"):
+            yield f"  not to be counted on: {relay['unusable']}"
 
 
 def sample_line(proven: ProvenSample) -> str:

@@ -122,6 +122,12 @@ class Newsroom:
         seen = self.contacts.get(name)
         return None if seen is None else seen.energised
 
+    def unavailable(self, name: tuple[str, str]) -> str:
+        """Return why no lease moves a relay now, as its holder said last; "" if one may."""
+        news = self.nodes.get(name[0])
+        relays = () if news is None or news.status is None else news.status.relays
+        return next((each.unavailable for each in relays if each.relay == name[1]), "")
+
     def has_backlog(self, node: str, now_ms: int) -> bool:
         """Whether a node lately said that it has more to send."""
         news = self.nodes.get(node)

@@ -124,7 +124,9 @@ class Dispatcher:
         view = self._bus.seen(view, self._news.samples, now_ms)
         if now_ms < self._grace_ends_ms and _has_silent_meter(view):
             return None
-        self._leases.keep_only(relay.name for relay in view.relays)
+        self._leases.keep_only(
+            relay.name for relay in view.relays if not self._news.unavailable(relay.name)
+        )
         verdict = self._verdict = deciding.decide(rule, view)
         changed = self._changed(view, verdict)
         if any(self._is_coming_back(state, order, now_ms) for order in self._leases.standing):
@@ -202,9 +204,12 @@ class Dispatcher:
     def _changed(self, view: View, verdict: Verdict) -> tuple[Order, ...]:
         """Orders that differ from what stands; after a start, those that move or need a lease."""
         moved = {(order.node, order.relay) for order in verdict.changed(view)}
+        stuck = {relay.name for relay in view.relays if relay.unusable}
         changed = []
         for order in verdict.orders:
             name = (order.node, order.relay)
+            if name in stuck:
+                continue  # no chatter: it stays as it is until it can be counted on again
             standing = self._leases.order_of(name)
             if standing is None:
                 if name in moved or order.energised:
@@ -272,6 +277,8 @@ def _relay(
 ) -> RelayState:
     relay, contact = state.relays[name], state.contacts.get(name)
     seen = news.contacts.get(name)
+    stuck = unusable(news, name, now_ms)
+    is_cut = _is_cut(relay, contact, seen) if ordered_cut is None or stuck else ordered_cut
     return RelayState(
         node=name[0],
         relay=name[1],
@@ -280,7 +287,7 @@ def _relay(
         deenergised=relay.deenergised,
         rated_mw=relay.rated_mw,
         is_critical=relay.is_critical,
-        is_cut=_is_cut(relay, contact, seen) if ordered_cut is None else ordered_cut,
+        is_cut=None if news.is_silent(name[0], now_ms) else is_cut,
         since_ms=None if seen is None or seen.since_ms is None else now_ms - seen.since_ms,
         held_power_mw=None if contact is None else contact.power_mw,
         min_on_ms=relay.min_on_ms,
@@ -288,7 +295,15 @@ def _relay(
         is_failsafe=relay.is_failsafe,
         importance=relay.importance,
         shed_price_utok_per_kwh=relay.shed_price_utok_per_kwh,
+        unusable=stuck,
     )
+
+
+def unusable(news: Newsroom, name: RelayName, now_ms: int) -> str:
+    """Say why nobody can count on a relay now; "" if it does what it is told."""
+    if news.is_silent(name[0], now_ms):
+        return f"node {name[0]} is silent"
+    return news.unavailable(name)
 
 
 def _withheld(state: State, policy: Policy, relay: Relay) -> str:

@@ -26,6 +26,7 @@ class RelayWatch:
 
     def alarms(self, state: State, news: Newsroom, leases: Leases, now_ms: int) -> Iterator[str]:
         """Yield what is wrong with relays now, in the order of their names."""
+        yield from _held(state, news)
         for standing in leases.standing:
             name = standing.name
             energised = news.energised(name)
@@ -37,6 +38,17 @@ class RelayWatch:
                     yield _astray(name, standing.energised, news, now_ms)
         for name in sorted(news.contacts):
             yield from _still_drawing(state, news, name, now_ms)
+
+
+def _held(state: State, news: Newsroom) -> Iterator[str]:
+    """Yield whose guard lets no lease move which relays, and why: a sentence for each reason."""
+    relays: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(state.relays):
+        reason = news.unavailable(name)
+        if reason:
+            relays.setdefault((name[0], reason), []).append(name[1])
+    for (node, reason), names in relays.items():
+        yield f"node {node} lets no lease move {', '.join(names)}: {reason}"
 
 
 def _astray(name: RelayName, energised: bool, news: Newsroom, now_ms: int) -> str:

@@ -53,7 +53,10 @@ class MeterCorrected:
 
 @dataclass(frozen=True, slots=True)
 class RelayLease:
-    """The lease that runs on a relay, and what the guard acknowledged last. [ms]"""
+    """The lease that runs on a relay, and what the guard acknowledged last. [ms]
+
+    `unusable`: why no policy counts on it, "" if it does what it is told.
+    """
 
     node: str
     relay: str
@@ -61,6 +64,7 @@ class RelayLease:
     energised: bool | None
     lease_left_ms: int
     reason: str
+    unusable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hub.feeds.showing import facts_seen
 from hub.link.broker import LinkState
 from hub.link.nodes import Newsroom
 from hub.spine import Spine
-from hub.switching.dispatch import Dispatcher
+from hub.switching.dispatch import Dispatcher, unusable
 from hub.switching.leases import Leases
 from hub.vitals.alarms import RelayWatch
 from hub.vitals.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
@@ -133,6 +133,7 @@ class Reporter:
                     energised=self._news.energised(name),
                     lease_left_ms=self._leases.left_ms(name, now_ms),
                     reason="" if standing is None else standing.reason,
+                    unusable=unusable(self._news, name, now_ms),
                 )
             )
         return found

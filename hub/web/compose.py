@@ -6,6 +6,7 @@ It has everything; what of it somebody may see, `hub.web.showing` decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from hub.banking.showing import bank_seen
@@ -53,9 +54,13 @@ def compose_picture(
         for name, meter in sorted(state.meters.items())
         if not meter.is_retired
     }
+    told = {(each["node"], each["relay"]): each for each in health.get("relays", ())}
     relays = [
-        relay_view(name, state, meters, samples, now_ms)
-        for name, relay in sorted(state.relays.items())
+        replace(
+            relay_view(name, state, meters, samples, now_ms),
+            unusable=str(told.get(name, {}).get("unusable", "")),
+        )
+        for name in sorted(state.relays)
     ]
     boundary = next((view for view in meters.values() if view.purpose == "boundary"), None)
     names = sorted({view.member for view in meters.values() if view.purpose != "boundary"})

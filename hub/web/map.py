@@ -260,17 +260,19 @@ def _relay_row(relay: RelayView, x: int, y: int) -> str:
     lease = f"{left / 1000:.0f} s" if left else ""
     bar = min(60, 60 * left // 5000)
     unsafe = "" if relay.is_failsafe else "; not fail-safe"
+    stuck = f"; not to be counted on: {relay.unusable}" if relay.unusable else ""
     meaning = escape(
-        f"{relay.relay}: load {state}; lease {lease or 'none'}; {relay.reason}{unsafe}"
+        f"{relay.relay}: load {state}; lease {lease or 'none'}; {relay.reason}{unsafe}{stuck}"
     )
     return (
-        f'<g class="relay {state}" transform="translate({x} {y})"><title>{meaning}</title>'
+        f'<g class="relay {state}{" stuck" if stuck else ""}" transform="translate({x} {y})">'
+        f"<title>{meaning}</title>"
         f'<circle cx="16" cy="13" r="2.5"/><circle cx="40" cy="13" r="2.5"/>'
         f'<path class="blade" d="{blade}"/>'
         f'<text x="52" y="17">{escape(_label(relay))}</text>'
         f'<rect class="lease-back" x="138" y="9" width="60" height="6" rx="3"/>'
         f'<rect class="lease" x="138" y="9" width="{bar}" height="6" rx="3"/>'
-        f'<text class="side" x="{CARD_WIDTH - 12}" y="17">{lease}</text></g>'
+        f'<text class="side" x="{CARD_WIDTH - 12}" y="17">{"stuck" if stuck else lease}</text></g>'
     )
 
 

@@ -57,11 +57,16 @@ class PictureCollector(Collector):
         fed = GaugeMetricFamily(
             "gridtally_relay_fed", "1 where the load is fed, 0 where it is cut.", labels=["relay"]
         )
+        usable = GaugeMetricFamily(
+            "gridtally_relay_usable", "0 where no policy can count on it.", labels=["relay"]
+        )
         for member in self._picture.members:
             for relay in member.relays:
+                usable.add_metric([relay.relay], int(not relay.unusable))
                 if relay.fed is not None:
                     fed.add_metric([relay.relay], int(relay.fed))
         yield fed
+        yield usable
 
     def _ledger(self) -> Iterator[Metric]:
         ledger = self._picture.ledger

@@ -109,6 +109,8 @@ def reason_text(relay: RelayView) -> str:
     >>> reason_text(RelayView("r", "m", "n", "l", None, None, 0, "", "fed"))
     'nobody has heard its node lately'
     """
+    if relay.unusable:
+        return f"cannot be counted on: {relay.unusable}"
     if relay.fed is None:
         return relay.reason or "nobody has heard its node lately"
     if relay.wanted_cut is not None and relay.wanted_cut == relay.fed:

@@ -58,7 +58,8 @@ class RelayView:
     itself when nobody holds it any more. `age_ms` is of the guard's word, `load_age_ms` of the
     load's newest sample: what the rest rests on. `since_ms`: when the contact moved last [UTC].
     `wanted_cut`, `decided_ms` [UTC], `limit` and `rule` are of the decision that spoke of it last,
-    the entry `decision`; None and "" where none did.
+    the entry `decision`; None and "" where none did. `unusable`: why no policy counts on it, "" if
+    one may.
     """
 
     relay: str
@@ -81,6 +82,7 @@ class RelayView:
     decided_ms: int | None = None
     limit: str = ""
     rule: str = ""
+    unusable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

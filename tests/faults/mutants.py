@@ -233,6 +233,39 @@ MUTANTS = (
         ),
         ("tests/unit/edge/test_relays.py",),
     ),
+    Mutant(
+        "after five short lives no relay moves",
+        (
+            (
+                "edge/boots.py",
+                "    return 0 < most <= short\n",
+                "    return False\n",
+            ),
+        ),
+        ("tests/unit/edge/test_boots.py",),
+    ),
+    Mutant(
+        "a guard that is held refuses every lease",
+        (
+            (
+                "edge/guard.py",
+                '        self.relays.hold("guard", self.hold())\n',
+                "",
+            ),
+        ),
+        GUARD,
+    ),
+    Mutant(
+        "no policy counts on a relay that does not do what it is told",
+        (
+            (
+                "hub/balancing/demand.py",
+                "        return Switchable(relay, power_mw, is_cut, is_firm=True, is_waiting=False)\n",
+                "        return Switchable(relay, power_mw, is_cut, is_firm=False, is_waiting=False)\n",
+            ),
+        ),
+        ("tests/unit/hub/switching/test_unusable.py",),
+    ),
     # --- what gets onto the ledger
     Mutant(
         "only the next of a stream is admitted",

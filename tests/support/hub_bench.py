@@ -188,9 +188,15 @@ class Bench:
         return Arrival(NODE, "hello", sign_entry(self.node, hello, opened.trust.network_id))
 
     def status(
-        self, opened: Opened, nonce: bytes, *, energised: bool | None = False, at_ms: int = START_MS
+        self,
+        opened: Opened,
+        nonce: bytes,
+        *,
+        energised: bool | None = False,
+        at_ms: int = START_MS,
+        unavailable: str = "",
     ) -> Arrival:
-        relays = (RelayStatus("heat", energised, 0, ""),)
+        relays = (RelayStatus("heat", energised, 0, "", unavailable),)
         status = Status(NODE, b"b" * 16, (nonce,), relays, 0, 0, at_ms)
         return Arrival(NODE, "status", sign_entry(self.node, status, opened.trust.network_id))
 

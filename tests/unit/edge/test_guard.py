@@ -25,7 +25,8 @@ class Bench:
         relays = Relays(
             "dep1", self.hub.trust, {"heater": self.coil}, {"heater": Rules()}, lambda: self.now_ms
         )
-        self.guard = Guard(relays, self.door, lambda: self.now_ms)
+        self.why_held = ""
+        self.guard = Guard(relays, self.door, lambda: self.now_ms, hold=lambda: self.why_held)
         self.links = []
 
     def connect(self):
@@ -207,3 +208,16 @@ def test_short_leases_get_fresher_nonces(bench):
         bench.pass_time(every_ms - 1)
         assert not any("nonce" in frame for frame in heard(link))
         bench.pass_time(1)
+
+
+def test_a_guard_that_is_held_refuses_and_goes_on_telling(bench):
+    link = bench.connect()
+    bench.energise(link)
+    bench.why_held = "metering only: why"
+    bench.say(link, {"alive": True})
+    assert bench.coil.history == [True, False]
+    bench.say(link, {"lease": bench.hub.sign(bench.hub.lease(b"n" * 16))})
+    told = heard(link)
+    assert [f["ack"]["reason"] for f in told if "ack" in f][1:] == ["metering only: why"] * 2
+    assert [f for f in told if "relays" in f][-1]["relays"][0]["unavailable"] == bench.why_held
+    assert bench.coil.history == [True, False]

@@ -118,3 +118,10 @@ def test_an_acknowledgement_of_a_bus_is_signed_as_the_guards_is(alone):
     signed = parse_as(Ack, FakeHub().opened(draft.sign(3), NODE))
     assert (signed.event, signed.relay, signed.lease_sequence) == (3, "pump", 7)
     assert (signed.at_ms, signed.boottime_ms) == (12_345, 999)
+
+
+def test_what_holds_the_agent_is_told_to_everyone_who_has_relays(mixed):
+    mixed.relaying.hold = lambda: "metering only: why"
+    mixed.relaying.keep_alive()
+    assert mixed.to_guard[-1] == {"alive": True, "hold": "metering only: why"}
+    assert mixed.to_bus[-1] == {"alive": True, "hold": "metering only: why"}

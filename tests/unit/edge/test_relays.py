@@ -79,6 +79,7 @@ def test_a_lease_moves_a_contact_and_is_acknowledged(bench):
         "energised": True,
         "lease_left_ms": 5000,
         "reason": "deficit",
+        "unavailable": "",
     }
     assert bench.stands("pump")["lease_left_ms"] == 0
 
@@ -238,3 +239,31 @@ def test_without_a_lease_nothing_is_due(bench):
 
 def test_the_hubs_key_is_that_of_the_trust_file(bench):
     assert isinstance(bench.hub.trust.hub_key, PublicKey)
+
+
+def test_what_is_held_is_safe_and_refuses_with_the_reason(bench):
+    bench.take(bench.hub.lease(bench.nonce()))
+    bench.relays.take({"alive": True, "hold": "metering only: why"})
+    assert bench.coils["heater"].history == [True, False]
+    bench.take(bench.hub.lease(bench.nonce()))
+    bench.take(bench.hub.lease(bench.nonce()))
+    assert bench.coils["heater"].history == [True, False]
+    assert [(ack["outcome"], ack["reason"]) for ack in bench.acks()] == [
+        ("applied", "deficit"),
+        ("safe", "metering only: why"),
+        ("refused", "metering only: why"),
+    ]
+    assert bench.stands("pump")["unavailable"] == "metering only: why"
+    bench.relays.take({"alive": True})
+    bench.take(bench.hub.lease(bench.nonce()))
+    assert bench.stands()["energised"]
+    assert bench.stands()["unavailable"] == ""
+
+
+def test_two_who_hold_have_both_to_let_go(bench):
+    bench.relays.hold("guard", "guard: why")
+    bench.relays.take({"alive": True, "hold": "agent: why"})
+    bench.relays.hold("guard", "")
+    assert bench.stands()["unavailable"] == "agent: why"
+    bench.relays.take({"alive": True})
+    assert bench.stands()["unavailable"] == ""
