@@ -139,7 +139,7 @@ def as_load(source: Source) -> Switchable:
         relay=relay,
         power_mw=source.most_mw,
         is_cut=bool(relay.is_cut),
-        is_firm=relay.is_critical or is_new,
+        is_firm=relay.is_critical or is_new or bool(relay.unusable),
         is_waiting=bool(relay.is_cut) and since_ms is not None and since_ms < relay.min_off_ms,
     )
 

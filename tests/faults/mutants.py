@@ -260,8 +260,8 @@ MUTANTS = (
         (
             (
                 "hub/balancing/demand.py",
-                "        return Switchable(relay, power_mw, is_cut, is_firm=True, is_waiting=False)\n",
-                "        return Switchable(relay, power_mw, is_cut, is_firm=False, is_waiting=False)\n",
+                "power_mw, is_cut, is_firm=True, is_waiting=False)\n",
+                "power_mw, is_cut, is_firm=False, is_waiting=False)\n",
             ),
         ),
         ("tests/unit/hub/switching/test_unusable.py",),
