@@ -200,8 +200,6 @@ def _connect(
     closing: ExitStack,
 ) -> Loop:
     """Make every part, start the threads, and have them end with `closing`."""
-    life = Boots(Path(config.state), "agent", config.guard.short_boots_max)
-    boots = closing.enter_context(life)
     events: queue.Queue[Event] = queue.Queue(EVENTS_MAX)
     simulation = config.simulation
     uplink = Uplink(
@@ -241,13 +239,7 @@ def _connect(
         outbox=outbox,
         posting=Posting(outbox, log_trust(trust), config.node, uplink.publish, journal),
         measuring=_measuring(config, key, signers, outbox),
-        relaying=Relaying(
-            key,
-            boot_id,
-            guard.send if any(not each.bus for each in config.relay) else None,
-            {bus.name: bus.tell for bus in buses if bus.has_relays},
-            hold=boots.look,
-        ),
+        relaying=_relaying(config, key, guard, buses, closing),
         devices=devices,
         uplink=uplink,
         barrier=barrier,
@@ -263,6 +255,20 @@ def _connect(
         closing.callback(thread.stop)
         thread.start()
     return Loop(parts, events)
+
+
+def _relaying(
+    config: EdgeConfig, key: NodeKey, guard: GuardLink, buses: list[BusThread], closing: ExitStack
+) -> Relaying:
+    """Return the agent's part in moving relays; it lets none move after too many short lives."""
+    life = Boots(Path(config.state), "agent", config.guard.short_boots_max)
+    return Relaying(
+        key,
+        clock.boot_id(),
+        guard.send if any(not each.bus for each in config.relay) else None,
+        {bus.name: bus.tell for bus in buses if bus.has_relays},
+        hold=closing.enter_context(life).look,
+    )
 
 
 def _buses(
