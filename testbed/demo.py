@@ -29,9 +29,10 @@ from testbed.layout import HOMES_AN_EDGE, Layout, plan
 from testbed.play import Play
 from testbed.report import hour_text, show, show_verdict
 from testbed.results import Results, Verdict, fold, json_line
-from testbed.scenario import Scenario, load_scenario
+from testbed.scenario import load_scenario, require_playable
 from testbed.stage import Stage, edge_journals, staged
 from testbed.supervisor import child_environment, free_port, python, require_port
+from testbed.tables import Scenario
 from testbed.trading import Traders, has_book
 
 DRAIN_S = 120.0
@@ -80,6 +81,7 @@ def prepare(options: Options, folder: Path) -> tuple[Installation, float | None]
         TestbedError: a file is wrong, a port is taken, the folder is in use.
     """
     scenario = load_scenario(options.scenario)
+    require_playable(scenario, options.scenario)
     if options.seed is not None:
         scenario = replace(scenario, seed=options.seed)
     if options.contract:

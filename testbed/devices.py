@@ -20,9 +20,9 @@ from hardware.mock.wires.modbus_pdu import ModbusDevice
 from hardware.mock.wires.modbus_server import ModbusTcpServer
 from hardware.mock.wires.remote import WireServer
 from testbed.layout import Layout, MeterPlace, NodePlace
-from testbed.world import Probe, World
+from testbed.probes import Probe
+from testbed.world import World
 
-MAINS_MHZ = 50_000
 UW_PER_MW = 1000
 Result = TypeVar("Result")
 
@@ -74,7 +74,7 @@ class ProbeFeeder:
     @property
     def frequency_mhz(self) -> int:
         """Frequency. [mHz]"""
-        return MAINS_MHZ
+        return self.world.frequency_mhz
 
     @property
     def energy_import_uwh(self) -> int:

@@ -11,8 +11,8 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from hub.core.effects import SlotSettled
+from testbed.grid.parts import Load
 from testbed.layout import Layout
-from testbed.world import Load
 
 UWH_PER_MWH = 1000
 

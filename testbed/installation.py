@@ -12,7 +12,7 @@ from pathlib import Path
 from testbed.broker import Users
 from testbed.devices import is_reversed
 from testbed.layout import Layout, MeterPlace, NodePlace, RelayPlace, current_max_ma
-from testbed.scenario import HOME_METER
+from testbed.tables import HOME_METER
 
 SOCKET_BYTES_MAX = 107  # sun_path of Linux, less its final zero
 CLOSE_AFTER_MS = 10_000
@@ -208,11 +208,15 @@ def _relay(relay: RelayPlace) -> str:
 relay = "{relay.relay}"
 pin = {relay.pin}
 active_high = true
-deenergised = "fed"
+deenergised = "{relay.deenergised}"
 load = "{relay.load_meter}"
 member = "{relay.member}"
 rated_w = {relay.rated_w}
 critical = {str(relay.critical).lower()}
+importance = {relay.importance}
+shed_price_utok_per_kwh = {relay.shed_price_utok_per_kwh}
+min_on_ms = {relay.min_on_ms}
+min_off_ms = {relay.min_off_ms}
 """
 
 

@@ -9,19 +9,13 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 
 from testbed.errors import BadScenario
+from testbed.grid.parts import Contact, Grid, Inertia, Load, Pickup, Site, Storage
 from testbed.homes import Home, Homes
-from testbed.scenario import (
-    UW_PER_W,
-    BufferTable,
-    BusTable,
-    LoadTable,
-    MemberTable,
-    Scenario,
-    load_series,
-    series_of,
-)
+from testbed.powers import UW_PER_W, engines_of, generation_of, load_series, series_of
+from testbed.probes import Kind, Probe
 from testbed.series import steps_of_energy
-from testbed.world import Contact, Grid, Kind, Load, Probe, Site, Storage, World
+from testbed.tables import ENGINES, BufferTable, BusTable, LoadTable, MemberTable, Scenario
+from testbed.world import World
 
 INA219_FIRST = 0x40
 INA219_ADDRESSES = 16
@@ -65,6 +59,11 @@ class RelayPlace:
     member: str
     rated_w: int
     critical: bool
+    deenergised: str = "fed"
+    importance: int = 0
+    shed_price_utok_per_kwh: int = 0
+    min_on_ms: int = 0
+    min_off_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +134,11 @@ class Layout:
         world = World(
             sites=self.sites,
             storage=_storage(bus.buffer) if bus and bus.buffer else None,
-            grid=Grid() if bus is None or bus.grid else None,
+            grid=_grid(self.scenario) if bus is None or bus.grid else None,
             bus_mv=bus.voltage_mv if bus else HOME_MAINS_MV,
             now_ms=self.start_ms,
             step_ms=self.instant_ms,
+            inertia=_inertia(bus) if bus else None,
         )
         for node in self.nodes:
             for meter in node.meters:
@@ -148,7 +148,29 @@ class Layout:
 
 def _storage(buffer: BufferTable) -> Storage:
     return Storage(
-        buffer.capacity_wh * UW_PER_W, buffer.level_wh * UW_PER_W, buffer.power_max_w * UW_PER_W
+        capacity_uwh=buffer.capacity_wh * UW_PER_W,
+        level_uwh=buffer.level_wh * UW_PER_W,
+        power_max_uw=buffer.power_max_w * UW_PER_W,
+        efficiency_permille=buffer.efficiency_permille,
+        level_min_uwh=buffer.level_min_wh * UW_PER_W,
+        black_start=buffer.black_start,
+    )
+
+
+def _grid(scenario: Scenario) -> Grid:
+    return Grid(outages=scenario.spans_of("grid_out"))
+
+
+def _inertia(bus: BusTable) -> Inertia | None:
+    table = bus.inertia
+    if table is None:
+        return None
+    return Inertia(
+        content_ws=table.content_ws,
+        island_permille=table.island_permille,
+        collapse_permille=table.collapse_permille,
+        restart_ms=table.restart_s * 1000,
+        frequency_mhz=table.frequency_mhz,
     )
 
 
@@ -221,6 +243,7 @@ def _bench_node(member: MemberTable, bus: BusTable) -> NodePlace:
                 bus,
             ),
             parent=parent,
+            shunt_mohm=shunt_mohm(f"{node}-{load.load}", load.peak_w, bus.voltage_mv),
         )
         for load in member.load
     ]
@@ -235,11 +258,28 @@ def _bench_node(member: MemberTable, bus: BusTable) -> NodePlace:
 
 def _relay(node: str, member: str, load: LoadTable) -> RelayPlace:
     meter = f"{node}-{load.load}"
-    return RelayPlace(f"{meter}-relay", load.pin, meter, member, load.power_w, load.critical)
+    return RelayPlace(
+        relay=f"{meter}-relay",
+        pin=load.pin,
+        load_meter=meter,
+        member=member,
+        rated_w=load.power_w,
+        critical=load.critical,
+        deenergised=load.deenergised,
+        importance=load.importance,
+        shed_price_utok_per_kwh=load.shed_price_utok_per_kwh,
+        min_on_ms=load.min_on_s * 1000,
+        min_off_ms=load.min_off_s * 1000,
+    )
 
 
 def _ina219(
-    meter_id: str, purpose: str, member: str, rated_w: int, probe: Probe, bus: BusTable
+    meter_id: str,
+    purpose: str,
+    member: str,
+    rated_w: int,
+    probe: Probe,
+    bus: BusTable,
 ) -> MeterPlace:
     return MeterPlace(
         meter_id=meter_id,
@@ -279,13 +319,25 @@ def _bench_site(scenario: Scenario, member: MemberTable) -> Site:
     if member.load:
         series = load_series(scenario, member)
         loads = tuple(
-            Load(load.load, series[load.load], Contact(member.node, load.pin, True, "fed"))
+            Load(
+                load.load,
+                series[load.load],
+                Contact(member.node, load.pin, True, load.deenergised),
+                _pickup(load),
+            )
             for load in member.load
         )
     else:
         loads = (Load("load", series_of(scenario, member.consumption, name)),)
-    generation = series_of(scenario, member.generation, f"{name}/generation")
-    return Site(name, (generation,), loads, member.wire_mohm)
+    is_engine = member.generation.source in ENGINES
+    generators = () if is_engine else (generation_of(scenario, member),)
+    return Site(name, generators, loads, member.wire_mohm, engines_of(scenario, member))
+
+
+def _pickup(load: LoadTable) -> Pickup | None:
+    if load.inrush_permille == load.cold_permille == 1000:
+        return None
+    return Pickup(load.inrush_permille, load.inrush_ms, load.cold_permille, load.cold_s * 1000)
 
 
 # -- homes: two meters each, many homes behind one Modbus gateway and one node

@@ -53,6 +53,38 @@ def steps_of_energy(start_ms: int, slot_ms: int, energies_uwh: Sequence[int]) ->
 
 
 @dataclass(frozen=True, slots=True)
+class Shaded:
+    """Another series under clouds: (from, until, thousandths that come through) [ms UTC]."""
+
+    series: Series
+    shades: tuple[tuple[int, int, int], ...]
+
+    def power_uw(self, at_ms: int, *, after: bool) -> int:
+        """Return what comes through just before or just after an instant. [uW]"""
+        power_uw = self.series.power_uw(at_ms, after=after)
+        moment = at_ms - (0 if after else 1)
+        for from_ms, until_ms, permille in self.shades:
+            if from_ms <= moment < until_ms:
+                power_uw = power_uw * permille // 1000
+        return power_uw
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """Another series that is on for a while and off for as long, over and over."""
+
+    series: Series
+    start_ms: int
+    half_ms: int
+
+    def power_uw(self, at_ms: int, *, after: bool) -> int:
+        """Return the power just before or just after an instant. [uW]"""
+        moment = at_ms - self.start_ms - (0 if after else 1)
+        is_on = moment // self.half_ms % 2 == 0
+        return self.series.power_uw(at_ms, after=after) if is_on else 0
+
+
+@dataclass(frozen=True, slots=True)
 class ClearSky:
     """A photovoltaic panel under a cloudless sky, in local solar time.
 

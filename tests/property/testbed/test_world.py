@@ -3,19 +3,11 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
+from testbed.grid.cell import TICKS_PER_UWH
+from testbed.grid.parts import Contact, Grid, Load, Site, Storage
+from testbed.probes import Kind, Probe, split_ticks
 from testbed.series import Steps
-from testbed.world import (
-    TICKS_PER_UWH,
-    Contact,
-    Grid,
-    Kind,
-    Load,
-    Probe,
-    Site,
-    Storage,
-    World,
-    split_ticks,
-)
+from testbed.world import World
 
 STEP_MS = 300_000
 STEPS = 6
@@ -112,7 +104,7 @@ def test_meters_add_up_to_what_the_bus_did(
 
 
 def register(world: World, probe: Probe) -> int:
-    ticks = world._registers[probe]
+    ticks = world.register(probe)
     assert ticks.import_ticks >= 0
     assert ticks.export_ticks >= 0
     return ticks.import_ticks - ticks.export_ticks

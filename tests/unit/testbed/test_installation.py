@@ -13,8 +13,8 @@ from testbed.founding import found_microgrid
 from testbed.homes import Home, Homes
 from testbed.installation import Installation, socket_folder
 from testbed.layout import Layout, current_max_ma, plan, shunt_mohm
+from testbed.probes import Kind
 from testbed.scenario import load_scenario
-from testbed.world import Kind
 
 HOMES = Homes((Home("a", [1_000], [0]), Home("b", [0], [2_000]), Home("c", [5], [5])), 1, 900_000)
 

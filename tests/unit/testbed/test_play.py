@@ -16,11 +16,12 @@ from hardware.mock.wires.remote import RemoteI2c, WireLink
 from testbed.clock import Clock, Pace
 from testbed.devices import Devices, is_reversed
 from testbed.errors import NotReady
+from testbed.grid.cell import TICKS_PER_UWH
 from testbed.installation import socket_folder
 from testbed.layout import Layout, MeterPlace, NodePlace, current_max_ma, plan
 from testbed.play import Play
+from testbed.probes import Kind, Probe
 from testbed.scenario import load_scenario
-from testbed.world import TICKS_PER_UWH, Kind, Probe
 
 MW_MS_PER_UWH = 3600
 
@@ -157,7 +158,7 @@ def test_what_switches_at_an_instant_falls_between_no_two_samples(bench: Bench) 
 
 
 def edge_hours(bench: Bench) -> tuple[int, ...]:
-    from testbed.scenario import slot_powers_w
+    from testbed.powers import slot_powers_w
 
     member = bench.layout.scenario.member[1]
     return slot_powers_w(bench.layout.scenario, member.consumption, member.member)
@@ -165,7 +166,7 @@ def edge_hours(bench: Bench) -> tuple[int, ...]:
 
 def shed_watts(bench: Bench) -> int:
     """Return what the open heater kept back from hour 7 on. [W summed over hours]"""
-    from testbed.scenario import choose_loads
+    from testbed.powers import choose_loads
 
     loads = bench.layout.scenario.member[1].load
     chosen = [choose_loads(loads, power) or frozenset() for power in edge_hours(bench)]

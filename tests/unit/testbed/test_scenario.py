@@ -6,7 +6,8 @@ import pytest
 
 from testbed.errors import BadScenario
 from testbed.layout import grid_of_instants, plan
-from testbed.scenario import choose_loads, load_scenario, shipped, slot_powers_w
+from testbed.powers import choose_loads, slot_powers_w
+from testbed.scenario import load_scenario, shipped
 
 DEPS = ("dep1", "dep2", "dep3")
 

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from testbed import homes, scenario
+from testbed import homes, scenario, tables
 
 TEXT = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text("utf-8")
 TABLES = (
-    scenario.Scenario,
-    scenario.BusTable,
-    scenario.BufferTable,
-    scenario.MemberTable,
-    scenario.LoadTable,
-    scenario.Source,
-    scenario.Fixed,
+    tables.Scenario,
+    tables.BusTable,
+    tables.BufferTable,
+    tables.InertiaTable,
+    tables.MemberTable,
+    tables.LoadTable,
+    tables.Source,
+    tables.Fixed,
+    tables.EventTable,
 )
 
 
@@ -27,6 +29,11 @@ def test_every_key_is_documented(table: type) -> None:
 
 
 def test_every_shipped_scenario_and_source_is_documented() -> None:
-    sources = next(f for f in fields(scenario.Source) if f.name == "source")
-    for name in (*scenario.shipped(), *sources.metadata["rule"].choices, *homes.COLUMNS):
+    sources = next(f for f in fields(tables.Source) if f.name == "source")
+    for name in (
+        *scenario.shipped(),
+        *sources.metadata["rule"].choices,
+        *homes.COLUMNS,
+        *tables.EVENTS,
+    ):
         assert f"`{name}`" in TEXT
