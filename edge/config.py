@@ -7,7 +7,7 @@ besides (address, shunt, port) stands among its keys and is checked by its entry
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from edge.config_rules import (
 )
 from edge.errors import ConfigError
 from edge.lease import Rules
+from edge.override import Hold
 from hardware import catalog
 from keys.places import place_complaint, rooted
 from messages.config import name_complaint, read, rest, setting
@@ -234,6 +235,33 @@ class RelayTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideTable:
+    """One switch between a pin of this node and ground that beats the hub.
+
+    Attributes:
+        switch: its name, for words.
+        thrown: which position means thrown. "open" takes a broken wire for thrown.
+        load: what loads get while it is thrown: "safe" (the coil is off), "fed" or "cut".
+        relays: which it holds; without any, every relay on pins.
+    """
+
+    switch: str = setting(check=name_complaint)
+    pin: int = setting(low=0, high=27)
+    thrown: str = setting(default="open", choices=("open", "closed"))
+    load: str = setting(default="safe", choices=("safe", "fed", "cut"))
+    relays: tuple[str, ...] = ()
+
+    def holds(self, relays: Iterable[RelayTable]) -> dict[str, Hold]:
+        """Return where it holds which relays, of all those of the node."""
+        reason = f"overridden locally by switch {self.switch}"
+        return {
+            each.relay: Hold(self.load not in ("safe", each.deenergised), reason)
+            for each in relays
+            if not each.bus and (not self.relays or each.relay in self.relays)
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
     """Where the guard listens, and when it lets nothing move.
 
@@ -275,6 +303,7 @@ class EdgeConfig:
     bus: tuple[BusTable, ...] = ()
     meter: tuple[MeterTable, ...] = ()
     relay: tuple[RelayTable, ...] = ()
+    override: tuple[OverrideTable, ...] = ()
     guard: GuardSettings = GuardSettings()
     simulation: SimulationSettings | None = None
 

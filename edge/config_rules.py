@@ -80,7 +80,8 @@ def socket_complaint(value: str) -> str:
 
 def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
     """Yield every finding that no single key has; `folder` is that of the file."""
-    for table, key in (("bus", "name"), ("meter", "meter_id"), ("relay", "relay")):
+    names = {"bus": "name", "meter": "meter_id", "relay": "relay", "override": "switch"}
+    for table, key in names.items():
         yield from _repeated(document, document.values(table, "*", key))
     yield from _repeated(document, document.values("meter", "*", "key"))
     yield from _one_place_each(document)
@@ -89,6 +90,7 @@ def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
     yield from _relays(document)
     yield from _one_pin_each(document)
     yield from _interlocks(document)
+    yield from _overrides(document)
     yield from _buses(document)
     yield from _grid(document)
     yield from _sockets(document, folder)
@@ -269,12 +271,12 @@ def _failsafe(document: Document[Any], path: Any, table: Mapping[str, Any]) -> I
 
 def _one_pin_each(document: Document[Any]) -> Iterator[Finding]:
     seen: dict[int, Any] = {}
-    for path, table in _tables(document, "relay"):
+    for path, table in (*_tables(document, "relay"), *_tables(document, "override")):
         for key in PIN_OPTIONS:
             pin = table.get(key)
             first = seen.setdefault(pin, path) if type(pin) is int else path
             if first is not path:
-                where = f"relay {first[1] + 1} (line {document.line(first)})"
+                where = f"{first[0]} {first[1] + 1} (line {document.line(first)})"
                 text = f'{key} = "{pin}" is that of {where}'
                 yield document.finding((*path, key), text)
 
@@ -288,6 +290,32 @@ def _interlocks(document: Document[Any]) -> Iterator[Finding]:
             there, here = (f'bus "{each}"' if each else "pins" for each in (holders[group], bus))
             text = f'interlock: "{group}" is a group of relays on {there}; this one is on {here}'
             yield document.finding((*path, "interlock"), text)
+
+
+def _overrides(document: Document[Any]) -> Iterator[Finding]:
+    """Yield switches that hold what is not there, what another one holds, or two rivals at once."""
+    relays = {_word(table, "relay"): table for _, table in _tables(document, "relay")}
+    on_pins = [name for name, table in relays.items() if name and not _word(table, "bus")]
+    holders: dict[str, str] = {}
+    for path, table in _tables(document, "override"):
+        switch, load, named = _word(table, "switch"), _word(table, "load", "safe"), []
+        for relay in table.get("relays", ()) if isinstance(table.get("relays"), list) else ():
+            if relay in on_pins:
+                named.append(relay)
+            else:
+                text = f'relays: no relay on pins is named "{relay}"{_near(str(relay), on_pins)}'
+                yield document.finding((*path, "relays"), text)
+        groups: dict[str, str] = {}
+        for relay in named or on_pins:
+            first = holders.setdefault(relay, switch)
+            if first != switch:
+                text = f"relays: {relay} is held by switch {first} already"
+                yield document.finding((*path, "relays"), text)
+            group = _word(relays[relay], "interlock")
+            energised = load not in ("safe", _word(relays[relay], "deenergised"))
+            if group and energised and groups.setdefault(group, relay) != relay:
+                text = f'load: of interlock "{group}" one is energised: {groups[group]} or {relay}'
+                yield document.finding((*path, "load"), text)
 
 
 def _buses(document: Document[Any]) -> Iterator[Finding]:

@@ -21,9 +21,10 @@ from sdnotify import SystemdNotifier
 
 from edge.boots import Boots
 from edge.clock import boottime_ms
-from edge.config import EdgeConfig
+from edge.config import EdgeConfig, OverrideTable
 from edge.door import Agent, listening
 from edge.frames import encode_frame
+from edge.override import LOOK_EVERY_MS, Switch, held_by
 from edge.relays import AGENT_SILENT_MS, Relays
 from hardware.catalog import make_relay
 from hardware.ports import Relay
@@ -47,6 +48,7 @@ class Guard:
     clock_ms: Callable[[], int] = boottime_ms
     bell: socket.socket | None = None
     hold: Callable[[], str] = str
+    switches: tuple[Switch, ...] = ()
     _agent: Agent | None = None
     _nonce_ms: int = 0
     _is_ending: bool = False
@@ -90,11 +92,14 @@ class Guard:
         dues_ms = [self._nonce_ms + self.relays.nonce_every_ms - now_ms, self.relays.left_ms()]
         if self._agent is not None:
             dues_ms.append(self._agent.heard_ms + AGENT_SILENT_MS - now_ms)
+        if self.switches:
+            dues_ms.append(LOOK_EVERY_MS)
         return max(0, min(dues_ms))
 
     def _keep_time(self) -> None:
         now_ms = self.clock_ms()
         self.relays.hold("guard", self.hold())
+        self.relays.override(held_by(self.switches, now_ms))
         self.relays.end_leases()
         if self._agent is not None and now_ms - self._agent.heard_ms >= AGENT_SILENT_MS:
             self._hang_up("the agent is silent")
@@ -179,9 +184,24 @@ def run(config: EdgeConfig, trust: Trust) -> None:
         rules = {each.relay: each.rules for each in held}
         door = closing.enter_context(listening(Path(config.guard.socket)))
         relays = Relays(config.node, trust, coils, rules)
-        guard = Guard(relays, door, bell=bell, hold=boots.look)
+        switches = tuple(
+            closing.enter_context(_switch(each, config, pins)) for each in config.override
+        )
+        guard = Guard(relays, door, bell=bell, hold=boots.look, switches=switches)
         closing.callback(guard.close)
         guard.serve(SystemdNotifier().notify)
+
+
+@contextmanager
+def _switch(table: OverrideTable, config: EdgeConfig, pins: Any) -> Iterator[Switch]:
+    """Yield an override switch on its pin."""
+    from hardware.buses.gpio import InputPin  # gpiozero is loaded by who looks at a pin
+
+    pin = InputPin(pins, table.pin)
+    try:
+        yield Switch(pin, table.thrown == "open", table.holds(config.relay))
+    finally:
+        pin.close()
 
 
 @contextmanager

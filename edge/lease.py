@@ -20,7 +20,8 @@ MINUTE_MS = 60_000
 class Rules:
     """What protects one relay and its load, whatever the hub wants. [ms]
 
-    Of the relays of one `interlock` group at most one is energised; "" is no group.
+    Of the relays of one `interlock` group at most one is energised; "" is no group. A contact is
+    energised only while its release, too, fits into `switches_per_minute_max`.
     """
 
     min_on_ms: int = 0
@@ -40,7 +41,7 @@ class Contact:
         sequence: of the newest lease obeyed since the guard's start.
         decision: leaf index of that lease's reason; -1 for none.
         reason: of that lease, or why the contact is safe.
-        changes_ms: when it was energised or released by leases in the last minute.
+        changes_ms: when it was energised or released in the last minute, for whatever reason.
     """
 
     energised: bool = False
@@ -90,7 +91,7 @@ def decide(
     complaint = _unfit(lease, before, nonces, now_ms)
     moves = lease.energised != before.energised
     if not complaint and moves:
-        complaint = _unsafe(lease, rules, contacts, now_ms)
+        complaint = unsafe(lease.relay, rules, contacts, now_ms)
     if complaint:
         return Refuse(complaint)
     after = replace(
@@ -114,10 +115,7 @@ def is_over(contact: Contact, now_ms: int) -> bool:
 
 def safe(contact: Contact, reason: str, now_ms: int) -> Contact:
     """Return the contact de-energised and without a lease; what it was obeying is forgotten."""
-    since_ms = now_ms if contact.energised else contact.since_ms
-    return replace(
-        contact, energised=False, since_ms=since_ms, ends_ms=0, decision=-1, reason=reason
-    )
+    return held(contact, reason, now_ms, energised=False)
 
 
 def _unfit(lease: Lease, before: Contact, nonces: Mapping[bytes, int], now_ms: int) -> str:
@@ -134,22 +132,46 @@ def _unfit(lease: Lease, before: Contact, nonces: Mapping[bytes, int], now_ms: i
     return ""
 
 
-def _unsafe(
-    lease: Lease, rules: Mapping[str, Rules], contacts: Mapping[str, Contact], now_ms: int
+def spent(contact: Contact, rules: Rules, now_ms: int) -> Contact:
+    """Return the contact safe, with no switching left this minute: it did not do as it was told."""
+    changes_ms = (now_ms,) * max(rules.switches_per_minute_max, 1)
+    return replace(safe(contact, contact.reason, now_ms), changes_ms=changes_ms)
+
+
+def held(contact: Contact, reason: str, now_ms: int, *, energised: bool) -> Contact:
+    """Return the contact as somebody on the spot holds it, without a lease."""
+    if contact.energised == energised:
+        return replace(contact, ends_ms=0, decision=-1, reason=reason)
+    changes_ms = (*_recent(contact, now_ms), now_ms)
+    moved = replace(contact, energised=energised, since_ms=now_ms, changes_ms=changes_ms)
+    return replace(moved, ends_ms=0, decision=-1, reason=reason)
+
+
+def rivals(relay: str, rules: Mapping[str, Rules], contacts: Mapping[str, Contact]) -> list[str]:
+    """Return which relays of its interlock group are energised beside a relay."""
+    group = rules[relay].interlock
+    return [
+        name
+        for name, contact in contacts.items()
+        if name != relay and group and contact.energised and rules[name].interlock == group
+    ]
+
+
+def unsafe(
+    relay: str, rules: Mapping[str, Rules], contacts: Mapping[str, Contact], now_ms: int
 ) -> str:
-    """Return which rule of the relay forbids the move."""
-    rule, contact = rules[lease.relay], contacts[lease.relay]
+    """Return which rule of the relay forbids that it moves now, "" if none does."""
+    rule, contact = rules[relay], contacts[relay]
     stayed_ms = now_ms - contact.since_ms
     if contact.energised:
         short = stayed_ms < rule.min_on_ms
         return f"energised for {stayed_ms} ms of at least {rule.min_on_ms}" if short else ""
     if stayed_ms < rule.min_off_ms:
         return f"released for {stayed_ms} ms of at least {rule.min_off_ms}"
-    if len(_recent(contact, now_ms)) >= rule.switches_per_minute_max:
+    if len(_recent(contact, now_ms)) >= max(rule.switches_per_minute_max - 1, 1):
         return f"switched {rule.switches_per_minute_max} times within a minute"
-    for relay, other in contacts.items():
-        if other.energised and rule.interlock and rules[relay].interlock == rule.interlock:
-            return f'interlock "{rule.interlock}": {relay} is energised'
+    for other in rivals(relay, rules, contacts):
+        return f'interlock "{rule.interlock}": {other} is energised'
     return ""
 
 

@@ -15,7 +15,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edge.clock import boot_id, boottime_ms
-from edge.lease import NONCES_MAX, Contact, Obey, Refuse, Rules, decide, is_over, safe
+from edge.lease import (
+    NONCES_MAX,
+    Contact,
+    Obey,
+    Refuse,
+    Rules,
+    decide,
+    held,
+    is_over,
+    rivals,
+    safe,
+    spent,
+    unsafe,
+)
+from edge.override import Hold
 from hardware.errors import HardwareError, SwitchFailed
 from hardware.ports import Relay
 from messages import cose
@@ -32,6 +46,7 @@ NONCE_EVERY_MS_MIN: Final = 250
 NONCES_A_LIFE: Final = 4
 DISOBEDIENT: Final = "it does not do what is written to it"
 UNREACHABLE: Final = "it cannot be reached"
+OVER: Final = "the local override is over"
 
 log = logging.getLogger("edge.guard")
 
@@ -53,6 +68,7 @@ class Relays:
     _refused: dict[str, int] = field(default_factory=dict)
     _faults: dict[str, str] = field(default_factory=dict)
     _holds: dict[str, str] = field(default_factory=dict)
+    _thrown: dict[str, Hold] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Know every contact as safe since now; relays are made de-energised."""
@@ -90,7 +106,25 @@ class Relays:
 
     def unavailable(self, relay: str) -> str:
         """Return why no lease moves a relay now, "" if one may."""
-        return next((reason for reason in self._holds.values() if reason), "")
+        thrown = self._thrown.get(relay)
+        return next((reason for reason in self._holds.values() if reason), "") or (
+            thrown.reason if thrown is not None else ""
+        )
+
+    def override(self, thrown: Mapping[str, Hold]) -> None:
+        """Follow the switches on this node: a local hold beats the hub at once.
+
+        Where a rule or a hold of all relays forbids to energise, it is tried again; until then the
+        contact is safe.
+        """
+        for relay in self.coils:
+            was, now, contact = self._thrown.get(relay), thrown.get(relay), self._contacts[relay]
+            if now is None and was is not None:
+                del self._thrown[relay]
+                self._go(relay, safe(contact, OVER, self.clock_ms()), "safe")
+            elif now is not None and (now != was or contact.energised != now.energised):
+                self._thrown[relay] = now
+                self._hold_locally(relay, now, is_news=now != was)
 
     def take(self, frame: Mapping[str, Any]) -> None:
         """Take in a frame of the agent; what is no lease says that it is alive, and may hold."""
@@ -128,9 +162,10 @@ class Relays:
                 self._make_safe(relay, "expired", "its lease is over")
 
     def all_safe(self, reason: str) -> None:
-        """Return every contact to safe."""
+        """Return every contact to safe, but those that somebody on the spot holds otherwise."""
         for relay in self._contacts:
-            self._make_safe(relay, "safe", reason)
+            if relay not in self._thrown or any(self._holds.values()):
+                self._make_safe(relay, "safe", reason)
 
     def left_ms(self) -> int:
         """Return the time until the first lease is over; long, if there is none."""
@@ -163,13 +198,40 @@ class Relays:
         fault = self._drive(lease.relay, energised=lease.energised) if answer.moves else ""
         if fault:
             self._drive(lease.relay, energised=False)
-            self._contacts[lease.relay] = safe(self._contacts[lease.relay], fault, self.clock_ms())
+            after = safe(self._contacts[lease.relay], fault, self.clock_ms())
+            if fault == DISOBEDIENT:
+                after = spent(after, self.rules[lease.relay], self.clock_ms())
+            self._contacts[lease.relay] = after
             self._refuse(lease, fault)
             return
         self._contacts[lease.relay] = answer.contact
         self._refused.pop(lease.relay, None)
         if answer.news:
             self._tell(lease.relay, lease.sequence, "applied", lease.reason)
+
+    def _hold_locally(self, relay: str, hold: Hold, *, is_news: bool) -> None:
+        """Take a contact where a switch on this node wants it, as far as its rules let it go."""
+        for rival in rivals(relay, self.rules, self._contacts) if hold.energised else ():
+            self._make_safe(rival, "safe", f"interlock: {relay} is held by hand")
+        contact, now_ms = self._contacts[relay], self.clock_ms()
+        energised = hold.energised and not any(self._holds.values())
+        if energised and not contact.energised:
+            energised = not unsafe(relay, self.rules, self._contacts, now_ms)
+        if is_news or energised != contact.energised:
+            self._go(relay, held(contact, hold.reason, now_ms, energised=energised), "override")
+
+    def _go(self, relay: str, after: Contact, outcome: str) -> None:
+        """Take a contact where nobody's lease wants it, and tell that."""
+        before = self._contacts[relay]
+        self._contacts[relay] = after
+        reason = after.reason
+        if after.energised != before.energised:
+            fault = self._drive(relay, energised=after.energised)
+            if fault and after.energised:
+                self._drive(relay, energised=False)
+                self._contacts[relay] = spent(after, self.rules[relay], self.clock_ms())
+                reason = fault
+        self._tell(relay, before.sequence, outcome, reason)
 
     def _refuse(self, lease: Lease, reason: str) -> None:
         """Tell a refusal once for each decision: a lease is renewed every second."""

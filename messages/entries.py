@@ -232,7 +232,8 @@ class BlockHeader:
 class Ack:
     """A node says that a contact moved, or why it did not; stream `event` of the node's key.
 
-    `outcome`: "applied", "refused", "expired" or "safe". [ms; boottime since the node's start]
+    `outcome`: "applied", "refused", "expired", "safe", or "override": a switch on the node holds
+    it there, whatever the hub wants. [ms; boottime since the node's start]
     """
 
     KIND: ClassVar[str] = "ack"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpiozero import GPIOZeroError, OutputDevice
+from gpiozero import DigitalInputDevice, GPIOZeroError, OutputDevice
 
-from hardware.errors import BusUnavailable, HardwareError, SwitchFailed
+from hardware.errors import BusUnavailable, SwitchFailed
 
 
 class OutputPin:
@@ -24,14 +24,14 @@ class OutputPin:
             BusUnavailable: no such pin, already in use, or the pin library failed.
         """
         self._pin = pin
-        self._device = self._guarded(
-            lambda: OutputDevice(pin, initial_value=initial_high, pin_factory=factory)
+        self._device = _guarded(
+            pin, lambda: OutputDevice(pin, initial_value=initial_high, pin_factory=factory)
         )
 
     @property
     def is_high(self) -> bool:
         """The level as read back from the pin."""
-        return bool(self._guarded(lambda: self._device.pin.state))
+        return bool(_guarded(self._pin, lambda: self._device.pin.state))
 
     def drive(self, high: bool) -> None:
         """Drive the level and check that the pin holds it.
@@ -39,23 +39,49 @@ class OutputPin:
         Raises:
             SwitchFailed: the pin reads back otherwise.
         """
-        self._guarded(lambda: self._device.on() if high else self._device.off())
+        _guarded(self._pin, lambda: self._device.on() if high else self._device.off())
         if self.is_high != high:
             wanted, found = ("high", "low") if high else ("low", "high")
             raise SwitchFailed(f"GPIO{self._pin}: wrote {wanted}, reads {found}")
 
     def close(self) -> None:
         """Let go of the pin: it becomes an input, and the board's own bias rules."""
-        self._guarded(self._device.close)
+        _guarded(self._pin, self._device.close)
 
-    def _guarded(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except (GPIOZeroError, OSError) as error:
-            raise self._failure(error) from error
 
-    def _failure(self, error: Exception) -> HardwareError:
-        return BusUnavailable(f"GPIO{self._pin}: {error}")
+class InputPin:
+    """One input pin by BCM number, pulled up: what connects it to ground reads low."""
+
+    def __init__(self, factory: Any, pin: int) -> None:
+        """Claim the pin.
+
+        Raises:
+            BusUnavailable: no such pin, already in use, or the pin library failed.
+        """
+        self._pin = pin
+        self._device = _guarded(
+            pin, lambda: DigitalInputDevice(pin, pull_up=True, pin_factory=factory)
+        )
+
+    @property
+    def is_high(self) -> bool:
+        """The level at the pin.
+
+        Raises:
+            BusUnavailable: it cannot be read.
+        """
+        return bool(_guarded(self._pin, lambda: self._device.pin.state))
+
+    def close(self) -> None:
+        """Let go of the pin."""
+        _guarded(self._pin, self._device.close)
+
+
+def _guarded(pin: int, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except (GPIOZeroError, OSError) as error:
+        raise BusUnavailable(f"GPIO{pin}: {error}") from error
 
 
 def lgpio_factory() -> Any:

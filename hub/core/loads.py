@@ -21,7 +21,7 @@ UWH_UJ: Final = 3600
 """1 uWh is 3600 uJ, and 1 mW for 1 ms is 1 uJ."""
 POWER_MW_MAX: Final = 10**12
 
-MOVED: Final = ("applied", "expired", "safe")
+MOVED: Final = ("applied", "expired", "safe", "override")
 """Outcomes of an acknowledgement that say where the contact is; "refused" says it did not move."""
 
 

@@ -7,7 +7,7 @@ again here, and says of every other relay why it was left as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.balancing import deciding
 from hub.balancing.orders import power_text
@@ -35,7 +35,8 @@ class Why:
     """A relay at a moment. Without a decision that spoke of it, its coil is left alone: safe.
 
     `done`: the guard's words about this decision, the oldest first. `view` and `others` (what the
-    policy says of every other relay) are empty where the view is no longer kept.
+    policy says of every other relay) are empty where the view is no longer kept. `override`: the
+    word with which somebody on the spot took it over, None where nobody holds it so.
     """
 
     name: RelayName
@@ -47,6 +48,7 @@ class Why:
     view: View | None = None
     others: tuple[Order, ...] = ()
     reason: str = ""
+    override: Done | None = None
 
 
 def explain(store: Store, wanted: str, at_ms: int | None, policies: Policies) -> Why:
@@ -56,6 +58,13 @@ def explain(store: Store, wanted: str, at_ms: int | None, policies: Policies) ->
         NoSuchEntry: no relay is called so, or more than one; the text names those there are.
     """
     name, relay = _find(store, wanted)
+    why = _decided(store, name, relay, at_ms, policies)
+    return replace(why, override=_override(store, name, at_ms))
+
+
+def _decided(
+    store: Store, name: RelayName, relay: RelayEntry, at_ms: int | None, policies: Policies
+) -> Why:
     for entry in store.newest("decision"):
         decision = read_event(entry.index, entry.raw).body
         if not isinstance(decision, Decision) or (at_ms is not None and decision.at_ms > at_ms):
@@ -120,6 +129,21 @@ def _done(store: Store, name: RelayName, decision: int, at_ms: int | None) -> tu
     return tuple(reversed(said))
 
 
+def _override(store: Store, name: RelayName, at_ms: int | None) -> Done | None:
+    """Return the first word of the override that holds a relay; None where none does."""
+    found = None
+    for entry in store.newest("ack"):
+        ack = read_event(entry.index, entry.raw).body
+        if not isinstance(ack, Ack) or (ack.node, ack.relay) != name or ack.outcome == "refused":
+            continue
+        if at_ms is not None and ack.at_ms > at_ms:
+            continue
+        if ack.outcome != "override":
+            break
+        found = Done(entry.index, ack)
+    return found
+
+
 def _decide_again(
     store: Store, decision: Decision, policies: Policies
 ) -> tuple[View | None, tuple[Order, ...]]:
@@ -134,6 +158,12 @@ def _decide_again(
 def why_lines(why: Why) -> Iterator[str]:
     """Say it in plain words, a line each."""
     node, relay = why.name
+    if why.override is not None:
+        ack, coil = why.override.ack, "on" if why.override.ack.energised else "off"
+        yield (
+            f"{node}/{relay}: {ack.reason}, since {format_time(ack.at_ms)}, coil {coil} "
+            f"(entry {why.override.index}); the hub's orders wait"
+        )
     if why.decision is None or why.output is None:
         yield f"{node}/{relay}: no decision has spoken of it, so its coil is off"
         yield f"load      {_load(why)} is {why.relay.deenergised}, as always when nobody decides"

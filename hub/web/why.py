@@ -55,7 +55,8 @@ class DoneView:
 class WhyView:
     """A relay at a moment: decision, limit, values, alternatives. Times in ms UTC.
 
-    `entry` None: no decision has spoken of it. `because` is the decision's reason, which names
+    `override`: since when a switch on the node holds it, None where none does. `entry` None: no
+    decision has spoken of it. `because` is the decision's reason, which names
     members: "" where that is hidden; `order` the reason for this relay. `view_kept` False: what the
     hub saw is no longer kept. `hidden`: how many values and alternatives are not shown to who asks.
     """
@@ -77,6 +78,7 @@ class WhyView:
     seen: tuple[SeenView, ...] = ()
     others: tuple[AlternativeView, ...] = ()
     view_kept: bool = False
+    override: DoneView | None = None
     hidden: int = 0
 
 
@@ -141,7 +143,8 @@ class Decisions:
 def show_why(why: Why, lens: Lens) -> WhyView:
     """Return what the asker, who may see the relay itself, sees of its reason."""
     node, relay = why.name
-    plain = WhyView(node, relay, why.relay.load, why.relay.deenergised)
+    override = None if why.override is None else _done(why.override)
+    plain = WhyView(node, relay, why.relay.load, why.relay.deenergised, override=override)
     if why.decision is None or why.output is None:
         return plain
     decision, output, rule = why.decision, why.output, lens.at(why.decision.at_ms)
@@ -162,6 +165,7 @@ def show_why(why: Why, lens: Lens) -> WhyView:
         because=decision.reason if rule == OPEN else "",
         order=why.reason,
         done=tuple(_done(each) for each in why.done),
+        override=override,
         seen=seen,
         others=others,
         view_kept=why.view is not None,

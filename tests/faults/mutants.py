@@ -256,6 +256,39 @@ MUTANTS = (
         GUARD,
     ),
     Mutant(
+        "a switch at the node beats the hub",
+        (
+            (
+                "edge/relays.py",
+                '            thrown.reason if thrown is not None else ""\n',
+                '            ""\n',
+            ),
+        ),
+        ("tests/unit/edge/test_override.py",),
+    ),
+    Mutant(
+        "a contact switches six times a minute at most",
+        (
+            (
+                "edge/lease.py",
+                "max(rule.switches_per_minute_max - 1, 1):\n",
+                "max(rule.switches_per_minute_max, 1):\n",
+            ),
+        ),
+        ("tests/property/edge/test_switching.py", "tests/unit/edge/test_lease.py"),
+    ),
+    Mutant(
+        "of an interlock group one is energised",
+        (
+            (
+                "edge/lease.py",
+                "        if name != relay and group and contact.energised",
+                "        if name == relay and group and contact.energised",
+            ),
+        ),
+        ("tests/unit/edge/test_lease.py",),
+    ),
+    Mutant(
         "no policy counts on a relay that does not do what it is told",
         (
             (

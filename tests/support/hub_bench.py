@@ -168,11 +168,22 @@ class Bench:
         raw = sign_entry(self.node, entry, opened.trust.network_id)
         return Arrival(NODE, "ack", raw)
 
-    def ack(self, opened: Opened, lease: Lease, at_ms: int, outcome: str = "applied") -> Arrival:
+    def ack(
+        self, opened: Opened, lease: Lease, at_ms: int, outcome: str = "applied", reason: str = ""
+    ) -> Arrival:
         number = self.next(self.node, "event")
         energised = lease.energised if outcome == "applied" else False
         ack = Ack(
-            number, NODE, lease.relay, lease.sequence, energised, outcome, "", at_ms, b"b" * 16, 1
+            event=number,
+            node=NODE,
+            relay=lease.relay,
+            lease_sequence=lease.sequence,
+            energised=energised,
+            outcome=outcome,
+            reason=reason,
+            at_ms=at_ms,
+            boot_id=b"b" * 16,
+            boottime_ms=1,
         )
         return self.event(opened, ack)
 

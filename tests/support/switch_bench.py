@@ -68,8 +68,8 @@ class Board:
         self.switchboard.renew(self.now_ms)
         return self.bench.take_sent(self.opened, Lease)
 
-    def ack(self, lease: Lease, outcome: str = "applied") -> None:
-        arrival = self.bench.ack(self.opened, lease, START_MS + self.now_ms, outcome)
+    def ack(self, lease: Lease, outcome: str = "applied", reason: str = "") -> None:
+        arrival = self.bench.ack(self.opened, lease, START_MS + self.now_ms, outcome, reason)
         for message in self.spine.take_in([arrival], self.now_ms, START_MS + self.now_ms):
             assert isinstance(message.body, Ack)
             self.hearing.take_ack(message.body, self.now_ms)

@@ -102,7 +102,7 @@ def test_what_is_refused(lease, given, reason):
         (
             {},
             {
-                "rules": {"heater": Rules(switches_per_minute_max=2)},
+                "rules": {"heater": Rules(switches_per_minute_max=3)},
                 "contacts": {"heater": Contact(changes_ms=(1, 40_000, 99_000))},
             },
         ),
@@ -152,7 +152,7 @@ def test_when_a_lease_is_over():
 
 def test_safe_forgets_the_lease_but_not_its_sequence():
     contact = Contact(True, 50, 90, 7, 40, "deficit", (50,))
-    assert safe(contact, "lease over", 90) == Contact(False, 90, 0, 7, -1, "lease over", (50,))
+    assert safe(contact, "lease over", 90) == Contact(False, 90, 0, 7, -1, "lease over", (50, 90))
     assert safe(Contact(False, 50, 90, 7, 40, "x"), "agent gone", 80) == Contact(
         False, 50, 0, 7, -1, "agent gone"
     )

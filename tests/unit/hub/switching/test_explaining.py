@@ -10,7 +10,10 @@ import pytest
 from hub.balancing.catalog import POLICIES
 from hub.errors import NoSuchEntry
 from hub.switching.explaining import explain, why_lines
-from tests.support.switch_bench import Board, settle, switch_bench
+from messages.lease import Lease
+from messages.timetext import format_time
+from tests.support.hub_bench import START_MS
+from tests.support.switch_bench import NONCE, Board, settle, switch_bench
 
 
 @pytest.fixture
@@ -64,3 +67,24 @@ def test_without_its_view_the_decision_still_stands(board: Board) -> None:
 def test_a_relay_that_nobody_has_is_told_with_those_there_are(board: Board) -> None:
     with pytest.raises(NoSuchEntry, match=r"no relay is called oven; there are .*/heat"):
         lines(board, "oven")
+
+
+def test_an_override_is_said_first_with_its_time_and_entry(board: Board) -> None:
+    shed(board)
+    lease = Lease("dep1", "heat", NONCE, 1, 6_000, False, "", 1)
+    index = board.spine.recorder.store.size
+    reason = "overridden locally by switch stop"
+    board.now_ms += 1_000
+    board.ack(lease, "override", reason)
+    thrown_ms = START_MS + board.now_ms
+    board.now_ms += 1_000
+    board.ack(lease, "override", reason)
+    assert board.spine.recorder.state.contacts["dep1", "heat"].is_cut is False
+    assert lines(board)[0] == (
+        f"dep1/heat: {reason}, since {format_time(thrown_ms)}, coil off (entry {index}); "
+        "the hub's orders wait"
+    )
+    assert "is to be cut" in lines(board)[1]
+    assert "is to be cut" in lines(board, at_ms=thrown_ms - 1)[0]
+    board.ack(lease, "safe", "the local override is over")
+    assert "is to be cut" in lines(board)[0]
