@@ -25,9 +25,12 @@ from hardware.meters import ina219, ina226, ina3221
 from hardware.meters.sunspec import SunSpec, SunSpecOptions
 from hardware.ports import EnergyMeter, ModbusPort, Relay
 from hardware.register_device import RegisterDevice, register_options
+from hardware.relays.epever_load import EpeverLoad, EpeverLoadOptions
 from hardware.relays.gpio_relay import GpioRelay, GpioRelayOptions
 from hardware.relays.latching_relay import LatchingRelay, LatchingRelayOptions, two_pins
 from hardware.relays.lc_relay import LcRelay, LcRelayOptions
+from hardware.relays.renogy_load import RenogyLoad, RenogyLoadOptions
+from hardware.relays.sunspec_limit import SunSpecLimit, SunSpecLimitOptions
 from hardware.relays.waveshare_relay import WaveshareRelay, WaveshareRelayOptions
 
 Entry = TypeVar("Entry")
@@ -68,6 +71,8 @@ class RelayModel:
         is_failsafe: whether it lets go by itself when nobody holds it any more.
         verify: a check over several options together; raises BadOption.
         shared: options that all relays of one board have in common.
+        part_of: the meter model that it is a part of, and so may share its address with.
+        setpoint: what it can be told besides on and off: "limit", the most that may be given.
     """
 
     build: Callable[[Any, Any], Relay]
@@ -76,6 +81,8 @@ class RelayModel:
     is_failsafe: bool = False
     verify: Callable[[Any], object] | None = None
     shared: tuple[str, ...] = ()
+    part_of: str = ""
+    setpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +232,16 @@ RELAYS: Mapping[str, RelayModel] = MappingProxyType(
         "latching_relay": RelayModel(LatchingRelay, LatchingRelayOptions, verify=two_pins),
         "waveshare_relay": RelayModel(WaveshareRelay, WaveshareRelayOptions, MODBUS),
         "lc_relay": RelayModel(LcRelay, LcRelayOptions, MODBUS, shared=("dialect",)),
+        "epever_load": RelayModel(EpeverLoad, EpeverLoadOptions, MODBUS, part_of="epever_tracer"),
+        "renogy_load": RelayModel(RenogyLoad, RenogyLoadOptions, MODBUS, part_of="renogy_rover"),
+        "sunspec_limit": RelayModel(
+            SunSpecLimit,
+            SunSpecLimitOptions,
+            MODBUS,
+            is_failsafe=True,
+            part_of="sunspec",
+            setpoint="limit",
+        ),
     }
 )
 """Relay model -> how to make one."""

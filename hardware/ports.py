@@ -152,6 +152,19 @@ class Relay(Protocol):
 
 
 @runtime_checkable
+class Setpoint(Relay, Protocol):
+    """A relay that can also be told how much: energised while what was told stands."""
+
+    def hold(self, power_mw: int, for_ms: int) -> None:
+        """Keep to a power for so long, unless told again; read back that the device took it. [mW]
+
+        Raises:
+            SwitchFailed: the device cannot, or did not keep what was written.
+            HardwareError: the bus failed; what stands is not known.
+        """
+
+
+@runtime_checkable
 class BoardedRelay(Relay, Protocol):
     """A relay of a board on a bus, which tells the states of several in one reply."""
 

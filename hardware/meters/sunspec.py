@@ -157,8 +157,12 @@ class SunSpec:
         read = Readout(LAYOUTS[found.block.model], words)
         return self._generated(read) if found.is_inverter else self._metered(read)
 
-    def limit(self, power_mw: int | None) -> None:
+    def limit(self, power_mw: int | None, for_ms: int | None = None) -> None:
         """Let at most so much through; None ends the limit.
+
+        Args:
+            power_mw: the most. [mW]
+            for_ms: after how long the inverter forgets it, in whole seconds; None: `revert_ms`.
 
         Raises:
             LimitRefused: this device cannot be limited, or did not keep what was written.
@@ -166,21 +170,40 @@ class SunSpec:
         """
         if power_mw is not None and power_mw < 0:
             raise LimitRefused(f"{self._where}: limit {power_mw} mW, want 0 or more")
+        revert_ms = self.revert_ms if for_ms is None else for_ms
         try:
-            found = self._found = self._found or self._find()
-            if found.limit is None:
-                raise LimitRefused(f"{self._where}: it cannot be limited: {found.lacks}")
+            limit = self._way_to_limit()
             if power_mw is None:
-                found.limit.end()
+                limit.end()
                 self._limited_mw = None
             else:
-                self._limited_mw = found.limit.begin(power_mw, self.revert_ms // 1_000)
+                self._limited_mw = limit.begin(power_mw, revert_ms // 1_000)
         except LimitRefused:
             self._limited_mw = self._standing()
             raise
         except TransientHardwareError:
             self._found = None
             raise
+
+    def read_limit(self) -> int | None:
+        """Read the limit that stands now; None if there is none. [mW]
+
+        Raises:
+            LimitRefused: this device cannot be limited.
+            HardwareError: as `sample`.
+        """
+        try:
+            self._limited_mw = self._way_to_limit().read()
+        except TransientHardwareError:
+            self._found = None
+            raise
+        return self._limited_mw
+
+    def _way_to_limit(self) -> PowerLimit:
+        found = self._found = self._found or self._find()
+        if found.limit is None:
+            raise LimitRefused(f"{self._where}: it cannot be limited: {found.lacks}")
+        return found.limit
 
     def _standing(self) -> int | None:
         limit = None if self._found is None else self._found.limit
