@@ -3,7 +3,8 @@
 The agent tells it what it would tell the guard, and gets answers in the same frames. A board is
 asked for all its relays at once; one that is silent is left alone for a while, all its relays
 together, and is tried again where that costs the meters no instant. Nothing here is fail-safe: a
-node that dies leaves its boards as they are, and no time is promised.
+node that dies leaves its boards as they are, and no time is promised. A set-point ends by its
+device's own timer then.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Final, TypeVar
 from edge.inbound import FromBus, Put
 from edge.relays import AGENT_SILENT_MS, Relays
 from hardware.errors import DeviceAbsent, DeviceRefused, HardwareError, SwitchFailed
-from hardware.ports import BoardedRelay
+from hardware.ports import BoardedRelay, Setpoint
 
 LOOK_EVERY_MS: Final = 1_000
 BACKOFF_S: Final = 1.0
@@ -125,10 +126,25 @@ class BoardCoil:
         Raises:
             HardwareError: it did not follow, or nobody knows.
         """
+        self._write(lambda: self.relay.switch(energised), energised)
+
+    def hold(self, power_mw: int, for_ms: int) -> None:
+        """Tell a set-point what to keep to; the driver reads it back.
+
+        Raises:
+            SwitchFailed: it is no set-point, or did not take it.
+            HardwareError: nobody knows.
+        """
+        relay = self.relay
+        if not isinstance(relay, Setpoint):
+            raise SwitchFailed("it is a relay and takes no set-point")
+        self._write(lambda: relay.hold(power_mw, for_ms), energised=True)
+
+    def _write(self, call: Callable[[], object], energised: bool) -> None:
         if self.patience.is_waiting:
             raise self.patience.error
         try:
-            self.board.ask(lambda: self.relay.switch(energised))
+            self.board.ask(call)
         except (SwitchFailed, DeviceRefused) as error:
             self.patience.fail(error)
             raise

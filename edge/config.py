@@ -106,6 +106,7 @@ PURPOSES: Final = ("generation", "consumption", "net", "storage", "appliance", "
 SWITCHES_PER_MINUTE_MAX: Final = 6
 SIMULATED_SWITCHES_PER_MINUTE_MAX: Final = 600
 GAP_SAMPLES: Final = 5
+MW_PER_W: Final = 1_000
 FROZEN_MS: Final = 3_600_000
 
 
@@ -229,9 +230,20 @@ class RelayTable:
     options: Mapping[str, object] = rest(relay_options)
 
     @property
+    def setpoint(self) -> str:
+        """What it can be told besides on and off; "" if nothing."""
+        return catalog.RELAYS[self.model].setpoint
+
+    @property
     def rules(self) -> Rules:
         """What protects the relay and its load."""
-        return Rules(self.min_on_ms, self.min_off_ms, self.interlock, self.switches_per_minute_max)
+        return Rules(
+            self.min_on_ms,
+            self.min_off_ms,
+            self.interlock,
+            self.switches_per_minute_max,
+            self.rated_w * MW_PER_W if self.setpoint else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,7 +175,9 @@ def _places(document: Document[Any]) -> Iterator[tuple[str, _Place]]:
 
 
 def _are_parts_of_one(first: _Place, second: _Place) -> bool:
-    return first.model == second.model and first.channel != second.channel
+    part = catalog.RELAYS.get(second.model)
+    is_part = part is not None and part.part_of == first.model
+    return is_part or (first.model == second.model and first.channel != second.channel)
 
 
 def _shared_alike(document: Document[Any], first: _Place, second: _Place) -> Iterator[Finding]:
@@ -236,6 +238,22 @@ def _relays(document: Document[Any]) -> Iterator[Finding]:
         if model in catalog.RELAYS:
             yield from _relay_place(document, path, table, kinds)
             yield from _failsafe(document, path, table)
+            yield from _setpoint(document, path, table, purposes)
+
+
+def _setpoint(
+    document: Document[Any], path: Any, table: Mapping[str, Any], purposes: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield a set-point that is not in front of a generator, or that would cut it off at rest."""
+    model, load = _word(table, "model", RELAY_MODEL), _word(table, "load")
+    if not catalog.RELAYS[model].setpoint:
+        return
+    if _word(table, "deenergised") == "cut":
+        text = f'deenergised: a {model} lets everything through when nobody holds it: say "fed"'
+        yield document.finding((*path, "deenergised"), text)
+    if not load or (load in purposes and purposes[load] != "generation"):
+        text = f"load: a {model} needs a meter of purpose \"generation\", which shows what it does"
+        yield document.finding((*path, "load"), text)
 
 
 def _relay_place(

@@ -99,6 +99,7 @@ def enrolment(
                 "failsafe": not each.not_failsafe,
                 "importance": each.importance,
                 "shed_price_utok_per_kwh": each.shed_price_utok_per_kwh,
+                "setpoint": each.setpoint,
             }
             for each in config.relay
         ],

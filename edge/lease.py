@@ -22,12 +22,14 @@ class Rules:
 
     Of the relays of one `interlock` group at most one is energised; "" is no group. A contact is
     energised only while its release, too, fits into `switches_per_minute_max`.
+    `setpoint_mw_max`: the largest set-point it takes; None: it is a relay and takes none. [mW]
     """
 
     min_on_ms: int = 0
     min_off_ms: int = 0
     interlock: str = ""
     switches_per_minute_max: int = 6
+    setpoint_mw_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Contact:
         decision: leaf index of that lease's reason; -1 for none.
         reason: of that lease, or why the contact is safe.
         changes_ms: when it was energised or released in the last minute, for whatever reason.
+        setpoint_mw: what it is to keep to, where it is a set-point. [mW]
     """
 
     energised: bool = False
@@ -51,11 +54,16 @@ class Contact:
     decision: int = -1
     reason: str = "start"
     changes_ms: tuple[int, ...] = ()
+    setpoint_mw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Obey:
-    """The contact as it is to be. `news`: another decision than the last, to be acknowledged."""
+    """The contact as it is to be. `news`: another decision than the last, to be acknowledged.
+
+    `moves`: the coil is to change, or the set-point; what stands already is told again all the
+    same where it is a set-point, whose device forgets it.
+    """
 
     contact: Contact
     moves: bool
@@ -88,9 +96,9 @@ def decide(
     if lease.relay not in contacts:
         return Refuse(f'"{lease.relay}" is no relay of this node')
     before = contacts[lease.relay]
-    complaint = _unfit(lease, before, nonces, now_ms)
-    moves = lease.energised != before.energised
-    if not complaint and moves:
+    complaint = _unfit(lease, before, nonces, now_ms) or _untellable(lease, rules[lease.relay])
+    switches = lease.energised != before.energised
+    if not complaint and switches:
         complaint = unsafe(lease.relay, rules, contacts, now_ms)
     if complaint:
         return Refuse(complaint)
@@ -101,10 +109,12 @@ def decide(
         sequence=lease.sequence,
         decision=lease.decision,
         reason=lease.reason,
+        setpoint_mw=lease.setpoint_mw,
     )
-    if moves:
+    if switches:
         recent = _recent(before, now_ms)
         after = replace(after, since_ms=now_ms, changes_ms=(*recent, now_ms))
+    moves = switches or lease.setpoint_mw != before.setpoint_mw
     return Obey(after, moves, moves or lease.decision != before.decision)
 
 
@@ -141,10 +151,10 @@ def spent(contact: Contact, rules: Rules, now_ms: int) -> Contact:
 def held(contact: Contact, reason: str, now_ms: int, *, energised: bool) -> Contact:
     """Return the contact as somebody on the spot holds it, without a lease."""
     if contact.energised == energised:
-        return replace(contact, ends_ms=0, decision=-1, reason=reason)
+        return replace(contact, ends_ms=0, decision=-1, reason=reason, setpoint_mw=None)
     changes_ms = (*_recent(contact, now_ms), now_ms)
     moved = replace(contact, energised=energised, since_ms=now_ms, changes_ms=changes_ms)
-    return replace(moved, ends_ms=0, decision=-1, reason=reason)
+    return replace(moved, ends_ms=0, decision=-1, reason=reason, setpoint_mw=None)
 
 
 def rivals(relay: str, rules: Mapping[str, Rules], contacts: Mapping[str, Contact]) -> list[str]:
@@ -155,6 +165,20 @@ def rivals(relay: str, rules: Mapping[str, Rules], contacts: Mapping[str, Contac
         for name, contact in contacts.items()
         if name != relay and group and contact.energised and rules[name].interlock == group
     ]
+
+
+def _untellable(lease: Lease, rule: Rules) -> str:
+    """Return why what the lease tells besides on and off cannot be told to this relay."""
+    told_mw, most_mw = lease.setpoint_mw, rule.setpoint_mw_max
+    if told_mw is None:
+        return ""
+    if most_mw is None:
+        return "it is a relay and takes no set-point"
+    if not lease.energised:
+        return "a set-point that does not stand has no power"
+    if not 0 <= told_mw <= most_mw:
+        return f"a set-point of {told_mw} mW is not from 0 to {most_mw}"
+    return ""
 
 
 def unsafe(

@@ -163,5 +163,6 @@ class Relaying:
             at_ms=at_ms,
             boot_id=self.boot_id,
             boottime_ms=told["boottime_ms"],
+            setpoint_mw=told["setpoint_mw"],
         )
         return self.key.event(ack)

@@ -31,7 +31,7 @@ from edge.lease import (
 )
 from edge.override import Hold
 from hardware.errors import HardwareError, SwitchFailed
-from hardware.ports import Relay
+from hardware.ports import Relay, Setpoint
 from messages import cose
 from messages.entries import network_aad, parse_as
 from messages.errors import MessageError
@@ -183,6 +183,7 @@ class Relays:
                     "lease_left_ms": max(0, contact.ends_ms - now_ms) if contact.ends_ms else 0,
                     "reason": contact.reason,
                     "unavailable": self.unavailable(relay),
+                    "setpoint_mw": contact.setpoint_mw,
                 }
                 for relay, contact in self._contacts.items()
             ],
@@ -195,7 +196,9 @@ class Relays:
         self.nonce_every_ms = min(pace_ms, NONCE_EVERY_MS)
 
     def _obey(self, lease: Lease, answer: Obey) -> None:
-        fault = self._drive(lease.relay, energised=lease.energised) if answer.moves else ""
+        fault = self._follow(lease) if answer.moves or lease.setpoint_mw is not None else ""
+        if fault and not answer.moves:
+            return  # its device did not hear it again: what it heard before runs out with its lease
         if fault:
             self._drive(lease.relay, energised=False)
             after = safe(self._contacts[lease.relay], fault, self.clock_ms())
@@ -208,6 +211,18 @@ class Relays:
         self._refused.pop(lease.relay, None)
         if answer.news:
             self._tell(lease.relay, lease.sequence, "applied", lease.reason)
+
+    def _follow(self, lease: Lease) -> str:
+        """Do what a lease says, and return what is wrong with it; a device forgets as it ends."""
+        coil, told_mw = self.coils[lease.relay], lease.setpoint_mw
+        if told_mw is None or not isinstance(coil, Setpoint):
+            return self._drive(lease.relay, energised=lease.energised)
+        try:
+            coil.hold(told_mw, lease.ttl_ms)
+        except HardwareError as error:
+            return self._note_fault(lease.relay, error)
+        self._faults.pop(lease.relay, None)
+        return ""
 
     def _hold_locally(self, relay: str, hold: Hold, *, is_news: bool) -> None:
         """Take a contact where a switch on this node wants it, as far as its rules let it go."""
@@ -252,13 +267,16 @@ class Relays:
         try:
             self.coils[relay].switch(energised)
         except HardwareError as error:
-            if self._faults.get(relay) != str(error):
-                log.error("relay %s: %s", relay, error)
-            self._faults[relay] = str(error)
-            return DISOBEDIENT if isinstance(error, SwitchFailed) else UNREACHABLE
+            return self._note_fault(relay, error)
         self._faults.pop(relay, None)
         log.info("relay %s is %s", relay, "energised" if energised else "released")
         return ""
+
+    def _note_fault(self, relay: str, error: HardwareError) -> str:
+        if self._faults.get(relay) != str(error):
+            log.error("relay %s: %s", relay, error)
+        self._faults[relay] = str(error)
+        return DISOBEDIENT if isinstance(error, SwitchFailed) else UNREACHABLE
 
     def _read_back(self, relay: str) -> bool | None:
         try:
@@ -274,6 +292,7 @@ class Relays:
             "outcome": outcome,
             "reason": reason,
             "boottime_ms": self.clock_ms(),
+            "setpoint_mw": self._contacts[relay].setpoint_mw,
         }
         self.unsent += [{"ack": ack}, self.state()]
 

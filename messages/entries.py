@@ -23,6 +23,8 @@ from messages.publickey import Signer
 LABEL = b"gridtally/v1"
 PURPOSES = ("generation", "consumption", "net", "storage", "appliance", "boundary")
 DEENERGISED = ("fed", "cut")
+SETPOINTS = ("", "limit")
+"""What a relay can be told besides on and off: nothing, or the most that a generator may give."""
 
 
 def network_aad(network_id: bytes) -> bytes:
@@ -41,7 +43,8 @@ class RelayEntry:
 
     `load` is the appliance meter that measures its load, "" where none does. `failsafe`: it lets
     go by itself when nobody holds it any more. Where a policy asks for it: less `importance` gives
-    way first, and `shed_price_utok_per_kwh` is what its member asks for going without. [mW, ms]
+    way first, and `shed_price_utok_per_kwh` is what its member asks for going without. With a
+    `setpoint` it is told how much, and lets its generator `load` alone while de-energised. [mW, ms]
     """
 
     relay: str
@@ -55,6 +58,7 @@ class RelayEntry:
     failsafe: bool = True
     importance: int = 0
     shed_price_utok_per_kwh: int = 0
+    setpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,10 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a decision wants of one relay; `power_mw` is the last signed power of its load."""
+    """What a decision wants of one relay; `power_mw` is the last signed power of its load.
+
+    `setpoint_mw`: what a set-point is to stand at; None for a relay, and where none is to stand.
+    """
 
     node: str
     relay: str
@@ -177,6 +184,7 @@ class Output:
     energised: bool
     cut: bool
     power_mw: int | None
+    setpoint_mw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +241,8 @@ class Ack:
     """A node says that a contact moved, or why it did not; stream `event` of the node's key.
 
     `outcome`: "applied", "refused", "expired", "safe", or "override": a switch on the node holds
-    it there, whatever the hub wants. [ms; boottime since the node's start]
+    it there, whatever the hub wants. `setpoint_mw`: what its device keeps to now, None where no
+    set-point stands. [ms; boottime since the node's start]
     """
 
     KIND: ClassVar[str] = "ack"
@@ -247,6 +256,7 @@ class Ack:
     at_ms: int
     boot_id: bytes
     boottime_ms: int
+    setpoint_mw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,10 @@ NONCE_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`sequence` grows with every lease of the hub; `decision` is the leaf index of its reason."""
+    """`sequence` grows with every lease of the hub; `decision` is the leaf index of its reason.
+
+    `setpoint_mw`: what a device is to keep to where `relay` is a set-point; None for a relay.
+    """
 
     KIND: ClassVar[str] = "lease"
     node: str
@@ -26,3 +29,4 @@ class Lease:
     energised: bool
     reason: str
     decision: int
+    setpoint_mw: int | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from messages.entries import DEENERGISED, PURPOSES, KeyEntry
+from messages.entries import DEENERGISED, PURPOSES, SETPOINTS, KeyEntry
 from messages.errors import BadKey
 from messages.feeding import facts_fault
 from messages.possession import Claim
@@ -226,6 +226,10 @@ def _relay_fault(entry: KeyEntry) -> str | None:
             return f"relay {relay.relay!r} needs a name, and deenergised: fed or cut"
         if relay.member and NAME.fullmatch(relay.member) is None:
             return f"relay {relay.relay}: {relay.member!r} is no member"
+        if relay.setpoint not in SETPOINTS:
+            return f"relay {relay.relay}: no set-point {relay.setpoint!r}"
+        if relay.setpoint and (relay.deenergised, bool(relay.load)) != ("fed", True):
+            return f"relay {relay.relay}: a set-point names its generator, which is fed without it"
         if min(relay.rated_mw, relay.min_on_ms, relay.min_off_ms) < 0:
             return f"relay {relay.relay}: rated power and least times are not negative"
         if min(relay.importance, relay.shed_price_utok_per_kwh) < 0:

@@ -40,7 +40,8 @@ class Hello:
 class RelayStatus:
     """One contact as read back; None where it cannot be read.
 
-    `unavailable`: why no lease moves it now, whatever the hub wants; "" if one may.
+    `unavailable`: why no lease moves it now, whatever the hub wants; "" if one may. `setpoint_mw`:
+    what a set-point was told last.
     """
 
     relay: str
@@ -48,6 +49,7 @@ class RelayStatus:
     lease_left_ms: int
     reason: str
     unavailable: str = ""
+    setpoint_mw: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hub.auditing.place import Keeper, Place, Standing
 from hub.auditing.refold import LogWrong, Preimages, Refold
 from hub.balancing import deciding
 from hub.balancing.catalog import POLICIES
-from hub.balancing.policy import DispatchPolicy, View, view_root
+from hub.balancing.policy import DispatchPolicy, Order, View, view_root
 from hub.bookkeeping import rows_of
 from hub.core.clearing import Contracts
 from hub.core.effects import Corrected, Effect, HeaderFollows, Ignored, Line, SlotSettled, WrongRoot
@@ -26,7 +26,7 @@ from hub.ledger.books import BookRow
 from hub.ledger.crew import Crew, Read
 from hub.ledger.records import Snapshot
 from hub.market.catalog import CONTRACTS
-from messages.entries import BlockHeader, Decision
+from messages.entries import BlockHeader, Decision, Output
 from messages.errors import MessageError
 from messages.log.tree import Frontier
 
@@ -227,7 +227,7 @@ class _Audit:
         orders = {(row.node, row.relay): row for row in deciding.decide(maker(), view).orders}
         for output in decision.outputs:
             order = orders.get((output.node, output.relay))
-            if order is None or (order.cut, order.power_mw) != (output.cut, output.power_mw):
+            if order is None or _wanted(order) != _wanted(output):
                 raise LogWrong(
                     f"entry {index}: {decision.policy} orders otherwise for {output.node}/"
                     f"{output.relay} on the view that is kept"
@@ -302,6 +302,10 @@ class _Audit:
         self._count("notes")
         if len(self._notes) < NOTES_MAX:
             self._notes.append(text)
+
+
+def _wanted(row: Order | Output) -> tuple[bool, int | None, int | None]:
+    return (row.cut, row.power_mw, row.setpoint_mw)
 
 
 def views_fault(views: Iterable[tuple[bytes, int, bytes]]) -> str:

@@ -144,6 +144,7 @@ class Relay(NamedTuple):
     is_failsafe: bool = True
     importance: int = 0
     shed_price_utok_per_kwh: int = 0
+    setpoint: str = ""
 
     def is_cut(self, *, energised: bool) -> bool:
         """Whether the load is cut off while the coil is (not) energised."""

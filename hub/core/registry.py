@@ -139,6 +139,7 @@ def _relay_rows(state: State, entry: KeyEntry) -> list[Change]:
             relay.failsafe,
             relay.importance,
             relay.shed_price_utok_per_kwh,
+            relay.setpoint,
         )
         rows.append(Change("relay", (entry.name, relay.relay), record))
     return rows

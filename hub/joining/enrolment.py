@@ -58,6 +58,7 @@ _RELAY_OPTIONAL: dict[str, type] = {
     "failsafe": bool,
     "importance": int,
     "shed_price_utok_per_kwh": int,
+    "setpoint": str,
 }
 
 

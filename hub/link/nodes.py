@@ -128,6 +128,12 @@ class Newsroom:
         relays = () if news is None or news.status is None else news.status.relays
         return next((each.unavailable for each in relays if each.relay == name[1]), "")
 
+    def setpoint_mw(self, name: tuple[str, str]) -> int | None:
+        """Return what a set-point keeps to, as its node last said; None if none stands. [mW]"""
+        news = self.nodes.get(name[0])
+        relays = () if news is None or news.status is None else news.status.relays
+        return next((relay.setpoint_mw for relay in relays if relay.relay == name[1]), None)
+
     def has_backlog(self, node: str, now_ms: int) -> bool:
         """Whether a node lately said that it has more to send."""
         news = self.nodes.get(node)

@@ -122,6 +122,7 @@ class Dispatcher:
             return None
         view = build_view(state, policy, self._news, now_ms, at_ms, self._on_the_way(now_ms))
         view = self._bus.seen(view, self._news.samples, now_ms)
+        view = replace(view, relays=tuple(self._as_told(each, now_ms) for each in view.relays))
         if now_ms < self._grace_ends_ms and _has_silent_meter(view):
             return None
         self._leases.keep_only(
@@ -130,7 +131,7 @@ class Dispatcher:
         verdict = self._verdict = deciding.decide(rule, view)
         changed = self._changed(view, verdict)
         if any(self._is_coming_back(state, order, now_ms) for order in self._leases.standing):
-            changed = tuple(order for order in changed if order.cut)
+            changed = tuple(order for order in changed if order.cut or _is_told(view, order))
         if not changed:
             return None
         decision = Decision(
@@ -157,6 +158,7 @@ class Dispatcher:
                     cut=order.cut,
                     decision=index,
                     reason=order.reason,
+                    setpoint_mw=order.setpoint_mw,
                 )
             )
 
@@ -187,6 +189,14 @@ class Dispatcher:
             if now_ms - self._ordered_ms[standing.name] < FOLLOW_MS
         }
 
+    def _as_told(self, relay: RelayState, now_ms: int) -> RelayState:
+        """Return a set-point with what was ordered last, and when; without an order as it says."""
+        standing = self._leases.order_of(relay.name) if relay.setpoint else None
+        if standing is None:
+            return relay
+        since_ms = now_ms - self._ordered_ms[relay.name]
+        return replace(relay, setpoint_mw=standing.setpoint_mw, since_ms=since_ms)
+
     def _find(self, policy: Policy | None) -> DispatchPolicy | None:
         if policy is None:
             self._fault = "no policy is in force: sign one with `gridtally-hub policy`"
@@ -214,7 +224,7 @@ class Dispatcher:
             if standing is None:
                 if name in moved or order.energised:
                     changed.append(order)
-            elif standing.cut != order.cut:
+            elif (standing.cut, standing.setpoint_mw) != (order.cut, order.setpoint_mw):
                 changed.append(order)
         return tuple(changed)
 
@@ -296,6 +306,8 @@ def _relay(
         importance=relay.importance,
         shed_price_utok_per_kwh=relay.shed_price_utok_per_kwh,
         unusable=stuck,
+        setpoint=relay.setpoint,
+        setpoint_mw=news.setpoint_mw(name) if relay.setpoint else None,
     )
 
 
@@ -319,6 +331,11 @@ def _is_cut(relay: Relay, contact: Contact | None, seen: ContactSeen | None) -> 
     return None if contact is None else contact.is_cut
 
 
+def _is_told(view: View, order: Order) -> bool:
+    """Whether an order is for a set-point, which lets no load in."""
+    return any(each.setpoint for each in view.relays if each.name == (order.node, order.relay))
+
+
 def _has_silent_meter(view: View) -> bool:
     return any(meter.is_stale(view.limits.stale_after_ms) for meter in view.meters)
 
@@ -332,4 +349,5 @@ def _output(order: Order) -> Output:
         energised=order.energised,
         cut=order.cut,
         power_mw=order.power_mw,
+        setpoint_mw=order.setpoint_mw,
     )

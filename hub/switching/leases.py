@@ -20,7 +20,7 @@ RelayName = tuple[str, str]  # (node, relay)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One order that stands: what a relay is held in, since which decision, and why."""
+    """One order that stands: what a relay is held in or told, since which decision, and why."""
 
     node: str
     relay: str
@@ -28,6 +28,7 @@ class Standing:
     cut: bool
     decision: int
     reason: str
+    setpoint_mw: int | None = None
 
     @property
     def name(self) -> RelayName:
@@ -128,4 +129,5 @@ class Leases:
             energised=standing.energised,
             reason=standing.reason,
             decision=standing.decision,
+            setpoint_mw=standing.setpoint_mw,
         )
