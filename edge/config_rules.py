@@ -182,7 +182,7 @@ def _are_parts_of_one(first: _Place, second: _Place) -> bool:
 
 def _shared_alike(document: Document[Any], first: _Place, second: _Place) -> Iterator[Finding]:
     """Yield options that one chip or board has only once, and that two tables see differently."""
-    entries: Mapping[str, Any] = catalog.METERS if first.path[0] == "meter" else catalog.RELAYS
+    entries: Mapping[str, Any] = catalog.METERS if second.path[0] == "meter" else catalog.RELAYS
     entry = entries[second.model]
     for option in entry.shared:
         default = _default(entry.options, option)
@@ -252,7 +252,7 @@ def _setpoint(
         text = f'deenergised: a {model} lets everything through when nobody holds it: say "fed"'
         yield document.finding((*path, "deenergised"), text)
     if not load or (load in purposes and purposes[load] != "generation"):
-        text = f"load: a {model} needs a meter of purpose \"generation\", which shows what it does"
+        text = f'load: a {model} needs a meter of purpose "generation", which shows what it does'
         yield document.finding((*path, "load"), text)
 
 

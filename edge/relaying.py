@@ -163,6 +163,6 @@ class Relaying:
             at_ms=at_ms,
             boot_id=self.boot_id,
             boottime_ms=told["boottime_ms"],
-            setpoint_mw=told["setpoint_mw"],
+            setpoint_mw=told.get("setpoint_mw"),
         )
         return self.key.event(ack)

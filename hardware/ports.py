@@ -152,8 +152,8 @@ class Relay(Protocol):
 
 
 @runtime_checkable
-class Setpoint(Relay, Protocol):
-    """A relay that can also be told how much: energised while what was told stands."""
+class Setpoint(Protocol):
+    """What makes a relay a set-point: it is told how much, and is energised while that stands."""
 
     def hold(self, power_mw: int, for_ms: int) -> None:
         """Keep to a power for so long, unless told again; read back that the device took it. [mW]

@@ -29,4 +29,6 @@ class EpeverLoad(LoadOutput):
 
     def __init__(self, bus: ModbusPort, given: EpeverLoadOptions) -> None:
         """Know the controller; it is not touched."""
-        super().__init__(EpeverTracer(bus, EpeverTracerOptions(address=given.address)), given.address)
+        super().__init__(
+            EpeverTracer(bus, EpeverTracerOptions(address=given.address)), given.address
+        )

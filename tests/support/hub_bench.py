@@ -78,10 +78,18 @@ class FakeLink:
 class Bench:
     """One installation in a folder, and the keys of everybody in it."""
 
-    def __init__(self, folder: Path, *, simulated: bool = False, readings: str = "open") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        simulated: bool = False,
+        readings: str = "open",
+        **policy_fields: Any,
+    ) -> None:
         self.folder = folder
         self.simulated = simulated
-        policy = read_policy(EXAMPLE, "example", 0, CONTRACTS, POLICIES)
+        usual = read_policy(EXAMPLE, "example", 0, CONTRACTS, POLICIES)
+        policy = replace(usual, **policy_fields)
         plan = Plan(MICROGRID, SLOT_MS, 30_000, readings, simulated, policy)
         found_installation(folder, plan, START_MS - 1)
         self.node = ed25519(NODE)
@@ -206,8 +214,9 @@ class Bench:
         energised: bool | None = False,
         at_ms: int = START_MS,
         unavailable: str = "",
+        setpoint_mw: int | None = None,
     ) -> Arrival:
-        relays = (RelayStatus("heat", energised, 0, "", unavailable),)
+        relays = (RelayStatus("heat", energised, 0, "", unavailable, setpoint_mw),)
         status = Status(NODE, b"b" * 16, (nonce,), relays, 0, 0, at_ms)
         return Arrival(NODE, "status", sign_entry(self.node, status, opened.trust.network_id))
 

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hardware import catalog
+from hardware.mock.chargers.epever import EpeverController
+from hardware.mock.chargers.renogy import RenogyController
+from hardware.mock.points import Plant
 from hardware.mock.relays.board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
 from hardware.mock.relays.latching_contact import LatchingContact
+from hardware.mock.sunspec.device import SunSpecInverter
 from hardware.mock.wires.pins import BenchFactory
 from hardware.ports import Relay
 from tests.support.hardware_bench import modbus
@@ -42,6 +46,9 @@ CASES: Mapping[str, tuple[str, ...]] = {
     "latching_relay": ("active_high", "active_low"),
     "waveshare_relay": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
     "lc_relay": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp", "r4d8"),
+    "epever_load": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
+    "renogy_load": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
+    "sunspec_limit": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
 }
 """Model -> what it is tried on."""
 
@@ -50,6 +57,9 @@ REQUIRED: Mapping[str, Mapping[str, object]] = {
     "latching_relay": {"set_pin": 17, "reset_pin": 27, "active_high": True},
     "waveshare_relay": {"channel": CHANNEL},
     "lc_relay": {"channel": CHANNEL},
+    "epever_load": {"address": 1},
+    "renogy_load": {"address": 1},
+    "sunspec_limit": {"address": 1},
 }
 
 
@@ -57,7 +67,9 @@ REQUIRED: Mapping[str, Mapping[str, object]] = {
 def open_relay_bench(model: str, on: str, folder: Path) -> Iterator[RelayBench]:
     """Build a bench and take it down."""
     with ExitStack() as stack:
-        if catalog.RELAYS[model].bus_kinds:
+        if catalog.RELAYS[model].part_of:
+            yield _part(model, on, folder, stack)
+        elif catalog.RELAYS[model].bus_kinds:
             yield _board(model, on, folder, stack)
         else:
             yield {"gpio_relay": _pin, "latching_relay": _latching}[model](on == "active_high")
@@ -86,6 +98,34 @@ def _latching(active_high: bool) -> RelayBench:
         stick=lambda: board.pin(17).faults.switch("pin_stuck", True),
         kill=board._reservations.clear,
         where="GPIO17",
+    )
+
+
+def _part(model: str, on: str, folder: Path, stack: ExitStack) -> RelayBench:
+    """What a device does besides measuring: feed a load, or give less."""
+    plant = Plant(pv_power_mw=2_000_000, battery_mv=13_000)
+    kinds = {
+        "epever_load": EpeverController,
+        "renogy_load": RenogyController,
+        "sunspec_limit": SunSpecInverter,
+    }
+    device: Any = kinds[model](plant)
+    bus = modbus(on, device, folder, stack)
+
+    def stands() -> bool:
+        return device.limit_mw is not None if model == "sunspec_limit" else device.load_is_on
+
+    def stick() -> None:
+        """Acknowledge every write, and take none."""
+        for name in ("write_bit", "write_word", "write_words"):
+            setattr(device, name, lambda *_: None)
+
+    return RelayBench(
+        make=lambda: catalog.make_relay(model, bus, {"address": 1}),
+        stands=stands,
+        stick=stick,
+        kill=lambda: None,
+        where="address 1",
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from hardware import catalog
 from hardware.errors import HardwareError, SwitchFailed
 from hardware.mock.wires.pins import BenchFactory
-from hardware.ports import Relay
+from hardware.ports import Manners, Relay, Setpoint
 from tests.support.relay_bench import CASES, REQUIRED, RelayBench, open_relay_bench
 from tests.support.vectors import vectors
 
@@ -31,7 +31,10 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayBench
 
 
 class UntouchedBus:
-    """A bus on which every use is a failure."""
+    """A bus on which every use is a failure, but to say what a device asks of the line."""
+
+    def heed(self, device: int, manners: Manners) -> None:
+        """Nothing goes out."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"touched the bus: {name}")
@@ -56,8 +59,21 @@ def test_making_a_relay_on_a_bus_touches_no_wire(model):
     catalog.make_relay(model, UntouchedBus(), REQUIRED[model])
 
 
-def test_a_relay_on_a_pin_alone_is_failsafe():
-    assert [model for model, entry in catalog.RELAYS.items() if entry.is_failsafe] == ["gpio_relay"]
+def test_a_relay_on_a_pin_and_a_limit_with_its_own_timer_alone_are_failsafe():
+    found = [model for model, entry in catalog.RELAYS.items() if entry.is_failsafe]
+    assert found == ["gpio_relay", "sunspec_limit"]
+
+
+def test_what_can_be_told_how_much_is_a_set_point():
+    for model in ON_BUSES:
+        relay = catalog.make_relay(model, UntouchedBus(), REQUIRED[model])
+        assert isinstance(relay, Setpoint) is bool(catalog.RELAYS[model].setpoint)
+
+
+def test_a_part_of_a_device_is_one_of_a_meter_model():
+    parts = [entry.part_of for entry in catalog.RELAYS.values() if entry.part_of]
+    assert parts
+    assert set(parts) <= set(catalog.METERS)
 
 
 def test_it_follows_and_says_where_it_is(bench):

@@ -9,6 +9,7 @@ from edge.lease import Rules
 from edge.relays import Relays
 from edge.sampler import BusThread, Device
 from hardware import catalog
+from hardware.errors import DeviceRefused
 from hardware.mock.relays.board import WaveshareBoard
 from hardware.ports import Sample
 from messages.entries import sign_entry
@@ -310,3 +311,94 @@ def test_the_thread_has_relays_turn_after_a_sweep_and_ends_them(ready):
         ("heater", "safe"),
     ]
     assert ready.board.coils[0] is False
+
+
+# set-points
+
+
+class Roof:
+    """An inverter's limit on a line that can fail, and what it was told."""
+
+    group, place = (1, -2), 0
+
+    def __init__(self):
+        self.told, self.fault = [], None
+
+    @property
+    def is_energised(self):
+        return bool(self.told) and self.told[-1] is not None
+
+    def read_group(self):
+        return (self.is_energised,)
+
+    def hold(self, power_mw, for_ms):
+        if self.fault is not None:
+            raise self.fault
+        self.told.append((power_mw, for_ms))
+
+    def switch(self, energised):
+        self.told.append((0, 10_000) if energised else None)
+
+
+class RoofBench(Bench):
+    """The same bus with a limit on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.roof = Roof()
+        coils = coils_of({"roof": self.roof}, lambda: self.now_s)
+        relays = Relays(
+            "dep1",
+            self.hub.trust,
+            coils,
+            {"roof": Rules(setpoint_mw_max=3_000)},
+            clock_ms=lambda: int(self.now_s * 1000),
+        )
+        self.relays = BusRelays(
+            "rs485", relays, coils.values(), self.heard.append, clock_s=lambda: self.now_s
+        )
+        self.turn()
+        self.roof.told.clear()
+        self.heard.clear()
+
+
+def test_a_set_point_is_told_again_by_each_renewal_and_once_acknowledged():
+    bench = RoofBench()
+    for _ in range(3):
+        bench.order("roof", setpoint_mw=2_000, ttl_ms=5_000)
+        bench.turn()
+    assert bench.roof.told == [(2_000, 5_000)] * 3
+    acks = [event.frame["ack"] for event in bench.heard if "ack" in event.frame]
+    assert [(ack["outcome"], ack["setpoint_mw"]) for ack in acks] == [("applied", 2_000)]
+    states = [event.frame["relays"][0] for event in bench.heard if "relays" in event.frame]
+    assert states[-1]["setpoint_mw"] == 2_000
+
+
+def test_a_renewal_that_the_device_did_not_hear_renews_nothing():
+    bench = RoofBench()
+    bench.order("roof", setpoint_mw=2_000, ttl_ms=5_000)
+    bench.turn()
+    bench.pass_time(2.5)
+    bench.roof.fault = DeviceRefused("busy", 6)
+    bench.order("roof", setpoint_mw=2_000, ttl_ms=5_000)
+    bench.turn()
+    assert bench.roof.is_energised
+    bench.pass_time(3)
+    assert [outcome for _, outcome, *_ in bench.acks()] == ["applied", "expired"]
+    assert not bench.roof.is_energised
+
+
+def test_a_set_point_that_the_device_does_not_take_is_refused():
+    bench = RoofBench()
+    bench.roof.fault = DeviceRefused("no such register", 2)
+    bench.order("roof", setpoint_mw=2_000, ttl_ms=5_000)
+    bench.turn()
+    ((relay, outcome, energised, _reason),) = bench.acks()
+    assert (relay, outcome, energised) == ("roof", "refused", False)
+
+
+def test_a_board_takes_no_set_point(ready):
+    ready.order("heater", setpoint_mw=2_000)
+    ready.turn()
+    ((_, outcome, _, reason),) = ready.acks()
+    assert (outcome, reason) == ("refused", "it is a relay and takes no set-point")

@@ -170,6 +170,7 @@ def test_the_enrolment_file_says_what_the_ledger_must_know(folder):
             "failsafe": True,
             "importance": 0,
             "shed_price_utok_per_kwh": 0,
+            "setpoint": "",
         }
     ]
     assert {key: enrol[key] for key in ("format", "microgrid", "node", "member")} == {

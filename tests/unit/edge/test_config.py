@@ -361,3 +361,72 @@ def test_an_interlock_group_has_one_holder():
     pin = EXAMPLE.replace("pin = 17", 'pin = 17\ninterlock = "one"')
     (finding,) = told(pin + BOARD.replace("channel = 1", 'channel = 1\ninterlock = "one"'))
     assert 'interlock: "one" is a group of relays on pins; this one is on bus "rs485"' in finding
+
+
+PARTS = """
+[[bus]]
+name = "line"
+kind = "modbus_tcp"
+host = "127.0.0.1"
+
+[[meter]]
+meter_id = "roof"
+model = "sunspec"
+bus = "line"
+address = 7
+key = "keys/roof.pem"
+purpose = "generation"
+rated_w = 3000
+
+[[meter]]
+meter_id = "shed"
+model = "epever_tracer"
+bus = "line"
+address = 8
+key = "keys/shed.pem"
+purpose = "generation"
+rated_w = 200
+
+[[relay]]
+relay = "roof-limit"
+model = "sunspec_limit"
+bus = "line"
+address = 7
+deenergised = "fed"
+load = "roof"
+rated_w = 3000
+
+[[relay]]
+relay = "shed-load"
+model = "epever_load"
+bus = "line"
+address = 8
+deenergised = "cut"
+not_failsafe = true
+rated_w = 100
+"""
+
+
+def test_what_is_a_part_of_a_metered_device_shares_its_address():
+    config = parse_config(EXAMPLE + PARTS, HERE)
+    assert [each.setpoint for each in config.relay] == ["", "limit", ""]
+    assert [each.rules.setpoint_mw_max for each in config.relay] == [None, 3_000_000, None]
+    (finding,) = told(EXAMPLE + PARTS.replace("address = 8", "address = 7"))[:1]
+    assert 'address 0x07 on bus "line" is that of meter 4' in finding
+    two = second(PARTS, relay='"shed-lamp"')
+    assert 'address 0x08 on bus "line" is that of relay 3' in told(EXAMPLE + PARTS + two)[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('deenergised = "fed"', 'deenergised = "cut"', 'when nobody holds it: say "fed"'),
+        ('load = "roof"', 'load = "dep1-heater"', 'needs a meter of purpose "generation"'),
+        ('load = "roof"\n', "", 'needs a meter of purpose "generation"'),
+        ("not_failsafe = true\n", "", "a epever_load stays as it is"),
+    ],
+)
+def test_each_fault_of_a_set_point_has_its_sentence(old, new, message):
+    assert old in PARTS
+    (finding,) = told(EXAMPLE + PARTS.replace(old, new))
+    assert message in finding

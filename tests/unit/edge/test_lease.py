@@ -156,3 +156,42 @@ def test_safe_forgets_the_lease_but_not_its_sequence():
     assert safe(Contact(False, 50, 90, 7, 40, "x"), "agent gone", 80) == Contact(
         False, 50, 0, 7, -1, "agent gone"
     )
+
+
+ROOF = {"roof": Rules(setpoint_mw_max=3_000)}
+LIMIT = replace(LEASE, relay="roof", setpoint_mw=2_000)
+
+
+def roof(lease, **changes):
+    return answer(lease, rules=ROOF, contacts={"roof": Contact(**changes)})
+
+
+def test_a_set_point_stands_as_long_as_its_lease():
+    told = roof(LIMIT)
+    assert (told.contact.energised, told.contact.setpoint_mw, told.moves) == (True, 2_000, True)
+    ended = safe(told.contact, "its lease is over", NOW)
+    assert (ended.energised, ended.setpoint_mw) == (False, None)
+
+
+def test_another_power_is_news_and_no_switching():
+    held = roof(LIMIT).contact
+    other = replace(LIMIT, sequence=8, setpoint_mw=1_000)
+    told = answer(other, rules=ROOF, contacts={"roof": held})
+    assert (told.moves, told.news) == (True, True)
+    assert told.contact.changes_ms == held.changes_ms
+    again = replace(LIMIT, sequence=8)
+    assert not answer(again, rules=ROOF, contacts={"roof": held}).moves
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"relay": "heater"}, "it is a relay and takes no set-point"),
+        ({"energised": False}, "a set-point that does not stand has no power"),
+        ({"setpoint_mw": -1}, "a set-point of -1 mW is not from 0 to 3000"),
+        ({"setpoint_mw": 3_001}, "a set-point of 3001 mW is not from 0 to 3000"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(changes, reason):
+    lease, contacts = replace(LIMIT, **changes), {"roof": Contact(), "heater": Contact()}
+    assert answer(lease, rules=ROOF | {"heater": Rules()}, contacts=contacts) == Refuse(reason)

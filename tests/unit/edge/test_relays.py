@@ -72,6 +72,7 @@ def test_a_lease_moves_a_contact_and_is_acknowledged(bench):
             "outcome": "applied",
             "reason": "deficit",
             "boottime_ms": 50_000,
+            "setpoint_mw": None,
         }
     ]
     assert bench.stands() == {

@@ -1,0 +1,91 @@
+"""From live samples to set-points: ordered once, renewed with their power, told apart by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hub.balancing.catalog import POLICIES
+from hub.balancing.deciding import decide
+from hub.balancing.policy import View
+from messages.entries import RelayEntry
+from tests.support.hub_bench import START_MS, Bench
+from tests.support.switch_bench import NONCE, Board
+
+
+@pytest.fixture
+def roof(tmp_path: Path) -> Iterator[Board]:
+    """A board whose one device is a limit on the generator; 20 W may leave."""
+    bench = Bench(tmp_path, dispatch="none", dispatch_parameters={"export_mw_max": 20_000})
+    opened = bench.open()
+    spine = bench.spine(opened)
+    limit = RelayEntry("heat", "fed", "pv", "alice", 50_000, critical=False, setpoint="limit")
+    node, *meters = bench.key_entries()
+    bench.enrol(spine, [replace(node, relays=(limit,)), *meters])
+    yield Board(bench, opened, spine)
+    opened.close()
+
+
+def told(board: Board) -> list[int | None]:
+    return [output.setpoint_mw for each in board.decisions() for output in each.outputs]
+
+
+def test_a_set_point_is_ordered_once_and_renewed_with_its_power(roof: Board) -> None:
+    roof.status()
+    roof.samples(50_000, 10_000, 0)
+    assert roof.decide()
+    (first,) = roof.renew()
+    assert (first.setpoint_mw, first.energised, first.reason) == (29_000, True, "export is capped")
+    roof.ack(first)
+    roof.now_ms += 3_000
+    roof.status(energised=True)
+    roof.samples(29_000, 10_000, 0)
+    assert not roof.decide()
+    (again,) = roof.renew()
+    assert (again.setpoint_mw, again.decision) == (29_000, first.decision)
+    assert told(roof) == [29_000]
+
+
+def test_another_power_is_another_decision(roof: Board) -> None:
+    roof.status()
+    roof.samples(50_000, 10_000, 0)
+    roof.decide()
+    for lease in roof.renew():
+        roof.ack(lease)
+    roof.now_ms += 3_000
+    roof.status(energised=True)
+    roof.samples(29_000, 25_000, 0)
+    assert roof.decide()
+    assert told(roof) == [29_000, 44_000]
+    roof.now_ms += 3_000
+    roof.samples(44_000, 40_000, 0)
+    assert roof.decide()
+    assert told(roof)[-1] is None
+    roof.renew()
+    assert roof.leases.order_of(("dep1", "heat")) is not None
+
+
+def test_a_hub_that_restarts_knows_a_limit_that_stands_from_its_node(roof: Board) -> None:
+    status = roof.bench.status(
+        roof.opened, NONCE, energised=True, at_ms=START_MS + roof.now_ms, setpoint_mw=29_000
+    )
+    roof.hearing.take([status], roof.now_ms, START_MS + roof.now_ms)
+    roof.samples(29_000, 10_000, 0)
+    assert roof.decide()
+    assert told(roof) == [29_000]
+
+
+def test_a_kept_decision_on_a_set_point_is_decided_again_alike(roof: Board) -> None:
+    roof.status()
+    roof.samples(50_000, 10_000, 0)
+    roof.decide()
+    (decision,) = roof.decisions()
+    body = roof.spine.recorder.store.views.body(decision.view_root)
+    assert body is not None
+    view = View.loads(body)
+    assert view.relays[0].setpoint == "limit"
+    (order,) = decide(POLICIES["none"](), view).orders
+    assert order.setpoint_mw == 29_000
