@@ -61,7 +61,7 @@ def index() -> str:
     ]
     for name in (*catalog.METERS, *catalog.RELAYS):
         captured, derived = origins(name)
-        twin = "yes" if name in SIMULATORS else "mock pins" if name in catalog.RELAYS else "no"
+        twin = "mock pins" if name in ON_PINS else "yes" if twin_of(name) in SIMULATORS else "no"
         lines.append(
             f"| [`{name}`]({name}.md) | {title(name)} | {captured or '-'} | {derived or '-'} "
             f"| {twin} | none yet |"
@@ -82,6 +82,12 @@ def page(name: str, entry: Any, kind: str) -> str:
         tested(name),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def twin_of(name: str) -> str:
+    """Return whose simulator a model has: its own, or that of the device that it is a part of."""
+    entry = catalog.RELAYS.get(name)
+    return name if entry is None else entry.part_of or name
 
 
 def title(name: str) -> str:
@@ -203,21 +209,22 @@ def registers(name: str) -> Iterator[str]:
 
 def trying(name: str) -> Iterator[str]:
     """Yield how to run its twin."""
-    if name not in SIMULATORS and name not in ON_PINS:
+    twin = twin_of(name)
+    if twin not in SIMULATORS and name not in ON_PINS:
         return
-    entry = SIMULATORS.get(name)
+    entry = SIMULATORS.get(twin)
     lines = ["## Try it without the device", "", "```sh"]
     if entry is None or "i2c" in entry.wires:
         lines.append(
-            f"gridtally-testbed simulate {name}      # shows the lines of Python that reach it"
+            f"gridtally-testbed simulate {twin}      # shows the lines of Python that reach it"
         )
     elif "tcp" in entry.wires:
         powers = "" if entry.point == "relays" else " --load-w 500 --pv-w 200"
-        lines.append(f"gridtally-testbed simulate {name} --tcp 127.0.0.1:5020{powers}")
+        lines.append(f"gridtally-testbed simulate {twin} --tcp 127.0.0.1:5020{powers}")
         if "rtu" in entry.wires:
-            lines.append(f"gridtally-testbed simulate {name} --pty /tmp/{name} --fault silent")
+            lines.append(f"gridtally-testbed simulate {twin} --pty /tmp/{twin} --fault silent")
     else:
-        lines.append(f"gridtally-testbed simulate {name} --pty /tmp/{name} --pv-w 200")
+        lines.append(f"gridtally-testbed simulate {twin} --pty /tmp/{twin} --pv-w 200")
     lines += ["```"]
     yield "\n".join(lines)
 
@@ -225,7 +232,7 @@ def trying(name: str) -> Iterator[str]:
 def tested(name: str) -> str:
     """Return what it was tested with."""
     captured, derived = origins(name)
-    twin = "against its simulator" if name in SIMULATORS else "on mock pins"
+    twin = "on mock pins" if name in ON_PINS else "against its simulator"
     return (
         f"## Tested how\n\nWith {captured} vectors that were captured or printed by the vendor and "
         f"{derived} derived ones, and {twin}; with hardware not yet."

@@ -213,7 +213,10 @@ class Relays:
             self._tell(lease.relay, lease.sequence, "applied", lease.reason)
 
     def _follow(self, lease: Lease) -> str:
-        """Do what a lease says, and return what is wrong with it; a device forgets as it ends."""
+        """Do what a lease says, and return what is wrong with it.
+
+        A set-point is told its lease's life, so that its device forgets it when nobody is left.
+        """
         coil, told_mw = self.coils[lease.relay], lease.setpoint_mw
         if told_mw is None or not isinstance(coil, Setpoint):
             return self._drive(lease.relay, energised=lease.energised)

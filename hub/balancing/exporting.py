@@ -109,6 +109,8 @@ def _limit(limits: Sequence[Source], excess_mw: int, margin_mw: int) -> _Plan:
 
 
 def _disobeys(source: Source) -> bool:
+    if source.relay.unusable:
+        return True
     standing_mw = source.relay.setpoint_mw
     if standing_mw is None or source.is_stale or source.is_following:
         return False

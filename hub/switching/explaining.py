@@ -169,7 +169,7 @@ def why_lines(why: Why) -> Iterator[str]:
         yield f"load      {_load(why)} is {why.relay.deenergised}, as always when nobody decides"
         return
     decision, output = why.decision, why.output
-    yield f"{node}/{relay}: {_load(why)} is to be {'cut' if output.cut else 'fed'}"
+    yield f"{node}/{relay}: {_load(why)} is to be {_wanted(output)}"
     yield f"decided   {format_time(decision.at_ms)}, entry {why.index}"
     yield f"rule      {decision.rule}"
     yield f"limit     {decision.limit}"
@@ -178,6 +178,12 @@ def why_lines(why: Why) -> Iterator[str]:
         yield f"order     {why.reason}"
     yield from _done_lines(why)
     yield from _seen_lines(why)
+
+
+def _wanted(output: Output) -> str:
+    if output.setpoint_mw is not None:
+        return f"limited to {power_text(output.setpoint_mw)}"
+    return "cut" if output.cut else "fed"
 
 
 def _load(why: Why) -> str:

@@ -151,7 +151,9 @@ def relay_view(
         member=owner_of(state, relay),
         node=node,
         load=relay.load,
-        fed=None if energised is None else not relay.is_cut(energised=energised),
+        fed=None
+        if energised is None
+        else bool(relay.setpoint) or not relay.is_cut(energised=energised),
         energised=energised,
         lease_left_ms=left_ms,
         reason=reason,

@@ -106,7 +106,14 @@ def test_no_contact_moves_at_start_or_for_a_mere_agent(made):
     with agent(made) as speaker:
         wait_until(lambda: speaker.newest("relays"), 5, "the state of the relays")
         assert speaker.newest("relays") == [
-            {"relay": "heater", "energised": False, "lease_left_ms": 0, "reason": "start"}
+            {
+                "relay": "heater",
+                "energised": False,
+                "lease_left_ms": 0,
+                "reason": "start",
+                "unavailable": "",
+                "setpoint_mw": None,
+            }
         ]
         time.sleep(1.2)
         assert len([frame for frame in speaker.frames if "nonce" in frame]) >= 2

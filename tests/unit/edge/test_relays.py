@@ -81,6 +81,7 @@ def test_a_lease_moves_a_contact_and_is_acknowledged(bench):
         "lease_left_ms": 5000,
         "reason": "deficit",
         "unavailable": "",
+        "setpoint_mw": None,
     }
     assert bench.stands("pump")["lease_left_ms"] == 0
 
