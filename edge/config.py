@@ -32,7 +32,8 @@ from edge.override import Hold
 from hardware import catalog
 from keys.places import place_complaint, rooted
 from messages.config import name_complaint, read, rest, setting
-from messages.membership import FUELS, location_complaint
+from messages.fuels import FUELS
+from messages.membership import location_complaint
 
 EXAMPLE: Final = """\
 node = "dep1"                # also the name towards the broker

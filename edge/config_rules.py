@@ -16,7 +16,8 @@ from hardware.errors import BadOption
 from hardware.register_device import OPTION_NAMES
 from messages.config import Document, Finding
 from messages.entries import PURPOSES
-from messages.membership import FUELS, SOURCES, fuel_complaint
+from messages.fuels import FUELS
+from messages.membership import SOURCES, fuel_complaint
 
 SOCKET_PATH_BYTES_MAX: Final = 107  # sun_path of Linux, less its final zero
 RELAY_MODEL: Final = "gpio_relay"

@@ -242,12 +242,15 @@ def policy(
     with told():
         from hub.balancing.catalog import installed as policies
         from hub.commands.enrolling import hand_over, sign_as_administrator
+        from hub.core.pricing import policy_at, regulation_of
         from hub.market.catalog import installed as contracts
         from hub.policyfile import load_policy
+        from hub.vault.desk import read_state
 
         settings = loaded(config)
         from_ms = _slot_of(start, settings.slots.slot_ms)
-        entry = load_policy(file, from_ms, contracts(), policies())
+        before = regulation_of(policy_at(read_state(settings), from_ms))
+        entry = load_policy(file, from_ms, contracts(), policies(), before)
         (reason,) = hand_over(settings, sign_as_administrator(settings, [entry]))
         if reason:
             fail(reason)

@@ -6,8 +6,9 @@ anything is signed.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ from messages.proposing import (
     USUAL_RULES,
     ProposerRules,
     rules_fault,
+)
+from messages.regulating import (
+    ENERGY_UWH_MAX,
+    KINDS,
+    PAYEES,
+    UNBOUND,
+    Mix,
+    Premium,
+    Regulation,
+    regulation_fault,
 )
 
 EXAMPLE = """\
@@ -83,6 +94,22 @@ payout_min_utok = 1            # of one member, each time
 payout_max_utok = 1_000_000_000
 deposit_max_utok = 1_000_000_000
 circulating_max_utok = 1_000_000_000_000  # of all together
+
+# What binds every market (docs/regulation.md). Left out, it stays as it was; at first nothing does.
+# [regulation]
+# floor_utok_per_kwh = 100_000   # what members pay each other at least
+# cap_utok_per_kwh = 300_000     # and at most
+# network_fee_utok_per_kwh = 10_000  # what buyers pay the operator on top
+# feed_in_guaranteed = true      # what goes into the grid earns the feed-in price at least
+# [[mix]]
+# fuel = "renewable"             # or solar, wind, ...
+# share_percent = 30             # at least so much of what each member buys in a slot
+# unmet_utok_per_kwh = 50_000    # what he pays for what lacks; 0: he is told, no more
+# [[premium]]
+# fuel = "grid"                  # bought from the grid, or solar, wind, coal, ...
+# utok_per_kwh = 20_000          # on top, for what is beyond above_uwh in a slot
+# above_uwh = 500_000_000
+# account = "@community"         # who gets it
 
 # A fact from outside, told by a feeder that is enrolled (docs/feeds.md): price and feed_in take the
 # place of the schedules above, others are shown. Repeat it for each fact.
@@ -159,6 +186,38 @@ class BankTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegulationTable:
+    """What members pay each other, and what the grid pays at least."""
+
+    floor_utok_per_kwh: int = setting(default=0, low=0, high=PRICE_UTOK_PER_KWH_MAX)
+    cap_utok_per_kwh: int = setting(
+        default=PRICE_UTOK_PER_KWH_MAX, low=0, high=PRICE_UTOK_PER_KWH_MAX
+    )
+    network_fee_utok_per_kwh: int = setting(default=0, low=0, high=PRICE_UTOK_PER_KWH_MAX)
+    feed_in_guaranteed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixTable:
+    """The least share of a fuel in what a member buys."""
+
+    fuel: str = setting(choices=KINDS)
+    share_percent: int = setting(low=1, high=100)
+    unmet_utok_per_kwh: int = setting(default=0, low=0, high=PRICE_UTOK_PER_KWH_MAX)
+    account: str = setting(default=PAYEES[0], choices=PAYEES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PremiumTable:
+    """What energy of a fuel costs on top."""
+
+    fuel: str = setting(choices=KINDS)
+    utok_per_kwh: int = setting(low=1, high=PRICE_UTOK_PER_KWH_MAX)
+    above_uwh: int = setting(default=0, low=0, high=ENERGY_UWH_MAX)
+    account: str = setting(default=PAYEES[0], choices=PAYEES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeedTable:
     """A fact from outside. [s, the fact's unit]"""
 
@@ -185,19 +244,35 @@ class PolicyFile:
     proposers: ProposersTable | None = None
     disputes: DisputesTable | None = None
     bank: BankTable | None = None
+    regulation: RegulationTable | None = None
+    mix: tuple[MixTable, ...] = ()
+    premium: tuple[PremiumTable, ...] = ()
     feed: tuple[FeedTable, ...] = ()
 
 
 def load_policy(
-    path: Path, from_slot_ms: int, contracts: Contracts, policies: Policies
+    path: Path,
+    from_slot_ms: int,
+    contracts: Contracts,
+    policies: Policies,
+    before: Regulation = UNBOUND,
 ) -> PolicyEntry:
-    """Return the entry to sign; ConfigError holds every finding with file and line."""
+    """Return the entry to sign; ConfigError holds every finding with file and line.
+
+    Args:
+        path: of the policy file.
+        from_slot_ms: the first slot it binds. [ms UTC]
+        contracts: those that are installed.
+        policies: those that are installed.
+        before: what binds every market if the file does not say.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise ConfigError((f"{path}: cannot be read: {reason}",)) from None
-    return read_policy(text, str(path), from_slot_ms, contracts, policies)
+    entry = read_policy(text, str(path), from_slot_ms, contracts, policies)
+    return entry if says_regulation(text) else replace(entry, regulation=before)
 
 
 def read_policy(
@@ -230,6 +305,7 @@ def policy_fault(entry: PolicyEntry, contracts: Contracts, policies: Policies) -
     fault = fault or feed_rules_fault(entry.feeds, PRICE_UTOK_PER_KWH_MAX)
     fault = fault or ("" if entry.disputes is None else dispute_rules_fault(entry.disputes))
     fault = fault or ("" if entry.bank is None else bank_rules_fault(entry.bank))
+    fault = fault or regulation_fault(entry.regulation)
     return fault or ("" if entry.proposers is None else rules_fault(entry.proposers))
 
 
@@ -265,6 +341,24 @@ def policy_entry(
         disputes=None if file.disputes is None else DisputeRules(**asdict(file.disputes)),
         feeds=tuple(map(_feed_rule, file.feed)),
         bank=None if file.bank is None else BankRules(**asdict(file.bank)),
+        regulation=_regulation(file),
+    )
+
+
+def says_regulation(text: str) -> bool:
+    """Whether a policy file, which was read without a finding, says what binds every market."""
+    return not {"regulation", "mix", "premium"}.isdisjoint(tomllib.loads(text))
+
+
+def _regulation(file: PolicyFile) -> Regulation:
+    table = file.regulation or RegulationTable()
+    return Regulation(
+        table.floor_utok_per_kwh,
+        table.cap_utok_per_kwh,
+        table.network_fee_utok_per_kwh,
+        table.feed_in_guaranteed,
+        tuple(Mix(**asdict(each)) for each in file.mix),
+        tuple(Premium(**asdict(each)) for each in file.premium),
     )
 
 

@@ -40,6 +40,7 @@ from messages.keyring import ENROLLERS, Ringed
 from messages.log.note import unbase64
 from messages.log.tree import check_many, leaf_hash
 from messages.reading import Reading
+from messages.regulating import UNBOUND, Regulation
 from messages.statement import (
     CORRECTION,
     ESTIMATED,
@@ -285,6 +286,11 @@ class _Account:
         scheduled = Prices(price_at(policy.prices, slot_ms), price_at(policy.feed_in, slot_ms))
         return fed_prices(policy.feeds, scheduled, told, slot_ms)
 
+    def _bounds(self, policy_index: int | None) -> Regulation:
+        if policy_index is None:
+            return UNBOUND
+        return self.ledger.body(PolicyEntry, policy_index).regulation
+
     # --- arithmetic ------------------------------------------------------------------------
 
     def _bill(self, block: Block, bill: BillRow) -> None:
@@ -303,7 +309,7 @@ class _Account:
         else:
             net_uwh = self.nets[bill.slot_ms] = check_position(bill)
             check_lines(bill, net_uwh)
-            check_prices(block.slot, bill)
+            check_prices(block.slot, bill, self._bounds(block.policy))
         self.estimated += any(energy.quality != METERED for energy in bill.energies)
         self.balance_utok += sum(line.amount_utok for line in bill.lines)
         self._hold(bill)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from member.errors import Code, Refused
 from messages.entries import Epoch
 from messages.reading import Reading
+from messages.regulating import Regulation
 from messages.slots import minute_of_day
 from messages.statement import (
     CORRECTION,
@@ -196,12 +197,19 @@ def _dealt_lines(bill: BillRow) -> tuple[list[Line], int, int]:
     return lines, sides[SALE], sides[PURCHASE]
 
 
-def check_prices(slot: SlotRow, bill: BillRow) -> None:
-    """Check the prices that a rule fixes: those of the fallback, and of the balancing market.
+def check_prices(slot: SlotRow, bill: BillRow, bounds: Regulation) -> None:
+    """Check that no match leaves floor and cap of the policy, and the prices that a rule fixes.
+
+    Those are the prices of the fallback, and of the balancing market.
 
     Prices that a contract finds by itself are proven results, and an audit's to recompute.
     """
     tariff = Prices(slot.price_utok_per_kwh, slot.feed_in_utok_per_kwh)
+    low, high = bounds.floor_utok_per_kwh, bounds.cap_utok_per_kwh
+    for priced in bill.matches:
+        price = priced.match.price_utok_per_kwh
+        is_within = not price or low <= price <= high
+        require(is_within, f"a match at {price} leaves floor and cap, {low} and {high}")
     if slot.failure:
         require(not bill.matches, "a slot that failed is settled with the grid alone")
         routes = {row.route for row in bill.remainders}
@@ -214,8 +222,8 @@ def check_prices(slot: SlotRow, bill: BillRow) -> None:
         fixed = 0 if row.route == SPILLED else fixed
         require(row.price_utok_per_kwh == fixed, f"the tariff is {fixed} utok per kWh")
     for priced in bill.matches:
-        found = priced.match.price_utok_per_kwh
-        require(found == tariff.price, f"the tariff is {tariff.price}, the match has {found}")
+        found, fixed = priced.match.price_utok_per_kwh, min(max(tariff.price, low), high)
+        require(found == fixed, f"the tariff is {fixed}, the match has {found}")
 
 
 # --- corrections --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.proposing import USUAL_RULES, ProposerRules
 from messages.publickey import Signer
+from messages.regulating import UNBOUND, Regulation
 
 LABEL = b"gridtally/v1"
 PURPOSES = ("generation", "consumption", "net", "storage", "appliance", "boundary")
@@ -125,6 +126,7 @@ class PolicyEntry:
     ascending order, the first at minute 0. `feeds`: what outside facts take their place.
     `proposers`, `disputes`, `bank` None: as they were. `disclosure` and `pseudonyms` ("stable" or
     "fresh" each slot): who sees what of others (`hub.core.disclosing`).
+    `regulation`: what binds every contract.
     """
 
     KIND: ClassVar[str] = "policy"
@@ -142,6 +144,7 @@ class PolicyEntry:
     disputes: DisputeRules | None = None
     feeds: tuple[FeedRule, ...] = ()
     bank: BankRules | None = None
+    regulation: Regulation = UNBOUND
 
 
 @dataclass(frozen=True, slots=True)

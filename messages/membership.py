@@ -12,6 +12,7 @@ from typing import Final
 from messages.entries import DEENERGISED, PURPOSES, SETPOINTS, KeyEntry
 from messages.errors import BadKey
 from messages.feeding import facts_fault
+from messages.fuels import FUELS
 from messages.possession import Claim
 from messages.publickey import EDDSA, KID_BYTES, SIGNATURE_BYTES, PublicKey, parse_cose_key
 from messages.topics import NAME
@@ -47,22 +48,6 @@ OFFICES: Final = tuple(role for role in ROLES if role not in ORDINARY_ROLES)
 
 SOURCES: Final = ("generation", "storage", "net")
 """Purposes of meters behind which energy can come from."""
-FUELS: Final = (
-    "solar",
-    "wind",
-    "hydro",
-    "tidal",
-    "geothermal",
-    "biomass",
-    "biogas",
-    "waste",
-    "hydrogen",
-    "battery",
-    "gas",
-    "oil",
-    "coal",
-    "nuclear",
-)
 LOCATION_CHARS_MAX: Final = 48
 
 _REVOCABLE: Final = tuple(("revoke", holder) for holder in FOUNDED)

@@ -7,7 +7,8 @@ from typing import Final
 
 from hub.policyfile import PolicyFile
 from messages.config import name_complaint, setting
-from messages.membership import FUELS, location_complaint
+from messages.fuels import FUELS
+from messages.membership import location_complaint
 
 HOME_METER: Final = "sdm120"
 MS_PER_DAY: Final = 86_400_000

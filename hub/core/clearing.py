@@ -34,6 +34,7 @@ from hub.market.contract import (
 )
 from hub.market.errors import ImpossibleClearing, MarketError, UnknownContract
 from hub.market.orderbook import left_behind
+from hub.market.regulated import regulated
 from hub.market.rest import held_back, rest_to_grid
 
 Contracts = Mapping[str, Callable[[], Contract]]
@@ -54,6 +55,7 @@ def clear(book: SlotBook, name: str, contracts: Contracts) -> tuple[Clearing, st
         budget = StepBudget()
         clearing = _contract(name, contracts).clear(book, budget)
         budget.spend(0)  # one that caught the refusal itself has spent too much all the same
+        clearing = regulated(book, clearing)
         check_clearing(book, clearing)
     except MemoryError:
         raise  # this machine's fault, not the contract's: another one would settle otherwise
@@ -129,7 +131,7 @@ def _check_row(energy_uwh: object, price: object, bounds: Tariff) -> None:
     if type(energy_uwh) is not int or energy_uwh <= 0:
         raise ImpossibleClearing("energy is a whole number of uWh above 0")
     low, high = bounds.floor_utok_per_kwh, bounds.cap_utok_per_kwh
-    if type(price) is not int or not low <= price <= high:
+    if type(price) is not int or (price and not low <= price <= high):
         raise ImpossibleClearing("a price is a whole number of utok per kWh within its bounds")
 
 

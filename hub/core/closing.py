@@ -32,7 +32,7 @@ from hub.core.headers import settled_uwh
 from hub.core.loads import held_uwh
 from hub.core.memory import Memory, own_copy, remember
 from hub.core.outcome import Outcome, ignore
-from hub.core.pricing import policy_at
+from hub.core.pricing import policy_at, regulation_of
 from hub.core.records import Due, Meter, Policy, Progress
 from hub.core.results import book_results, frontier_of
 from hub.core.settlement import settlement
@@ -226,6 +226,7 @@ def _book(
         memory=Memory(draft.state.memory, policy.contract) if policy else {},
         sites=_sites(draft.state),
         balances=MappingProxyType(draft.state.accounts),
+        regulation=regulation_of(policy),
     )
 
 

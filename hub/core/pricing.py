@@ -6,6 +6,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING, Final
 
 from hub.market.contract import PRICE_UTOK_PER_KWH_MAX, Tariff
+from messages.regulating import UNBOUND, Mix, Premium, Regulation
 from messages.slots import minute_of_day
 
 if TYPE_CHECKING:
@@ -28,7 +29,24 @@ def tariff_at(policy: Policy | None, slot_ms: int) -> Tariff:
     """Return the prices at a slot's start; 0 where no policy is in force. [utok per kWh]"""
     if policy is None:
         return Tariff(0, 0)
-    return Tariff(price_at(policy.prices, slot_ms), price_at(policy.feed_in, slot_ms))
+    low, high, network_fee, *_ = policy.regulation
+    prices = price_at(policy.prices, slot_ms), price_at(policy.feed_in, slot_ms)
+    return Tariff(*prices, low, high, network_fee)
+
+
+def regulation_of(policy: Policy | None) -> Regulation:
+    """Return the regulator's rules as a policy's record holds them."""
+    if policy is None:
+        return UNBOUND
+    low, high, network_fee, is_guaranteed, mix, premiums = policy.regulation
+    return Regulation(
+        low,
+        high,
+        network_fee,
+        is_guaranteed,
+        tuple(Mix(*row) for row in mix),
+        tuple(Premium(*row) for row in premiums),
+    )
 
 
 def price_at(schedule: Schedule, slot_ms: int) -> int:
@@ -57,12 +75,12 @@ def schedule_fault(name: str, schedule: Schedule) -> str | None:
 def keeps_prices(state: State, entry: PolicyEntry) -> bool:
     """Whether an entry leaves the prices as the policy in force at its start has them.
 
-    The bank's rules are the regulator's, too.
+    The regulator's other rules and the bank's count as such.
     """
     policy = policy_at(state, entry.from_slot_ms)
     if policy is None:
         return False
     feeds = tuple(astuple(rule) for rule in entry.feeds)
     bank = policy.bank if entry.bank is None else astuple(entry.bank)
-    kept = (entry.prices, entry.feed_in, feeds, bank)
-    return (policy.prices, policy.feed_in, policy.feeds, policy.bank) == kept
+    before = (policy.prices, policy.feed_in, policy.feeds, policy.bank, policy.regulation)
+    return before == (entry.prices, entry.feed_in, feeds, bank, astuple(entry.regulation))

@@ -7,12 +7,14 @@ fields in this order, so a new field goes last and changes the state root: with 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import astuple
+from typing import Any, NamedTuple
 
 from hub.core.proposers import RuleRow, rule_row
 from hub.market.contract import Value
 from messages.correction import Correction
 from messages.proposing import USUAL_RULES
+from messages.regulating import UNBOUND
 
 
 class Network(NamedTuple):
@@ -214,8 +216,8 @@ class Case(NamedTuple):
 class Policy(NamedTuple):
     """What binds every slot from its start on; keyed by it. Schedules: (minute of day, price).
 
-    `disputes`, `bank` and each of `feeds` are the fields of `DisputeRules`, `BankRules` and
-    `FeedRule` in their order.
+    `disputes`, `bank`, `regulation` and each of `feeds` are the fields of `DisputeRules`,
+    `BankRules`, `Regulation` and `FeedRule` in their order.
     """
 
     contract: str
@@ -232,6 +234,7 @@ class Policy(NamedTuple):
     disputes: tuple[int, int, str] | None = None
     feeds: tuple[tuple[str, str, int, int, int, int | None], ...] = ()
     bank: tuple[int, ...] | None = None
+    regulation: tuple[Any, ...] = astuple(UNBOUND)
 
 
 class Fact(NamedTuple):

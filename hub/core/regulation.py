@@ -21,6 +21,7 @@ from messages.disputes import dispute_rules_fault
 from messages.entries import PolicyEntry
 from messages.feeding import feed_rules_fault
 from messages.proposing import rules_fault
+from messages.regulating import regulation_fault
 
 RULE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
@@ -45,6 +46,7 @@ def set_policy(state: State, event: Event, entry: PolicyEntry) -> Outcome:
         _disputes(state, entry),
         tuple(astuple(rule) for rule in entry.feeds),
         _bank(state, entry),
+        astuple(entry.regulation),
     )
     return Outcome(
         (Change("policy", entry.from_slot_ms, policy),),
@@ -67,6 +69,7 @@ def _fault(state: State, entry: PolicyEntry) -> str | None:
     fault = fault or feed_rules_fault(entry.feeds, PRICE_UTOK_PER_KWH_MAX)
     fault = fault or (dispute_rules_fault(entry.disputes) if entry.disputes else "")
     fault = fault or (bank_rules_fault(entry.bank) if entry.bank else "")
+    fault = fault or regulation_fault(entry.regulation)
     return fault or (rules_fault(entry.proposers) if entry.proposers else "")
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from hub.market.errors import BudgetExceeded, CallRefused
+from messages.regulating import PRICE_UTOK_PER_KWH_MAX as HIGHEST
+from messages.regulating import UNBOUND, Regulation
 
 GRID = "@grid"
 """Account of the grid administrator: imports, exports, corrections. No member can be named so."""
@@ -33,7 +35,7 @@ COMMUNITY = "@community"
 ACCOUNTS: Final = (GRID, SUPPLIER, STORAGE, BANK, ESCROW, OPERATOR, COMMUNITY)
 """Accounts that belong to no member; a transfer may name them."""
 
-PRICE_UTOK_PER_KWH_MAX: Final = 100_000_000
+PRICE_UTOK_PER_KWH_MAX: Final = HIGHEST
 """100 tokens per kWh: with it, no slot of a microgrid overflows 64 bits."""
 
 STEPS_PER_RUN = 2_000_000
@@ -96,13 +98,21 @@ class Position(NamedTuple):
 class Tariff(NamedTuple):
     """The regulator's prices in force at one slot: what energy costs, what feeding in earns.
 
-    No match may be priced below floor or above cap.
+    No match may be priced below floor or above cap; one at 0 is no sale, as of energy that goes
+    into a storage against credit. The network fee is what a buyer pays the
+    operator on top of a match's price (`hub.market.regulated`).
     """
 
     price_utok_per_kwh: int
     feed_in_utok_per_kwh: int
     floor_utok_per_kwh: int = 0
     cap_utok_per_kwh: int = PRICE_UTOK_PER_KWH_MAX
+    network_fee_utok_per_kwh: int = 0
+
+    def bounded(self, price_utok_per_kwh: int) -> int:
+        """Return a price, moved to floor or cap where it is beyond them."""
+        low, high = self.floor_utok_per_kwh, self.cap_utok_per_kwh
+        return min(max(price_utok_per_kwh, low), high)
 
 
 class Site(NamedTuple):
@@ -166,6 +176,7 @@ class SlotBook:
 
     `memory`: its rows, by key. `orders` are given off the ledger only; on it they lie in the memory
     (`hub.market.orderbook`). `sites` by meter id. `balances`: what accounts hold before the slot.
+    `regulation` binds what the contract returns; a contract need not look at it.
     """
 
     slot_ms: int
@@ -177,6 +188,7 @@ class SlotBook:
     orders: tuple[Order, ...] = ()
     sites: Mapping[str, Site] = field(default_factory=dict)
     balances: Mapping[str, int] = field(default_factory=dict)
+    regulation: Regulation = UNBOUND
 
     @property
     def is_bare(self) -> bool:

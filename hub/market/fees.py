@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from hub.market.contract import OPERATOR, Match, Transfer
 from hub.market.rounding import KWH_UWH
+
+NETWORK_FEE: Final = "network fee"
 
 
 def operator_fees(

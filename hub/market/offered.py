@@ -69,10 +69,11 @@ def offered(
         book: of the slot.
         budget: pays for each order.
         bounds: of prices; else floor and cap of the policy.
-        charge: what comes on top of the price for a bid.
+        charge: what comes on top of the price for a bid, besides the policy's network fee.
         without_order: as in `OrderRules`.
     """
     low, high = bounds or Bounds(book.tariff.floor_utok_per_kwh, book.tariff.cap_utok_per_kwh)
+    charge = _with_fee(charge, book.tariff.network_fee_utok_per_kwh)
     found = list(book.orders) or list(resting(book.memory, book.slot_ms))
     budget.spend(2 * len(found) + len(book.positions))
     dropped: list[Fate] = []
@@ -80,11 +81,10 @@ def offered(
         found, dropped = _at_meters(book, found, takes_tariff=without_order == "tariff")
     sides: dict[str, list[Order]] = {BID: [], ASK: []}
     for order in found:
-        price, reason = _bounded(order, low, high)
+        net, reason = _bounded(order, charge, low, high)
         if reason:
             dropped.append(fate(order, 0, reason))
             continue
-        net = price - charge(order) if order.side == BID else price
         sides[order.side].append(
             order if net == order.price_utok_per_kwh else order._replace(price_utok_per_kwh=net)
         )
@@ -176,13 +176,22 @@ def _by_tariff(position: Position, book: SlotBook) -> Order:
     return Order(position.member, BID, None, book.tariff.price_utok_per_kwh, _LAST)
 
 
-def _bounded(order: Order, low: int, high: int) -> tuple[int, str]:
+def _with_fee(charge: Charge, fee_utok_per_kwh: int) -> Charge:
+    if not fee_utok_per_kwh:
+        return charge
+    return lambda bid: charge(bid) + fee_utok_per_kwh
+
+
+def _bounded(order: Order, charge: Charge, low: int, high: int) -> tuple[int, str]:
+    """Return the price that counts, a bid's net of its charge, and why the order cannot count."""
     price = order.price_utok_per_kwh
-    if order.side == BID and price < low:
-        return price, f"the bid is below the lowest price that may be, {low}"
-    if order.side == ASK and price > high:
-        return price, f"the ask is above the highest price that may be, {high}"
-    return min(max(price, low), high), ""
+    if order.side == ASK:
+        above = f"the ask is above the highest price that may be, {high}"
+        return max(price, low), above if price > high else ""
+    charged = charge(order)
+    below = f"the bid is below the lowest price that may be, {low}"
+    below += f", and {charged} on top" if charged else ""
+    return min(price - charged, high), below if price - charged < low else ""
 
 
 def _capped(

@@ -38,7 +38,7 @@ from hub.market.contract import (
 from hub.market.errors import BadParameter, CallRefused
 from hub.market.parameters import choice, read, whole
 from hub.market.serving import AHEAD_SLOTS, Methods, fee_rule, serve
-from messages.membership import FUELS
+from messages.fuels import FUELS
 from messages.orders import SALT_BYTES, Wish, commitment
 
 COMMITMENT_BYTES: Final = 32

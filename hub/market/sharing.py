@@ -26,11 +26,12 @@ class PriceRules:
 
         Args:
             tariff: of the slot.
-            charge_utok_per_kwh: what buyers pay on top; with it they still pay the tariff at most.
+            charge_utok_per_kwh: what buyers pay on top; with it and the network fee they still
+                pay the tariff at most.
         """
         low = max(tariff.feed_in_utok_per_kwh, tariff.floor_utok_per_kwh)
         high = min(
-            tariff.price_utok_per_kwh - charge_utok_per_kwh,
+            tariff.price_utok_per_kwh - charge_utok_per_kwh - tariff.network_fee_utok_per_kwh,
             tariff.cap_utok_per_kwh,
         )
         return None if low > high else low + (high - low) * self.price_percent // 100

@@ -13,8 +13,6 @@ from typing import Final
 
 from hub.market.contract import Site
 
-RENEWABLE: Final = frozenset(("solar", "wind", "hydro", "tidal", "geothermal", "biomass", "biogas"))
-"""Fuels of the registry that come again. Waste, hydrogen and batteries do not say what they are."""
 _METRES: Final = re.compile(r"(.*?) ?\((-?\d{1,7}), (-?\d{1,7})\)")
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hub.core.clearing import Contracts
-from hub.core.pricing import policy_at
+from hub.core.pricing import policy_at, regulation_of
 from hub.core.records import Policy
 from hub.core.state import State
 from hub.errors import OrderRefused
 from hub.market.errors import MarketError
 from hub.market.orderbook import Laid, OrderRules, laid, rules_of
 from messages.orders import Market
+from messages.regulating import UNBOUND, Regulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class MarketView:
     book: str
     gate_slots: int
     entry_index: int
+    regulation: Regulation = UNBOUND
 
 
 def market_at(state: State, contracts: Contracts, slot_ms: int | None = None) -> Market:
@@ -70,6 +72,7 @@ def markets(state: State, contracts: Contracts) -> Iterator[MarketView]:
             book="" if rules is None else rules.book,
             gate_slots=0 if rules is None else rules.gate_slots,
             entry_index=policy.entry_index,
+            regulation=regulation_of(policy),
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Final
 
 from hub.ledger.books import FateRow
 from hub.market.orderbook import Laid
 from hub.ordering.market import MarketView
 from messages.orders import SealedOrder, Wish
+from messages.regulating import UNBOUND, Regulation
 from messages.timetext import format_time
 
 
@@ -21,6 +24,23 @@ def market_lines(found: Iterable[MarketView]) -> Iterator[str]:
             yield f"  {market.book} book; the gate of a slot closes {_gate(market.gate_slots)}"
         for name, value in sorted(market.parameters.items()):
             yield f"  {name} = {value!r}"
+        yield from map("  {}".format, _binding(market.regulation))
+
+
+def _binding(rules: Regulation) -> Iterator[str]:
+    """Yield what of the regulator's binds a market."""
+    for name, value in asdict(rules).items():
+        if name not in ("mix", "premiums") and value != getattr(UNBOUND, name):
+            yield f"regulator: {_SHOWN.get(name, name)} = {value!r}"
+    for mix in rules.mix:
+        unmet = f", else {mix.unmet_utok_per_kwh} utok per kWh" if mix.unmet_utok_per_kwh else ""
+        yield f"regulator: {mix.share_percent} % {mix.fuel} at least{unmet}"
+    for premium in rules.premiums:
+        above = f" beyond {premium.above_uwh} uWh a slot" if premium.above_uwh else ""
+        yield f"regulator: {premium.utok_per_kwh} utok per kWh of {premium.fuel}{above}"
+
+
+_SHOWN: Final[Mapping[str, str]] = {"fee_utok_per_kwh": "network_fee_utok_per_kwh"}
 
 
 def laid_line(order: Laid) -> str:

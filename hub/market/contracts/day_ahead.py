@@ -324,7 +324,7 @@ def _agreed(rules: Rules, book: SlotBook, day_ms: int, place: int) -> tuple[Agre
         if row is not None:
             nets[p.member] = row[place]
     reason = "not in the day's schedule; dealt with the grid alone"
-    return Agreed(day["prices"][place], nets, charge), reason
+    return Agreed(book.tariff.bounded(day["prices"][place]), nets, charge), reason
 
 
 def _left_out(book: SlotBook, nets: Mapping[str, int], reason: str) -> Iterator[Fate]:

@@ -70,7 +70,8 @@ class DepBalance:
             (Claim(p.import_meter, p.member, p.deficit_uwh) for p in book.positions),
         )
         budget.spend(len(deals))
-        matches = tuple(_match(deal, book.tariff.price_utok_per_kwh) for deal in deals)
+        price = book.tariff.bounded(book.tariff.price_utok_per_kwh)
+        matches = tuple(_match(deal, price) for deal in deals)
         left = left_uwh(book.positions, matches)
         return Clearing(
             matches=matches,

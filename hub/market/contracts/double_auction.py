@@ -24,7 +24,7 @@ from hub.market.contract import (
     StepBudget,
 )
 from hub.market.crossing import Crossing, Pair, cross, why_not
-from hub.market.fees import operator_fees
+from hub.market.fees import NETWORK_FEE, operator_fees
 from hub.market.offered import Offered, book_after, energies, fates, offered
 from hub.market.orderbook import OrderBookContract, OrderRules
 from hub.market.parameters import choice, read, whole, words
@@ -61,7 +61,7 @@ class DoubleAuction(OrderBookContract):
             matches=matches,
             remainders=rest_to_grid(book, matches),
             curtailments=held_back(book.positions),
-            transfers=operator_fees(matches, rules.network_fee_utok_per_kwh, "network fee"),
+            transfers=operator_fees(matches, rules.network_fee_utok_per_kwh, NETWORK_FEE),
             memory=book_after(book),
             fates=fates(on_offer, pairs, why_not(found)),
             takes_orders=True,

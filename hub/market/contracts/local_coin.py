@@ -33,7 +33,7 @@ from hub.market.parameters import choice, read, whole
 from hub.market.rest import with_grid
 from hub.market.rounding import KWH_UWH
 from hub.market.sharing import PriceRules, deficits, shared, surpluses, told
-from hub.market.sites import RENEWABLE
+from messages.fuels import RENEWABLE_FUELS
 
 _NOWHERE: Final = Site()
 
@@ -87,4 +87,4 @@ def _counts(rules: Rules, book: SlotBook, match: Match) -> bool:
     source = book.sites.get(match.from_meter, _NOWHERE)
     sink = book.sites.get(match.to_meter, _NOWHERE)
     is_near = rules.neighbours == "microgrid" or bool(source.area and source.area == sink.area)
-    return is_near and source.fuel in RENEWABLE
+    return is_near and source.fuel in RENEWABLE_FUELS

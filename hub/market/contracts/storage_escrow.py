@@ -143,7 +143,10 @@ class _Release:
     def __init__(self, rules: Rules, book: SlotBook, purchases: Mapping[str, Purchase]) -> None:
         self.rules = rules
         self.book = book
-        self.purchases = dict(purchases)
+        self.purchases = {
+            key: row._replace(price_utok_per_kwh=book.tariff.bounded(row.price_utok_per_kwh))
+            for key, row in purchases.items()
+        }
         self.matches: list[Match] = []
         self.transfers: list[Transfer] = []
         self.returned: list[tuple[str, int]] = []

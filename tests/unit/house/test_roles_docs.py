@@ -1,7 +1,8 @@
 """Each role that a microgrid has is named where people look for it, and exists in the program."""
 
 from hub.core.rights import DEVICES
-from messages.membership import FUELS, ROLES
+from messages.fuels import FUELS
+from messages.membership import ROLES
 from tests.support.source import ROOT
 
 PAGE = (ROOT / "docs" / "roles.md").read_text()

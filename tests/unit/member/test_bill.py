@@ -21,6 +21,7 @@ from messages.jsontext import format_json
 from messages.log.cosignature import cosign
 from messages.log.note import COSIGNATURE, NoteKey, format_vkey, parse_note
 from messages.reading import Reading
+from messages.regulating import Regulation
 from messages.statement import format_statement, parse_statement
 from messages.trust import format_trust
 from tests.support.demo_log import ask
@@ -328,10 +329,7 @@ class Dear:
         return self._real.call(request, budget)
 
 
-def test_a_market_with_prices_of_its_own_is_caught_where_the_rule_fixes_them(
-    tmp_path: Path,
-) -> None:
-    village = Village(signed=True, contracts={"dep_balance": Dear})
+def check_one_hour(village: Village, folder: Path) -> None:
     for meter, member in METERS.items():
         village.meter(meter, member, "net")
         village.read(meter, 0, 0, 0)
@@ -339,10 +337,34 @@ def test_a_market_with_prices_of_its_own_is_caught_where_the_rule_fixes_them(
     village.read("b", 1, KWH, 0)
     village.read("c", 1, 0, 0)
     settle(village, 0)
-    made = format_statement(statement_of(village, tmp_path, "ann"))
-    anchor = anchor_of(format_trust(trust_of(village)), None, 0, None)
+    made = format_statement(statement_of(village, folder, "ann"))
+    check_bill(made, anchor_of(format_trust(trust_of(village)), None, 0, None))
+
+
+def test_a_market_with_prices_of_its_own_is_caught_where_the_rule_fixes_them(
+    tmp_path: Path,
+) -> None:
+    village = Village(signed=True, contracts={"dep_balance": Dear})
     with pytest.raises(Refused, match="the tariff is 300000, the match has 1"):
-        check_bill(made, anchor)
+        check_one_hour(village, tmp_path)
+
+
+BOUNDS = Regulation(floor_utok_per_kwh=100_000, cap_utok_per_kwh=200_000, fee_utok_per_kwh=5)
+
+
+@pytest.mark.parametrize("contract", ["dep_balance", "commission"])
+def test_bills_under_the_regulators_rules_are_right(tmp_path: Path, contract: str) -> None:
+    check_one_hour(Village(signed=True, contract=contract, regulation=BOUNDS), tmp_path)
+
+
+def test_a_hub_that_does_not_bind_its_market_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.core.clearing.regulated", lambda _book, clearing: clearing)
+    monkeypatch.setattr("hub.core.clearing.check_clearing", lambda _book, _clearing: None)
+    village = Village(signed=True, contracts={"dep_balance": Dear}, regulation=BOUNDS)
+    with pytest.raises(Refused, match="a match at 1 leaves floor and cap, 100000 and 200000"):
+        check_one_hour(village, tmp_path)
 
 
 def test_a_failed_contract_is_settled_with_the_grid_and_told(tmp_path: Path) -> None:

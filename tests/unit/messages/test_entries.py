@@ -38,6 +38,7 @@ from messages.investigation import Notice
 from messages.lease import Lease
 from messages.logkeeping import Quorum, Takeover
 from messages.receipt import Receipt, Refusal, SealedPack, SealReceipt, StreamReceipt
+from messages.regulating import Mix, Premium, Regulation
 from messages.status import Beacon, Hello, RelayStatus, Request, Status, StreamHead
 from tests.support.signers import ed25519
 
@@ -92,6 +93,7 @@ ENTRIES = [
         disputes=DisputeRules(4, 5, "halve"),
         feeds=(FeedRule("price", "meteo", 5, 0, 9), FeedRule("co2", "meteo", 5, -1, 9, 3)),
         bank=BankRules(4, 1, 2, 3, 5),
+        regulation=Regulation(1, 9, 2, True, (Mix("solar", 30),), (Premium("grid", 5, 7),)),
     ),
 ]
 CONTROL = [

@@ -28,6 +28,7 @@ from hub.market.contract import (
     StepBudget,
     Tariff,
 )
+from messages.regulating import Regulation
 from tests.support.source import ROOT
 
 LIMITS, WELFARE = "limits_kept", "welfare_optimal"
@@ -204,20 +205,21 @@ def test_slots_in_a_row(name: str, slots: list[list[int]], number: int) -> None:
 def test_no_energy_is_sold_outside_of_the_regulators_bounds(
     name: str, book: SlotBook, bounds: tuple[int, int]
 ) -> None:
-    """A price that cannot be moved there fails, and the grid takes over."""
+    """A price that a contract fixes itself is moved there; nothing at all is paid for no sale."""
     low, high = sorted(bounds)
     tariff = book.tariff._replace(floor_utok_per_kwh=low, cap_utok_per_kwh=high)
-    book = replace(book, tariff=tariff, parameters=OPTIONS[name][0][0])
+    rules = Regulation(floor_utok_per_kwh=low, cap_utok_per_kwh=high)
+    book = replace(book, tariff=tariff, parameters=OPTIONS[name][0][0], regulation=rules)
     if book.is_bare:
         book = replace(book, orders=())
     clearing, failure = clear(book, name, CONTRACTS)
-    assert all(low <= match.price_utok_per_kwh <= high for match in clearing.matches)
-    assert failure == "" or name in FIXED, failure
+    prices = [match.price_utok_per_kwh for match in clearing.matches]
+    assert all(low <= price <= high or (price == 0 and name in STORING) for price in prices)
+    assert failure == ""
 
 
-FIXED = ("dep_balance", "energy_token", "storage_escrow", "storage_transfer")
-"""Contracts with a price that nobody but the policy itself can move: the tariff, the token's, and
-nothing for what is stored."""
+STORING = ("storage_escrow", "storage_transfer")
+"""Contracts that match what goes into a storage, which is no sale."""
 
 
 @pytest.mark.parametrize("name", NAMES)
