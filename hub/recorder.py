@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from hub.bookkeeping import rows_of
 from hub.core.clearing import Contracts
-from hub.core.effects import Effect, HeaderFollows, Ignored
+from hub.core.effects import Effect, HeaderFollows
 from hub.core.errors import SnapshotUnreadable
 from hub.core.events import Event, read_event
 from hub.core.headers import draft_header, next_header
 from hub.core.state import State
-from hub.core.step import step
+from hub.core.step import objection_to, step
 from hub.errors import LedgerCorrupt
 from hub.ledger.books import BookRow
 from hub.ledger.records import Checkpoint, NewEntry, NewPack, Snapshot
@@ -95,9 +95,7 @@ class Recorder:
             event = read_event(self.store.size, raw)
         except MessageError as error:
             return str(error)
-        effects = step(self.state, event, self._contracts).effects
-        reasons = [effect.reason for effect in effects if isinstance(effect, Ignored)]
-        return "; ".join(reasons) if reasons else None
+        return objection_to(self.state, event, self._contracts) or None
 
     def holds(self, entry_id: bytes) -> bool:
         """Whether an entry with this leaf hash, other than a reading, is on the ledger."""

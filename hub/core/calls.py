@@ -50,11 +50,9 @@ class Caller(NamedTuple):
 
 def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> Outcome:
     """Run a member's call. A contract that raises leaves everything as it was."""
-    next_slot_ms = state.progress.next_slot_ms
-    if call.call_id in state.calls:
-        return ignore(event, f"call {call.call_id.hex()} counted once already")
-    if next_slot_ms is None or len(call.call_id) not in CALL_ID_BYTES:
-        return ignore(event, "a call needs an id of 8 to 32 bytes, and a slot that has closed")
+    next_slot_ms, fault = state.progress.next_slot_ms, call_fault(state, call)
+    if fault or next_slot_ms is None:
+        return ignore(event, fault)
     caller = Caller(state.keys[event.kid].name, state.keys[event.kid].roles, event.index)
     draft = Draft(state)
     effects: tuple[CallServed | CallFailed | DisputeMoved, ...]
@@ -76,6 +74,15 @@ def take_call(state: State, event: Event, call: Call, contracts: Contracts) -> O
         draft.put("call", call.call_id, call.not_after_slot_ms)
     book_results(draft, effects)
     return Outcome(draft.changes(), effects)
+
+
+def call_fault(state: State, call: Call) -> str:
+    """Say why a call would mean nothing, whatever it asks for; "": it is run, or fails."""
+    if call.call_id in state.calls:
+        return f"call {call.call_id.hex()} counted once already"
+    if state.progress.next_slot_ms is None or len(call.call_id) not in CALL_ID_BYTES:
+        return "a call needs an id of 8 to 32 bytes, and a slot that has closed"
+    return ""
 
 
 def _built_in(

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from hub.core.calibrating import take_calibration
-from hub.core.calls import take_call
+from hub.core.calls import call_fault, take_call
 from hub.core.clearing import Contracts
 from hub.core.closing import close_slot
+from hub.core.effects import Ignored
 from hub.core.events import Event
 from hub.core.feeding import take_feed
 from hub.core.headers import note_root, take_header
@@ -46,7 +47,7 @@ from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.reading import Reading
 
-__all__ = ["Outcome", "step"]
+__all__ = ["Outcome", "objection_to", "step"]
 
 
 def _nothing(_state: State, _event: Event, _body: Gap | Seal) -> Outcome:
@@ -91,6 +92,17 @@ def step(state: State, event: Event, contracts: Contracts = CONTRACTS) -> Outcom
     outcome = _step(state, event, contracts)
     rooted = note_root(state)
     return Outcome((*rooted, *outcome.changes), outcome.effects) if rooted else outcome
+
+
+def objection_to(state: State, event: Event, contracts: Contracts = CONTRACTS) -> str:
+    """Say why an entry would change nothing, so that it need not be appended; "": append it.
+
+    A call is not run for that: what comes of it, also a failure, is on record.
+    """
+    if isinstance(event.body, Call):
+        return objection(state, event) or call_fault(state, event.body)
+    effects = step(state, event, contracts).effects
+    return "; ".join(effect.reason for effect in effects if isinstance(effect, Ignored))
 
 
 def _step(state: State, event: Event, contracts: Contracts) -> Outcome:

@@ -99,7 +99,8 @@ def rules_of(contract: Contract, parameters: Mapping[str, Value]) -> OrderRules 
 class Laid(NamedTuple):
     """An order, or a commitment to one, as it waits in the book.
 
-    `until_ms` None: until it is withdrawn. Of what is SEALED nothing else is known. [ms UTC]
+    `until_ms` None: until it is withdrawn. Of what is SEALED nothing else is known. `alias`: what
+    others are shown in place of the member, whatever may be shown of him. [ms UTC]
     """
 
     member: str
@@ -109,6 +110,7 @@ class Laid(NamedTuple):
     price_utok_per_kwh: int | None
     from_ms: int
     until_ms: int | None
+    alias: str = ""
 
 
 def laid(memory: Mapping[str, Value]) -> Iterator[Laid]:

@@ -71,7 +71,7 @@ class OrderDesk:
 
     def book(self, member: str) -> list[Laid]:
         """Return what waits of a member's, by place."""
-        return [each for each in book_of(self.state()) if each.member == member]
+        return [each for each in book_of(self.state(), self._contracts) if each.member == member]
 
     def fates(self, member: str, limit: int) -> list[FateRow]:
         """Return what became of a member's newest orders, newest first."""

@@ -11,6 +11,7 @@ from hub.core.pricing import policy_at, regulation_of
 from hub.core.records import Policy
 from hub.core.state import State
 from hub.errors import OrderRefused
+from hub.market.catalog import CONTRACTS
 from hub.market.errors import MarketError
 from hub.market.orderbook import Laid, OrderRules, laid, rules_of
 from messages.orders import Market
@@ -76,16 +77,22 @@ def markets(state: State, contracts: Contracts) -> Iterator[MarketView]:
         )
 
 
-def book_of(state: State) -> list[Laid]:
-    """Return every order and commitment that waits, in all markets, by member and place."""
+def book_of(state: State, contracts: Contracts = CONTRACTS) -> list[Laid]:
+    """Return all that waits, in all markets: orders, commitments, listings, offers of storages.
+
+    By member and place, or in the order that a market without an order book gives it: one that
+    keeps something else has a method `waiting`, from its memory and the length of a slot.
+    """
     names = sorted({contract for contract, _ in state.memory})
-    return [each for name in names for each in _laid(state, name)]
+    return [each for name in names for each in _laid(state, name, contracts)]
 
 
-def _laid(state: State, name: str) -> list[Laid]:
+def _laid(state: State, name: str, contracts: Contracts) -> list[Laid]:
     rows = {key: value for (contract, key), value in state.memory.items() if contract == name}
+    make = contracts.get(name)
+    waiting = None if make is None else getattr(make(), "waiting", None)
     try:
-        return list(laid(rows))
+        return list(laid(rows) if waiting is None else waiting(rows, state.slot_ms))
     except (TypeError, ValueError):
         return []  # a contract of somebody's own, whose rows are no orders
 

@@ -49,7 +49,8 @@ def laid_line(order: Laid) -> str:
         return f"{order.order_id} sealed, for slot {format_time(order.from_ms)}"
     wish = Wish(order.side, order.energy_uwh, order.price_utok_per_kwh)
     until = "until withdrawn" if order.until_ms is None else f"before {format_time(order.until_ms)}"
-    return f"{order.order_id} {_wish(wish)}, in slots from {format_time(order.from_ms)} {until}"
+    since = f"in slots from {format_time(order.from_ms)} " if order.from_ms else ""
+    return f"{order.order_id} {_wish(wish)}, {since}{until}"
 
 
 def sealed_line(order: SealedOrder) -> str:

@@ -14,7 +14,6 @@ from starlette.staticfiles import StaticFiles
 from hub.config import HubConfig
 from hub.errors import ConfigError
 from hub.inbox import Inbox
-from hub.market.catalog import CONTRACTS
 from hub.serving import bind_port, serve
 from hub.vault.answers import Answers
 from hub.vault.stores import open_stores
@@ -60,7 +59,7 @@ def run_web(config: HubConfig) -> None:
     app.include_router(build_relay_routes(watch, visitors.who))
     counter = _counter(config, watch.ledger, visitors)
     app.include_router(build_request_routes(counter))
-    app.include_router(build_order_routes(watch.ledger, visitors, CONTRACTS))
+    app.include_router(build_order_routes(watch.ledger, visitors, watch.ledger.contracts))
     app.include_router(build_bank_routes(watch.ledger, visitors))
     app.include_router(build_log_routes(watch.ledger, door))
     app.include_router(build_replica_routes(watch.ledger, door, counter.stores))

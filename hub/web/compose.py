@@ -16,8 +16,6 @@ from hub.core.loads import owner_of
 from hub.core.records import Calibrated, Meter
 from hub.core.state import State
 from hub.feeds.showing import facts_seen
-from hub.market.catalog import CONTRACTS
-from hub.ordering.market import markets
 from hub.switching.leases import RelayName
 from hub.web.samples import Samples
 from hub.web.view import (
@@ -48,7 +46,7 @@ def compose_picture(
     health: Mapping[str, Any],
     now_ms: int,
 ) -> Picture:
-    """Return the picture without its ledger part; `now_ms` is the monotonic clock of `samples`."""
+    """Return the picture without ledger and markets; `now_ms`: the monotonic clock of `samples`."""
     meters = {
         name: meter_view(name, meter, state.calibrations.get(name), samples, now_ms)
         for name, meter in sorted(state.meters.items())
@@ -80,7 +78,6 @@ def compose_picture(
         disclosure=disclosure_at(state),
         pseudonyms="stable" if round_at(state) is None else "fresh",
         facts=facts_seen(state),
-        markets=tuple(markets(state, CONTRACTS)),
         bank=bank_seen(state),
         refused={str(k): int(v) for k, v in health.get("refused", {}).items()},
     )

@@ -1,7 +1,7 @@
 """Markets and orders over REST: which market is in force, what lies in its book, what became of it.
 
 GET /api/v1/market   the market in force and those that are to come
-GET /api/v1/book     the orders that wait, as who asks may see them
+GET /api/v1/book     what waits, as who asks may see it: orders, listings, offers of storages
 GET /api/v1/orders   one's own: those that wait, and the newest that are over; signed by a member
 
 Orders are placed by signed calls, POST /api/v1/requests (`hub.web.requests`).
@@ -19,6 +19,8 @@ from hub.core.clearing import Contracts
 from hub.core.disclosing import OPEN, Asker, disclosure_at
 from hub.core.state import State
 from hub.lens import Lens, lens_of
+from hub.market.catalog import CONTRACTS
+from hub.market.orderbook import Laid
 from hub.ordering.market import book_of, markets, unnamed
 from hub.web.reader import LedgerReader
 from hub.web.tlog import Authorization
@@ -41,7 +43,8 @@ def build_order_routes(ledger: LedgerReader, visitors: Visitors, contracts: Cont
         path = "/api/v1/orders" + ("" if limit == FATES_SHOWN else f"?limit={limit}")
         member = visitors.member(authorization, path).name
         with ledger.lock:
-            waiting = [each for each in book_of(ledger.state) if each.member == member]
+            found = book_of(ledger.state, contracts)
+            waiting = [each for each in found if each.member == member]
         return {
             "member": member,
             "waiting": [each._asdict() for each in waiting],
@@ -77,15 +80,21 @@ def _market_routes(
     def book(authorization: Authorization = "") -> list[dict[str, Any]]:
         asker = who(authorization, "/api/v1/book")
         with ledger.lock:
-            return shown_book(ledger.state, lens_of(ledger.state, asker))
+            return shown_book(ledger.state, lens_of(ledger.state, asker), contracts)
 
 
-def shown_book(state: State, lens: Lens) -> list[dict[str, Any]]:
-    """Return the orders that wait, under the names of the next slot, in the order of those."""
+def shown_book(state: State, lens: Lens, contracts: Contracts = CONTRACTS) -> list[dict[str, Any]]:
+    """Return what waits, under the names of the next slot, in the order of those."""
     next_ms = state.progress.next_slot_ms
+
+    def name(each: Laid) -> str:
+        if each.alias and each.member != lens.asker.name:
+            return each.alias
+        return lens.name(each.member, lens.now, next_ms)
+
     shown = [
-        each._replace(member=lens.name(each.member, lens.now, next_ms))
-        for each in book_of(state)
+        each._replace(member=name(each), alias="")
+        for each in book_of(state, contracts)
         if lens.sees("trade", each.member, lens.now)
     ]
     return [each._asdict() for each in sorted(shown, key=lambda each: (each.member, each.order_id))]

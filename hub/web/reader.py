@@ -15,6 +15,7 @@ from threading import Lock
 
 from hub.balancing.catalog import installed
 from hub.config import HubConfig
+from hub.core.clearing import Contracts
 from hub.core.effects import CallFailed, CallServed, SlotSettled
 from hub.core.events import read_event
 from hub.core.state import State
@@ -58,7 +59,8 @@ class LedgerReader:
     `refresh` is for one thread; everything else may be asked from any.
     """
 
-    def __init__(self, config: HubConfig, trust: Trust) -> None:
+    def __init__(self, config: HubConfig, trust: Trust, contracts: Contracts = CONTRACTS) -> None:
+        self.contracts = contracts
         self._url = config.database
         self._trust = trust
         self._policy = parse_policy(trust.policy)
@@ -111,7 +113,7 @@ class LedgerReader:
         for entry in store.entries(self._folded, stop):
             event = read_event(entry.index, entry.raw, entry.preimage)
             with self._lock:
-                outcome = step(self._state, event, CONTRACTS)
+                outcome = step(self._state, event, self.contracts)
                 self._state.apply(outcome.changes)
                 self._folded = entry.index + 1
                 self._decisions.note(event.index, event.body)

@@ -18,6 +18,8 @@ from hub.core.disclosing import NOBODY, OPEN, Asker, disclosure_at
 from hub.lens import Roll, lens_of
 from hub.link.arrivals import Arrivals
 from hub.link.broker import BrokerLink
+from hub.market.catalog import installed
+from hub.ordering.market import markets
 from hub.switching.explaining import find_relay
 from hub.vitals.health import read_health, silence
 from hub.web.compose import compose_picture
@@ -44,7 +46,7 @@ class Watch:
     def __init__(self, config: HubConfig) -> None:
         self._config = config
         self._trust = parse_trust(Path(config.trust).read_text(encoding="utf-8"))
-        self.ledger = LedgerReader(config, self._trust)
+        self.ledger = LedgerReader(config, self._trust, installed())
         self._samples = Samples(self._trust)
         self._samples_lock = threading.Lock()
         self._keys: dict[bytes, PublicKey] = {}
@@ -92,6 +94,7 @@ class Watch:
             whole = compose_picture(
                 self._config, self._trust, state, self._samples, health or {}, now_ms()
             )
+            whole = replace(whole, markets=tuple(markets(state, self.ledger.contracts)))
             whole = self.ledger.decisions.note_on(whole)
             lens = lens_of(state, asker, self._roll)
             shown = show_picture(replace(whole, slots=slots, ledger=ledger), lens)

@@ -11,9 +11,10 @@ once with its defaults, and members keep standing orders at their limits.
   money like any other, so it is given the energy that costs one at the mean of the cheapest tariff
   and the dearest feed-in price. The bank mints for everybody, each midnight, what his next day
   would cost at the dearest tariff; that is his own money, and no cost. So it is with `prepaid`.
-- `storage_escrow` gets a storage of 2 kWh a home, half of it an hour, which takes what all have
-  over and gives what all lack. Before each slot members offer all they have stored, at their limit,
-  and buy what it will give, the cheapest first, as perfect foresight has it.
+- `storage_escrow` and `storage_transfer` get a storage of 2 kWh a home, half of it an hour, which
+  takes what all have over and gives what all lack. In the first, before each slot, members offer
+  all they have stored, at their limit, and buy what it will give, the cheapest first, as perfect
+  foresight has it. In the second each draws against his own tokens and passes none on.
 - `day_ahead`: each midnight everybody plans his battery with the others (`planning`), by either
   forecast, and it does as planned. The gate closes with the day's first slot.
 """
@@ -33,7 +34,7 @@ from testbed.compare.tariff import Prices
 
 UTOK_UWH_PER_KWH: Final = 10**15
 UWH_PER_KWH: Final = 10**9
-STORED: Final = ("storage_escrow",)
+STORED: Final = ("storage_escrow", "storage_transfer")
 """Contracts about a storage for all."""
 STORAGE: Final = "storage"
 STORAGE_UWH_A_HOME: Final = 2_000_000_000

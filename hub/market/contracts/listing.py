@@ -41,9 +41,12 @@ from hub.market.contract import (
 from hub.market.crossing import energy_of
 from hub.market.errors import CallRefused
 from hub.market.offered import offered
+from hub.market.orderbook import Laid
 from hub.market.parameters import read, whole
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.serving import Methods, fee_rule, serve, slot_ahead
+
+_BOARD: Final = "board."
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,23 @@ class Listing:
         rules = read(self.name, Rules, request.parameters)
         budget.spend(1 + len(request.memory) * rules.listings_max)
         return serve(self.name, _METHODS, rules, request, rules.call_fee_utok)
+
+    def waiting(self, memory: Mapping[str, Value], length_ms: int) -> Iterator[Laid]:
+        """Yield the listings that wait for a taker, by slot; others see their pseudonyms."""
+        for key in sorted(memory):
+            slot_ms = int(key.removeprefix(_BOARD))
+            for row in Board.read(memory, key).listed:
+                if row.left_uwh:
+                    yield Laid(
+                        row.member,
+                        row.name,
+                        row.side,
+                        row.left_uwh,
+                        row.price_utok_per_kwh,
+                        slot_ms,
+                        slot_ms + length_ms,
+                        alias=row.name,
+                    )
 
 
 def _place(rules: Rules, request: CallRequest, given: Arguments) -> CallResult:
@@ -141,7 +161,7 @@ _METHODS: Final[Methods[Rules]] = {
 
 def _key(slot_ms: int) -> str:
     """Return the row of a slot's board; rows sort as their slots do."""
-    return f"board.{slot_ms:015d}"
+    return f"{_BOARD}{slot_ms:015d}"
 
 
 def _pseudonym(call_id: bytes) -> str:

@@ -42,6 +42,7 @@ from hub.market.contract import (
 )
 from hub.market.errors import CallRefused
 from hub.market.holdings import held_after
+from hub.market.orderbook import Laid
 from hub.market.parameters import read, whole
 from hub.market.rest import held_back, rest_to_grid
 from hub.market.rounding import amount_utok
@@ -135,6 +136,25 @@ class StorageEscrow:
         rules = read(self.name, Rules, request.parameters)
         budget.spend()
         return serve(self.name, _METHODS, rules, request, rules.call_fee_utok)
+
+    def waiting(self, memory: Mapping[str, Value], _length_ms: int) -> Iterator[Laid]:
+        """Yield what is on sale, then what was bought and is not delivered yet."""
+        for key in sorted(memory):
+            if key.startswith("sale."):
+                row: Any = memory[key]
+                sale, name = Sale(*row), key.removeprefix("sale.")
+                price = sale.price_utok_per_kwh
+                yield Laid(sale.seller, name, ASK, sale.left_uwh, price, 0, None)
+        for _, each in _purchases(memory):
+            yield Laid(
+                each.buyer,
+                each.purchase,
+                BID,
+                each.left_uwh,
+                each.price_utok_per_kwh,
+                each.ready_ms,
+                each.until_ms,
+            )
 
 
 class _Release:

@@ -150,3 +150,23 @@ def test_a_member_called_storage_is_the_storage() -> None:
     run = run_contract(rows, PRICES, settings, CONTRACTS, lambda done: None)
     assert run.tally.community.shared == ()
     assert run.tally.sales == {("ann", "storage"): (2 * KWH, 0)}
+
+
+def test_each_draws_from_the_storage_what_he_put_in() -> None:
+    (settings,) = settings_of("storage_transfer", PRICES)
+    homes = Homes(
+        (Home("ann", [0, 1 * KWH], [4 * KWH, 0]), Home("bob", [0, 1 * KWH], [0, 0])), 2, DAY // 2
+    )
+    run = run_contract(
+        community(homes, (Member("ann"), Member("bob"))),
+        PRICES,
+        settings,
+        CONTRACTS,
+        lambda done: None,
+    )
+    tally = run.tally
+    assert tally.stored_uwh > 3 * KWH
+    assert tally.sales.keys() == {("storage", "ann")}  # bob holds no tokens
+    assert tally.series.matched_uwh == [0, 1 * KWH]
+    assert (tally.cost_utok["ann"], tally.cost_utok["bob"] > 0) == (0, True)
+    assert [tally.failures, tally.slots_unbalanced, tally.money_left_utok] == [{}, 0, 0]
