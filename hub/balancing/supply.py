@@ -3,7 +3,8 @@
 A contract says so by a row of its memory (`SUPPLY`), as `prepaid` does of who has no credit and
 `storage_escrow` of a storage with nothing to release. It binds before any dispatch policy is asked:
 the policy shares out what there is among the others. Critical loads stay fed, and so do those
-behind relays that are not fail-safe, unless the parameter `cut_not_failsafe` is 1.
+behind relays that are not fail-safe, unless the parameter `cut_not_failsafe` is 1 or they are cut
+at rest: then nobody is left without who was fed before somebody decided.
 
 Source: paper 003, section VIII.H, meters that have to be loaded before they are used, and section
 VI, a storage that releases what was bought.
@@ -50,5 +51,6 @@ def decide(policy: DispatchPolicy, view: View) -> Verdict:
 
 
 def _ends(relay: RelayState, view: View) -> bool:
-    may_cut = relay.is_failsafe or bool(view.parameters.get(CUT_NOT_FAILSAFE))
+    may_cut = relay.is_failsafe or relay.deenergised == "cut"
+    may_cut = may_cut or bool(view.parameters.get(CUT_NOT_FAILSAFE))
     return bool(relay.withheld) and may_cut and not (relay.is_critical or relay.unusable)

@@ -114,11 +114,14 @@ class Bench:
         return Comparison(opened.recorder.store, parse_vkey(opened.trust.log_vkey), folder)
 
     def enrol(self, spine: Spine, entries: list[KeyEntry] | None = None) -> list[str]:
-        desk = Desk(Inbox(self.folder), spine, CONTRACTS, POLICIES)
+        desk = self.desk(spine)
         signed = sign_as_administrator(
             self.config, self.key_entries() if entries is None else entries
         )
         return [desk.append(raw) for raw in signed]
+
+    def desk(self, spine: Spine) -> Desk:
+        return Desk(Inbox(self.folder), spine, CONTRACTS, POLICIES)
 
     def key_entries(self) -> list[KeyEntry]:
         relay = RelayEntry("heat", "fed", "heater", "alice", 40_000, critical=False)
@@ -127,8 +130,8 @@ class Bench:
         )
         return [node, *(self.meter_entry(meter) for meter in METERS)]
 
-    def meter_entry(self, meter: str) -> KeyEntry:
-        return KeyEntry(
+    def meter_entry(self, meter: str, **changes: Any) -> KeyEntry:
+        entry = KeyEntry(
             "enrol",
             "meter",
             meter,
@@ -140,6 +143,7 @@ class Bench:
             model="ina219",
             rated_mw=100_000,
         )
+        return replace(entry, **changes)
 
     # --- what the node says ----------------------------------------------------------------
 

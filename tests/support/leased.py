@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from edge.busrelays import BusRelays, coils_of
@@ -25,6 +26,7 @@ from tests.support.hub_bench import METERS, NODE, START_MS, Bench
 from tests.support.switch_bench import Board
 
 STEP_MS = 250
+NOBODY_ELSE: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass
@@ -126,15 +128,20 @@ def leased(
     entry: RelayEntry,
     powers: Callable[[], Mapping[str, int]],
     clock: Clock,
+    owners: Mapping[str, Mapping[str, Any]] = NOBODY_ELSE,
     **policy: Any,
 ) -> Iterator[Way]:
-    """Yield the way to one relay or set-point of a model on an open bus, with address 1."""
+    """Yield the way to one relay or set-point of a model on an open bus, with address 1.
+
+    `owners`: what of the node's three meters' entries differs; without it they are alice's.
+    """
     bench = Bench(folder, **policy)
     opened = bench.open()
     spine = bench.spine(opened)
     key = bench.node.public.cose_key
     node_entry = KeyEntry("enrol", "node", NODE, key, member="alice", relays=(entry,))
-    assert not any(bench.enrol(spine, [node_entry, *(bench.meter_entry(m) for m in METERS)]))
+    meters = [bench.meter_entry(meter, **owners.get(meter, {})) for meter in METERS]
+    assert not any(bench.enrol(spine, [node_entry, *meters]))
     board = Board(bench, opened, spine)
     events: list[Event] = []
     coils = coils_of({entry.relay: catalog.make_relay(model, bus, {"address": 1})}, clock.now_s)

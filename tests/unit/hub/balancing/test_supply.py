@@ -50,6 +50,7 @@ def test_what_the_unpaid_no_longer_draw_is_there_for_others() -> None:
         ({"is_critical": True}, {}, False),
         ({"is_failsafe": False}, {}, False),
         ({"is_failsafe": False}, {"cut_not_failsafe": 1}, True),
+        ({"is_failsafe": False, "deenergised": "cut"}, {}, True),
         ({}, {}, True),
     ],
 )
