@@ -244,6 +244,7 @@ class RelayTable:
             self.interlock,
             self.switches_per_minute_max,
             self.rated_w * MW_PER_W if self.setpoint else None,
+            self.setpoint == "battery",
         )
 
 

@@ -22,7 +22,8 @@ class Rules:
 
     Of the relays of one `interlock` group at most one is energised; "" is no group. A contact is
     energised only while its release, too, fits into `switches_per_minute_max`.
-    `setpoint_mw_max`: the largest set-point it takes; None: it is a relay and takes none. [mW]
+    `setpoint_mw_max`: the largest set-point it takes; None: it is a relay and takes none. A battery
+    takes one as far below 0 (`is_battery`). [mW]
     """
 
     min_on_ms: int = 0
@@ -30,6 +31,7 @@ class Rules:
     interlock: str = ""
     switches_per_minute_max: int = 6
     setpoint_mw_max: int | None = None
+    is_battery: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +178,9 @@ def _untellable(lease: Lease, rule: Rules) -> str:
         return "it is a relay and takes no set-point"
     if not lease.energised:
         return "a set-point that does not stand has no power"
-    if not 0 <= told_mw <= most_mw:
-        return f"a set-point of {told_mw} mW is not from 0 to {most_mw}"
+    least_mw = -most_mw if rule.is_battery else 0
+    if not least_mw <= told_mw <= most_mw:
+        return f"a set-point of {told_mw} mW is not from {least_mw} to {most_mw}"
     return ""
 
 

@@ -24,8 +24,9 @@ from messages.regulating import UNBOUND, Regulation
 LABEL = b"gridtally/v1"
 PURPOSES = ("generation", "consumption", "net", "storage", "appliance", "boundary")
 DEENERGISED = ("fed", "cut")
-SETPOINTS = ("", "limit")
-"""What a relay can be told besides on and off: nothing, or the most that a generator may give."""
+SETPOINTS = ("", "limit", "battery")
+"""What a relay can be told besides on and off: nothing, the most that a generator may give, or what
+a battery takes (below 0: gives)."""
 
 
 def network_aad(network_id: bytes) -> bytes:
@@ -45,7 +46,7 @@ class RelayEntry:
     `load` is the appliance meter that measures its load, "" where none does. `failsafe`: it lets
     go by itself when nobody holds it any more. Where a policy asks for it: less `importance` gives
     way first, and `shed_price_utok_per_kwh` is what its member asks for going without. With a
-    `setpoint` it is told how much, and lets its generator `load` alone while de-energised. [mW, ms]
+    `setpoint` it is told how much, and lets the device of meter `load` alone at rest. [mW, ms]
     """
 
     relay: str

@@ -214,7 +214,7 @@ def _relay_fault(entry: KeyEntry) -> str | None:
         if relay.setpoint not in SETPOINTS:
             return f"relay {relay.relay}: no set-point {relay.setpoint!r}"
         if relay.setpoint and (relay.deenergised, bool(relay.load)) != ("fed", True):
-            return f"relay {relay.relay}: a set-point names its generator, which is fed without it"
+            return f"relay {relay.relay}: a set-point names its meter, and is fed without it"
         if min(relay.rated_mw, relay.min_on_ms, relay.min_off_ms) < 0:
             return f"relay {relay.relay}: rated power and least times are not negative"
         if min(relay.importance, relay.shed_price_utok_per_kwh) < 0:

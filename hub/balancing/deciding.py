@@ -13,7 +13,9 @@ from dataclasses import replace
 from typing import Final
 
 from hub.balancing import exporting, supply
-from hub.balancing.policy import DispatchPolicy, Verdict, View
+from hub.balancing.batteries import discharged
+from hub.balancing.orders import few, power_text
+from hub.balancing.policy import DispatchPolicy, Order, Verdict, View
 from hub.balancing.sources import LIMIT, Source, giving, sources_of
 
 PROBE_MS: Final = 60_000
@@ -28,7 +30,8 @@ def decide(policy: DispatchPolicy, view: View) -> Verdict:
     loads = replace(view, relays=tuple(each for each in view.relays if each.name not in taken))
     held = _held_back(loads, sources)
     given = {each.meter.meter_id: each.potential_mw for each in held}
-    verdict = supply.decide(policy, giving(loads, given))
+    loads, told = discharged(giving(loads, given), sources)
+    verdict = _told(supply.decide(policy, loads), told)
     held_mw = sum(each.potential_mw - each.shown_mw for each in held)
     verdict = replace(verdict, deficit_mw=verdict.deficit_mw + held_mw)
     return exporting.capped(view, verdict, sources)
@@ -40,3 +43,15 @@ def _held_back(loads: View, sources: Sequence[Source]) -> list[Source]:
     if waits_ms and min(waits_ms) < PROBE_MS:
         return []
     return [each for each in sources if each.relay.setpoint == LIMIT and each.is_bound]
+
+
+def _told(verdict: Verdict, batteries: Sequence[Order]) -> Verdict:
+    """Add what batteries are told to what a policy wants of loads."""
+    verdict = replace(verdict, orders=(*verdict.orders, *batteries))
+    telling = [each for each in batteries if each.setpoint_mw is not None]
+    if not telling:
+        return verdict
+    power = power_text(-sum(each.setpoint_mw or 0 for each in telling))
+    reason = f"{verdict.reason}; batteries give {power}: {few([each.relay for each in telling])}"
+    limit = "supply" if verdict.limit == "none" else verdict.limit
+    return replace(verdict, limit=limit, reason=reason)

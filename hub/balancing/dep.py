@@ -23,7 +23,7 @@ from typing import ClassVar, Final, NamedTuple
 
 from hub.balancing.demand import CUT_NOT_FAILSAFE, Demand, Switchable, demands
 from hub.balancing.errors import BadParameter
-from hub.balancing.limits import ISLAND
+from hub.balancing.limits import ISLAND, SOURCES, TIE
 from hub.balancing.orders import fed_order, few, order, power_text, stays, stuck_words
 from hub.balancing.policy import Order, Verdict, View
 from hub.balancing.subset import Load, fit
@@ -35,7 +35,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "swap_permille": 50,
     CUT_NOT_FAILSAFE: 0,
 }
-SHARED: Final = ("import_mw_max", "export_mw_max", "stale_after_ms", "pv_retry_s", *ISLAND)
+SHARED: Final = (*TIE, "stale_after_ms", *SOURCES, *ISLAND)
 """The limits that a policy without a pool knows; the others have all of `hub.balancing.limits`."""
 
 RULE: Final = "dep: own generation, then the largest surplus, then the smallest set of loads"

@@ -3,9 +3,10 @@
 `import_mw_max`: what the grid tie may bring in beyond the members' own generation; 0 on an island,
 below 0 what must be exported. `export_mw_max`: what it may take out, below 0 what must be imported;
 without it as much as there is. `pv_retry_s`: after so long a generator that a relay cut off is
-tried again, though its rated power would not fit (`hub.balancing.exporting`). `reserve_mw`: what is
-never given to loads. `stale_after_ms`: older samples count as danger. A feeder is a line that
-several members hang on:
+tried again, though its rated power would not fit (`hub.balancing.exporting`). `battery_first`: 1
+if batteries discharge before loads are cut (`hub.balancing.batteries`). `reserve_mw`: what is never
+given to loads. `stale_after_ms`: older samples count as danger. A feeder is a line that several
+members hang on:
 
     nominal_mv = 12_000
     feeder_north = "ann bob"
@@ -24,6 +25,8 @@ from hub.balancing.policy import Feeder, Limits
 Parameters = Mapping[str, int | str]
 
 TIE: Final = ("import_mw_max", "export_mw_max")
+SOURCES: Final = ("pv_retry_s", "battery_first")
+"""How generators and batteries are told, under every policy alike."""
 ISLAND: Final = (
     "island_import_mw_max",
     "island_below_mv",
@@ -32,7 +35,7 @@ ISLAND: Final = (
     "sag_below_mhz",
 )
 """What `hub.switching.islanding` goes by."""
-NUMBERS: Final = (*TIE, "stale_after_ms", "reserve_mw", "nominal_mv", "pv_retry_s", *ISLAND)
+NUMBERS: Final = (*TIE, "stale_after_ms", "reserve_mw", "nominal_mv", *SOURCES, *ISLAND)
 _MEMBERS: Final = re.compile(r"feeder_([a-z0-9-]+)")
 _CURRENT: Final = re.compile(r"feeder_([a-z0-9-]+)_ma_max")
 _UV_PER_MV: Final = 1000

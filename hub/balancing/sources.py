@@ -16,6 +16,8 @@ from hub.balancing.policy import MeterPower, Order, RelayState, View
 
 LIMIT: Final = "limit"
 """A set-point: the most that a generator may give. [mW]"""
+BATTERY: Final = "battery"
+"""A set-point: what a battery takes, below 0 what it gives. [mW]"""
 FOLLOW_MS: Final = 2_000
 """How long a device may take to do what its newest set-point says, before what it shows counts."""
 SLACK_PERMILLE: Final = 20
@@ -39,8 +41,8 @@ class Source(NamedTuple):
         """What it gives now, or the most it can where nobody knows."""
         if not self.is_stale:
             return max(self.shown_mw, 0)
-        if not self.relay.setpoint:
-            return 0 if self.relay.is_cut else self.meter.rated_mw
+        if self.relay.setpoint != LIMIT:
+            return 0 if self.relay.is_cut and not self.relay.setpoint else self.meter.rated_mw
         standing_mw = self.relay.setpoint_mw
         return self.relay.rated_mw if standing_mw is None else min(standing_mw, self.relay.rated_mw)
 

@@ -34,20 +34,25 @@ REASONS: Final[Mapping[object, str]] = {
 
 def decide(policy: DispatchPolicy, view: View) -> Verdict:
     """Return what a policy wants of the relays that the market leaves to it, and cut the others."""
-    ended = {relay.name for relay in view.relays if _ends(relay, view)}
-    if not ended:
+    others = left(view)
+    if others == view:
         return policy.decide(view)
-    others = tuple(relay for relay in view.relays if relay.name not in ended)
-    verdict = policy.decide(replace(view, relays=others))
+    names = {relay.name for relay in others.relays}
+    verdict = policy.decide(others)
     cuts = [
         order(load, True, load.relay.withheld)
         for member in demands(view)
         for load in member.loads
-        if load.relay.name in ended
+        if load.relay.name not in names
     ]
     orders = sorted([*verdict.orders, *cuts], key=lambda each: (each.node, each.relay))
     reasons = "; ".join(sorted({each.reason for each in cuts}))
     return replace(verdict, orders=tuple(orders), reason=f"{verdict.reason}; {reasons}")
+
+
+def left(view: View) -> View:
+    """Return the view with the relays alone that the market leaves to the policy."""
+    return replace(view, relays=tuple(each for each in view.relays if not _ends(each, view)))
 
 
 def _ends(relay: RelayState, view: View) -> bool:
