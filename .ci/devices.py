@@ -87,7 +87,7 @@ def page(name: str, entry: Any, kind: str) -> str:
 def twin_of(name: str) -> str:
     """Return whose simulator a model has: its own, or that of the device that it is a part of."""
     entry = catalog.RELAYS.get(name)
-    return name if entry is None else entry.part_of or name
+    return name if entry is None or name in SIMULATORS else entry.part_of or name
 
 
 def title(name: str) -> str:

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from hardware import catalog
@@ -25,6 +26,10 @@ PIN_OPTIONS: Final = ("pin", "set_pin", "reset_pin")
 GUARD_SOCKET: Final = "guard.sock"
 SWITCHED: Final = ("appliance", "generation")
 """Purposes of meters that a relay may be in front of."""
+PURPOSE_OF: Final[Mapping[str, str]] = MappingProxyType(
+    {"limit": "generation", "battery": "storage"}
+)
+"""Kind of set-point -> purpose of the meter that shows what it does."""
 UNIX: Final = "unix:"
 MODEL_FILE: Final = ".toml"
 
@@ -233,7 +238,7 @@ def _relays(document: Document[Any]) -> Iterator[Finding]:
         if load and load not in purposes:
             text = f'load: no meter is named "{load}"{_near(load, purposes)}'
             yield document.finding((*path, "load"), text)
-        elif load and purposes[load] not in SWITCHED:
+        elif load and not _is_told(model) and purposes[load] not in SWITCHED:
             text = f'load: meter "{load}" is not of purpose "appliance" or "generation"'
             yield document.finding((*path, "load"), text)
         if model in catalog.RELAYS:
@@ -245,16 +250,22 @@ def _relays(document: Document[Any]) -> Iterator[Finding]:
 def _setpoint(
     document: Document[Any], path: Any, table: Mapping[str, Any], purposes: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """Yield a set-point that is not in front of a generator, or that would cut it off at rest."""
+    """Yield a set-point whose meter is not of its kind, or that would cut it off at rest."""
     model, load = _word(table, "model", RELAY_MODEL), _word(table, "load")
     if not catalog.RELAYS[model].setpoint:
         return
+    purpose = PURPOSE_OF[catalog.RELAYS[model].setpoint]
     if _word(table, "deenergised") == "cut":
         text = f'deenergised: a {model} lets everything through when nobody holds it: say "fed"'
         yield document.finding((*path, "deenergised"), text)
-    if not load or (load in purposes and purposes[load] != "generation"):
-        text = f'load: a {model} needs a meter of purpose "generation", which shows what it does'
+    if not load or (load in purposes and purposes[load] != purpose):
+        text = f'load: a {model} needs a meter of purpose "{purpose}", which shows what it does'
         yield document.finding((*path, "load"), text)
+
+
+def _is_told(model: str) -> bool:
+    """Whether a model is a set-point, which has a rule of its own."""
+    return model in catalog.RELAYS and bool(catalog.RELAYS[model].setpoint)
 
 
 def _relay_place(

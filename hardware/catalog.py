@@ -31,6 +31,7 @@ from hardware.relays.latching_relay import LatchingRelay, LatchingRelayOptions, 
 from hardware.relays.lc_relay import LcRelay, LcRelayOptions
 from hardware.relays.renogy_load import RenogyLoad, RenogyLoadOptions
 from hardware.relays.sunspec_limit import SunSpecLimit, SunSpecLimitOptions
+from hardware.relays.sunspec_storage import SunSpecStorage, SunSpecStorageOptions
 from hardware.relays.waveshare_relay import WaveshareRelay, WaveshareRelayOptions
 
 Entry = TypeVar("Entry")
@@ -72,7 +73,8 @@ class RelayModel:
         verify: a check over several options together; raises BadOption.
         shared: options that all relays of one board have in common.
         part_of: the meter model that it is a part of, and so may share its address with.
-        setpoint: what it can be told besides on and off: "limit", the most that may be given.
+        setpoint: what it can be told besides on and off: "limit", the most that may be given, or
+            "battery", what is taken, below 0 given.
     """
 
     build: Callable[[Any, Any], Relay]
@@ -241,6 +243,14 @@ RELAYS: Mapping[str, RelayModel] = MappingProxyType(
             is_failsafe=True,
             part_of="sunspec",
             setpoint="limit",
+        ),
+        "sunspec_storage": RelayModel(
+            SunSpecStorage,
+            SunSpecStorageOptions,
+            MODBUS,
+            is_failsafe=True,
+            part_of="sunspec",
+            setpoint="battery",
         ),
     }
 )

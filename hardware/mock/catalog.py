@@ -32,7 +32,7 @@ from hardware.mock.meters.gavazzi_em24 import Em24E1, Em24Rs485
 from hardware.mock.meters.orno import OrnoWe504, OrnoWe514
 from hardware.mock.meters.pzem import Pzem016Meter, Pzem017Meter
 from hardware.mock.relays.board import LcBoard, R4d8Board, WaveshareBoard
-from hardware.mock.sunspec.device import SunSpecInverter, SunSpecMeter
+from hardware.mock.sunspec.device import SunSpecHybrid, SunSpecInverter, SunSpecMeter
 from hardware.mock.vedirect.bmv import VictronBmv
 from hardware.mock.vedirect.mppt import VictronMppt
 
@@ -91,6 +91,9 @@ SIMULATORS: Final[Mapping[str, Simulator]] = MappingProxyType(
             "Orno OR-WE-514, -515", OrnoWe514, "feeder", MODBUS, serial_form="8E1"
         ),
         "sunspec": Simulator("SunSpec inverter", SunSpecInverter, "plant", MODBUS),
+        "sunspec_storage": Simulator(
+            "SunSpec hybrid inverter, which has a battery", SunSpecHybrid, "plant", MODBUS
+        ),
         "sunspec_meter": Simulator("SunSpec meter", SunSpecMeter, "three_phase", MODBUS),
         "epever_tracer": Simulator(
             "EPEver Tracer-BN", EpeverController, "plant", MODBUS, baud=115_200

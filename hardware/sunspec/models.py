@@ -2,7 +2,8 @@
 
 Float models (10 higher) have the same points as singles, without scale factors.
 
-Source: SunSpec device information models 1, 101-103, 111-113, 120, 123, 160, 201-204, 211-214.
+Source: SunSpec device information models 1, 101-103, 111-113, 120, 123, 124, 160, 201-204,
+211-214.
 """
 
 from __future__ import annotations
@@ -241,6 +242,34 @@ _CONTROLS: Final[tuple[Row, ...]] = (
     _factor("VArPct_SF"),
 )
 
+_STORAGE: Final[tuple[Row, ...]] = (
+    ("u16", "W", "WChaMax_SF", "WChaMax=most_charging_power"),
+    ("u16", "%", "WChaDisChaGra_SF", "WChaGra=charging_ramp WDisChaGra=discharging_ramp"),
+    ("bits16", "", "", "StorCtl_Mod=mode"),
+    ("u16", "VA", "VAChaMax_SF", "VAChaMax=most_charging_apparent_power"),
+    ("u16", "%", "MinRsvPct_SF", "MinRsvPct=reserve"),
+    ("u16", "%", "ChaState_SF", "ChaState=charge"),
+    ("u16", "Ah", "StorAval_SF", "StorAval=available_charge"),
+    ("u16", "V", "InBatV_SF", "InBatV=battery_voltage"),
+    ("enum16", "", "", "ChaSt=charge_status"),
+    ("s16", "%", "InOutWRte_SF", "OutWRte=discharging_rate InWRte=charging_rate"),
+    (
+        "u16",
+        "s",
+        "",
+        "InOutWRte_WinTms=rate_window InOutWRte_RvrtTms=rate_revert InOutWRte_RmpTms=rate_ramp",
+    ),
+    ("enum16", "", "", "ChaGriSet=charging_source"),
+    _factor("WChaMax_SF"),
+    _factor("WChaDisChaGra_SF"),
+    _factor("VAChaMax_SF"),
+    _factor("MinRsvPct_SF"),
+    _factor("ChaState_SF"),
+    _factor("StorAval_SF"),
+    _factor("InBatV_SF"),
+    _factor("InOutWRte_SF"),
+)
+
 _TRACKERS: Final[tuple[Row, ...]] = (
     _factor("DCA_SF"),
     _factor("DCV_SF"),
@@ -291,6 +320,7 @@ def _layouts() -> Iterator[tuple[int, Layout]]:
         yield 210 + number, Layout(f"meter, {wiring}, float", singles)
     yield 120, Layout("nameplate", _points(_NAMEPLATE))
     yield 123, Layout("immediate controls", _points(_CONTROLS))
+    yield 124, Layout("storage controls", _points(_STORAGE))
     trackers = _points(_TRACKERS)
     repeated = _points(_TRACKER, trackers[-1].end)
     yield 160, Layout("multiple trackers", trackers, repeated)
@@ -306,7 +336,7 @@ FLOAT_TWINS: Final[Mapping[int, int]] = MappingProxyType(
 )
 """Float model -> the integer model of the same thing."""
 
-NAMEPLATE, CONTROLS, TRACKERS = 120, 123, 160
+NAMEPLATE, CONTROLS, STORAGE, TRACKERS = 120, 123, 124, 160
 COMMON: Final = 1
 END: Final = 0xFFFF
 MARKER: Final = (0x5375, 0x6E53)

@@ -35,6 +35,7 @@ _TYPES: Final[Mapping[str, tuple[int, int]]] = MappingProxyType(
         "u32": (2, 0xFFFF_FFFF),
         "acc32": (2, 0),
         "enum16": (1, 0xFFFF),
+        "bits16": (1, 0xFFFF),
         "bits32": (2, 0xFFFF_FFFF),
         "f32": (2, 0x7FC0_0000),
         "factor": (1, 0x8000),
@@ -54,7 +55,7 @@ class Point:
         point: its name in SunSpec's documents.
         name: what it is, without the unit.
         unit: as in `hardware.registers.UNITS`.
-        type: u16, s16, u32, acc32, enum16, bits32, f32, factor, text8, text16 or pad.
+        type: u16, s16, u32, acc32, enum16, bits16, bits32, f32, factor, text8, text16 or pad.
         offset: from the model's ID register.
         factor: the point that is its scale factor; empty: none.
         names: words for 0, 1, 2...

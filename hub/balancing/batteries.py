@@ -5,9 +5,9 @@ included. Then it is told to give as much as is lacking, and a little more (`BAN
 rating), so that noise moves nothing; a feeder's batteries for the feeder first, then everybody's
 for all. It is left to itself again when nothing would be lacking without it, by as much.
 
-What it gives counts from the order on, for `FOLLOW_MS`; a battery that then gives less counts as
-what it shows, since it is empty, hot or away, and loads give way after all. A silent one gives
-nothing.
+What it is to give counts from the order on, for `FOLLOW_MS`; a battery that then gives less counts
+as what it shows, since it is empty, hot or away, and loads give way after all. It is still told the
+same, and counts again when it follows. A silent one gives nothing.
 """
 
 from __future__ import annotations
@@ -59,22 +59,24 @@ def _lacking(view: View, able: Sequence[Source]) -> dict[tuple[str, str], int]:
     given_mw: dict[tuple[str, str], int] = {}
     for place, bound in enumerate(pool.bounds):
         within = [each for each in able if bound.members is None or _owner(each) in bound.members]
-        lacks_mw = _excess_mw(pool, place) - sum(given_mw.get(e.relay.name, 0) for e in within)
+        given = (min(given_mw.get(each.relay.name, 0), _can_mw(each)) for each in within)
+        lacks_mw = _excess_mw(pool, place) - sum(given)
         is_short = _excess_mw(shown, place) > bound.permille_mw(permille)
         for each in within:
             stands = each.relay.setpoint_mw is not None
             if not (stands and lacks_mw > -_band_mw(each)) and not is_short:
                 continue
             before_mw = given_mw.get(each.relay.name, 0)
-            more_mw = min(max(lacks_mw, 0), max(_can_mw(each) - before_mw, 0))
+            more_mw = min(max(lacks_mw, 0), each.relay.rated_mw - before_mw)
             given_mw[each.relay.name] = before_mw + more_mw
-            lacks_mw -= more_mw
+            lacks_mw -= max(min(more_mw, _can_mw(each) - before_mw), 0)
     return given_mw
 
 
 def _excess_mw(pool: Pool, place: int) -> int:
     """By how much a limit would be exceeded if every load were fed. [mW]"""
-    return sum(load.power_mw for load in pool.within(place, pool.loads)) - pool.bounds[place].room_mw
+    wanted_mw = sum(load.power_mw for load in pool.within(place, pool.loads))
+    return wanted_mw - pool.bounds[place].room_mw
 
 
 def _owner(source: Source) -> str:
@@ -101,4 +103,3 @@ def _steady(source: Source, wanted_mw: int) -> int:
         return told_mw
     more_mw = band_mw // 2 if wanted_mw else 0
     return min(wanted_mw + more_mw, source.relay.rated_mw)
-

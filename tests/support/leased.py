@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.busrelays import BusRelays, coils_of
 from edge.inbound import Event, FromBus
@@ -120,21 +120,28 @@ class Way:
         ]
 
 
+class Part(NamedTuple):
+    """A relay or set-point: its model at address 1 of an open bus, and how it is enrolled."""
+
+    bus: Any
+    model: str
+    entry: RelayEntry
+
+
 @contextmanager
 def leased(
     folder: Path,
-    bus: Any,
-    model: str,
-    entry: RelayEntry,
+    part: Part,
     powers: Callable[[], Mapping[str, int]],
     clock: Clock,
     owners: Mapping[str, Mapping[str, Any]] = NOBODY_ELSE,
     **policy: Any,
 ) -> Iterator[Way]:
-    """Yield the way to one relay or set-point of a model on an open bus, with address 1.
+    """Yield the way to one relay or set-point.
 
     `owners`: what of the node's three meters' entries differs; without it they are alice's.
     """
+    entry = part.entry
     bench = Bench(folder, **policy)
     opened = bench.open()
     spine = bench.spine(opened)
@@ -144,13 +151,15 @@ def leased(
     assert not any(bench.enrol(spine, [node_entry, *meters]))
     board = Board(bench, opened, spine)
     events: list[Event] = []
-    coils = coils_of({entry.relay: catalog.make_relay(model, bus, {"address": 1})}, clock.now_s)
+    coils = coils_of(
+        {entry.relay: catalog.make_relay(part.model, part.bus, {"address": 1})}, clock.now_s
+    )
     most_mw = entry.rated_mw if entry.setpoint else None
     relays = Relays(
         NODE,
         opened.trust,
         coils,
-        {entry.relay: Rules(setpoint_mw_max=most_mw)},
+        {entry.relay: Rules(setpoint_mw_max=most_mw, is_battery=entry.setpoint == "battery")},
         clock_ms=lambda: clock.now_ms,
     )
     held = BusRelays("rs485", relays, coils.values(), events.append, clock_s=clock.now_s)

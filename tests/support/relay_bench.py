@@ -14,7 +14,7 @@ from hardware.mock.chargers.renogy import RenogyController
 from hardware.mock.points import Plant
 from hardware.mock.relays.board import LcBoard, R4d8Board, RelayBoard, WaveshareBoard
 from hardware.mock.relays.latching_contact import LatchingContact
-from hardware.mock.sunspec.device import SunSpecInverter
+from hardware.mock.sunspec.device import SunSpecHybrid, SunSpecInverter
 from hardware.mock.wires.pins import BenchFactory
 from hardware.ports import Relay
 from tests.support.hardware_bench import modbus
@@ -49,6 +49,7 @@ CASES: Mapping[str, tuple[str, ...]] = {
     "epever_load": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
     "renogy_load": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
     "sunspec_limit": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
+    "sunspec_storage": ("direct", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp"),
 }
 """Model -> what it is tried on."""
 
@@ -60,6 +61,7 @@ REQUIRED: Mapping[str, Mapping[str, object]] = {
     "epever_load": {"address": 1},
     "renogy_load": {"address": 1},
     "sunspec_limit": {"address": 1},
+    "sunspec_storage": {"address": 1},
 }
 
 
@@ -108,11 +110,14 @@ def _part(model: str, on: str, folder: Path, stack: ExitStack) -> RelayBench:
         "epever_load": EpeverController,
         "renogy_load": RenogyController,
         "sunspec_limit": SunSpecInverter,
+        "sunspec_storage": SunSpecHybrid,
     }
     device: Any = kinds[model](plant)
     bus = modbus(on, device, folder, stack)
 
     def stands() -> bool:
+        if model == "sunspec_storage":
+            return bool(device.battery.is_told)
         return device.limit_mw is not None if model == "sunspec_limit" else device.load_is_on
 
     def stick() -> None:

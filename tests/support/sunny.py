@@ -85,7 +85,9 @@ def _lit(meter: MeterPower, sources: list[RelayState], sun_mw: Mapping[str, int]
     return replace(meter, power_mw=-given_mw)
 
 
-def _given(meter: MeterPower, sources: list[RelayState], batteries: Mapping[str, int]) -> MeterPower:
+def _given(
+    meter: MeterPower, sources: list[RelayState], batteries: Mapping[str, int]
+) -> MeterPower:
     """A battery that is told nothing does nothing."""
     for each in sources:
         if each.load == meter.meter_id and each.relay in batteries:

@@ -25,6 +25,7 @@ from hardware.mock.sunspec.blocks import (
     Trackers,
 )
 from hardware.mock.sunspec.controls import ImmediateControls
+from hardware.mock.sunspec.storage import StorageControls
 from hardware.mock.wires.modbus_pdu import (
     DEVICE_FAULTS,
     ILLEGAL_ADDRESS,
@@ -179,6 +180,52 @@ class SunSpecInverter(SunSpecDevice):
     def limit_mw(self) -> int | None:
         """What it lets through now; None: everything. [mW]"""
         return self._generator.limit_mw
+
+
+class HybridGenerator(Generator):
+    """The electrical side of an inverter with a battery behind it; below 0 it draws."""
+
+    battery: StorageControls
+
+    @property
+    def power_mw(self) -> int:
+        """What it feeds in: what its limit lets through, less what the battery takes. [mW]"""
+        return super().power_mw - self.battery.power_mw
+
+
+class SunSpecHybrid(SunSpecDevice):
+    """A hybrid inverter: models 1, 101, 120, 123 and 124, a battery beside the panels."""
+
+    def __init__(
+        self,
+        plant: SolarPlant,
+        *,
+        rated_mw: int = _RATED_MW,
+        has_revert: bool = True,
+        seed: int = 0,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Feed in the sun of this plant and what the battery gives.
+
+        Args:
+            plant: panels.
+            rated_mw: of inverter and battery. [mW]
+            has_revert: whether its battery's commands have a revert time.
+            seed: of noise.
+            clock_s: a clock that never goes back. [s]
+        """
+        super().__init__()
+        self.battery = StorageControls(clock_s, rated_mw, has_revert=has_revert)
+        controls = ImmediateControls(clock_s=clock_s, seed=seed)
+        generator = HybridGenerator(plant, 1, rated_mw, controls, Distortion(self.faults, seed))
+        generator.battery = self.battery
+        self.blocks = [
+            Common("Simulated", "Hybrid", "40000001"),
+            Inverter(generator),
+            Nameplate(generator),
+            controls,
+            self.battery,
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def test_making_a_relay_on_a_bus_touches_no_wire(model):
 
 def test_a_relay_on_a_pin_and_a_limit_with_its_own_timer_alone_are_failsafe():
     found = [model for model, entry in catalog.RELAYS.items() if entry.is_failsafe]
-    assert found == ["gpio_relay", "sunspec_limit"]
+    assert found == ["gpio_relay", "sunspec_limit", "sunspec_storage"]
 
 
 def test_what_can_be_told_how_much_is_a_set_point():

@@ -430,3 +430,12 @@ def test_each_fault_of_a_set_point_has_its_sentence(old, new, message):
     assert old in PARTS
     (finding,) = told(EXAMPLE + PARTS.replace(old, new))
     assert message in finding
+
+
+def test_a_battery_has_a_meter_of_its_own_kind():
+    house = PARTS.replace("sunspec_limit", "sunspec_storage").replace('"roof-limit"', '"store"')
+    (finding,) = told(EXAMPLE + house)
+    assert 'load: a sunspec_storage needs a meter of purpose "storage"' in finding
+    config = parse_config(EXAMPLE + house.replace('"generation"', '"storage"', 1), HERE)
+    rules = config.relay[1].rules
+    assert (rules.setpoint_mw_max, rules.is_battery) == (3_000_000, True)

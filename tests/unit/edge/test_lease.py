@@ -195,3 +195,11 @@ def test_another_power_is_news_and_no_switching():
 def test_what_cannot_be_told_is_refused(changes, reason):
     lease, contacts = replace(LIMIT, **changes), {"roof": Contact(), "heater": Contact()}
     assert answer(lease, rules=ROOF | {"heater": Rules()}, contacts=contacts) == Refuse(reason)
+
+
+@pytest.mark.parametrize(("told_mw", "is_taken"), [(-3_000, True), (3_000, True), (-3_001, False)])
+def test_a_battery_gives_as_it_takes(told_mw, is_taken):
+    rules = {"roof": Rules(setpoint_mw_max=3_000, is_battery=True)}
+    lease = replace(LIMIT, setpoint_mw=told_mw)
+    found = answer(lease, rules=rules, contacts={"roof": Contact()})
+    assert isinstance(found, Obey) is is_taken

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hardware import catalog
-from hardware.errors import BusTimeout, SwitchFailed
+from hardware.errors import BusTimeout, SwitchFailed, WrongDevice
 from hardware.mock.chargers.epever import EpeverController
 from hardware.mock.chargers.renogy import RenogyController
 from hardware.mock.points import Plant
-from hardware.mock.sunspec.device import InverterMake, SunSpecInverter
+from hardware.mock.sunspec.device import InverterMake, SunSpecHybrid, SunSpecInverter
 from tests.support.hardware_bench import ModbusDirect
 from tests.support.vectors import vectors
 
@@ -113,3 +113,76 @@ def test_what_a_device_shares_an_address_with_is_not_read_together():
         )
     }
     assert len(groups) == 4
+
+
+class Hybrid:
+    """A simulated inverter of 3 kW with a battery, on a clock that is moved by hand. [s]"""
+
+    def __init__(self, **make: bool) -> None:
+        self.now_s = 100.0
+        self.device = SunSpecHybrid(Plant(), clock_s=lambda: self.now_s, **make)
+        self.port = ModbusDirect(self.device)
+        self.battery = catalog.make_relay("sunspec_storage", self.port, {"address": 1})
+        self.meter = catalog.make_meter("sunspec", self.port, {"address": 1})
+
+
+@pytest.mark.parametrize("row", vectors("sunspec_storage")["commands"], ids=lambda row: row["name"])
+def test_a_battery_is_told_both_rates_with_the_life_as_revert_time(row):
+    hybrid = Hybrid()
+    hybrid.device.battery.idle_mw = 700_000
+    hybrid.battery.hold(row["power_mw"], row["for_ms"])
+    written = b"".join(word.to_bytes(2, "big") for word in row["words"])
+    assert any(request[0] == 16 and request.endswith(written) for request in hybrid.port.requests)
+    assert hybrid.battery.is_energised
+    assert hybrid.device.battery.power_mw == row["power_mw"] - row["power_mw"] % 300 * (
+        row["power_mw"] > 0
+    )
+    hybrid.now_s += row["for_ms"] // 1_000
+    assert hybrid.device.battery.power_mw == 700_000
+    assert not hybrid.battery.is_energised
+
+
+def test_a_battery_goes_on_while_it_is_told_again_and_is_left_alone_in_the_end():
+    hybrid = Hybrid()
+    for _ in range(5):
+        hybrid.battery.hold(-1_500_000, 5_000)
+        hybrid.now_s += 4.0
+        assert hybrid.device.battery.power_mw == -1_500_000
+        assert hybrid.meter.sample().power_mw == -1_500_000
+    hybrid.battery.close()
+    assert not hybrid.device.battery.is_told
+
+
+def test_a_battery_that_charges_draws_power():
+    hybrid = Hybrid()
+    hybrid.battery.hold(600_000, 5_000)
+    assert hybrid.meter.sample().power_mw == 600_000
+
+
+def test_an_empty_battery_gives_nothing_whatever_it_is_told():
+    hybrid = Hybrid()
+    hybrid.device.battery.charge_percent = 0
+    hybrid.battery.hold(-1_500_000, 5_000)
+    assert hybrid.meter.sample().power_mw == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "power_mw", "reason"),
+    [
+        ({"has_revert": False}, -1_000, "knows no revert time"),
+        ({}, -3_100_000, "its WChaMax is 3000000 mW"),
+    ],
+)
+def test_what_a_battery_cannot_be_told_is_refused(make, power_mw, reason):
+    hybrid = Hybrid(**make)
+    with pytest.raises(SwitchFailed, match=reason):
+        hybrid.battery.hold(power_mw, 5_000)
+    assert not hybrid.device.battery.is_told
+
+
+def test_a_device_without_a_battery_is_named():
+    relay = catalog.make_relay(
+        "sunspec_storage", ModbusDirect(SunSpecInverter(Plant())), {"address": 1}
+    )
+    with pytest.raises(WrongDevice, match="lists 0 models 124, want 1"):
+        relay.hold(-1_000, 5_000)

@@ -69,7 +69,7 @@ def test_every_point_stands_where_the_published_model_has_it(model):
 
 def _unit(point) -> str:
     """Return a published unit in our spelling: a ratio has none, percent of anything is percent."""
-    unit = point.get("units", "")
+    unit = point.get("units", "").strip()
     spelled = {"C": "degC", "Pct": "%", "Secs": "s", "AH": "Ah", "cos()": "", "PF": ""}
     return "%" if unit.startswith("%") else spelled.get(unit, unit)
 

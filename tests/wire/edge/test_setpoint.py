@@ -10,11 +10,11 @@ import pytest
 
 from hardware import catalog
 from hardware.mock.points import Plant
-from hardware.mock.sunspec.device import SunSpecInverter
+from hardware.mock.sunspec.device import SunSpecHybrid, SunSpecInverter
 from hub.core.events import read_event
 from messages.entries import Decision, RelayEntry
 from tests.support.hardware_bench import modbus
-from tests.support.leased import Clock, Way, leased
+from tests.support.leased import Clock, Part, Way, leased
 
 RATED_MW, CAP_MW, SUN_MW, DRAWN_MW = 3_000_000, 1_000_000, 2_400_000, 400_000
 ENTRY = RelayEntry("roof", "fed", "pv", "alice", RATED_MW, critical=False, setpoint="limit")
@@ -36,7 +36,7 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
         folder = tmp_path / "hub"
         folder.mkdir()
         yield stack.enter_context(
-            leased(folder, bus, "sunspec_limit", ENTRY, powers, clock, **policy)
+            leased(folder, Part(bus, "sunspec_limit", ENTRY), powers, clock, **policy)
         )
 
 
@@ -77,3 +77,57 @@ def test_when_the_hub_is_silent_the_node_ends_the_limit(way: Way) -> None:
     way.run(7)
     assert left_mw(way) == SUN_MW - DRAWN_MW
     assert [outcome for outcome, *_ in way.acks()][:2] == ["applied", "expired"]
+
+
+# a battery
+
+
+BATTERY = RelayEntry("store", "fed", "pv", "alice", RATED_MW, critical=False, setpoint="battery")
+
+
+@pytest.fixture(params=["direct", "modbus_rtu"])
+def island(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Way, SunSpecHybrid]]:
+    """A house that draws 400 W on an island, with nothing but a battery."""
+    clock = Clock()
+    hybrid = SunSpecHybrid(Plant(), rated_mw=RATED_MW, clock_s=clock.now_s)
+    with ExitStack() as stack:
+        bus = modbus(request.param, hybrid, tmp_path, stack)
+        meter = catalog.make_meter("sunspec", bus, {"address": 1})
+
+        def powers() -> dict[str, int]:
+            return {"pv": meter.sample().power_mw or 0, "load": DRAWN_MW, "heater": 0}
+
+        folder = tmp_path / "hub"
+        folder.mkdir()
+        way = leased(
+            folder,
+            Part(bus, "sunspec_storage", BATTERY),
+            powers,
+            clock,
+            owners={"pv": {"purpose": "storage"}},
+            dispatch="priority",
+            dispatch_parameters={"battery_first": 1},
+        )
+        yield stack.enter_context(way), hybrid
+
+
+def test_a_battery_gives_what_is_lacking(island: tuple[Way, SunSpecHybrid]) -> None:
+    way, hybrid = island
+    way.run(4)
+    told = -DRAWN_MW - RATED_MW * 25 // 1000
+    step_mw = RATED_MW // 10_000  # a rate has steps of 0.01 %, and is rounded towards nothing
+    assert hybrid.battery.power_mw == -(-told // step_mw * step_mw)
+    assert decisions(way)[-1].outputs[0].setpoint_mw == told
+    assert "batteries give 475.0 W: store" in decisions(way)[-1].reason
+    assert way.acks() == [("applied", True, told)]
+    way.clock.now_ms += 6_000
+    assert hybrid.battery.power_mw == 0
+
+
+def test_an_empty_battery_is_said_to_be_not_enough(island: tuple[Way, SunSpecHybrid]) -> None:
+    way, hybrid = island
+    hybrid.battery.charge_percent = 0
+    way.run(6)
+    verdict = way.board.dispatcher.verdict
+    assert verdict is not None
+    assert verdict.infeasible == ("supply: 400.0 W too much that no relay can cut",)

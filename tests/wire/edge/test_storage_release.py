@@ -18,7 +18,7 @@ from hub.core.events import read_event
 from messages.entries import Call, Decision, KeyEntry, RelayEntry, sign_entry
 from tests.support.hardware_bench import modbus
 from tests.support.hub_bench import SLOT_MS, START_MS
-from tests.support.leased import Clock, Way, leased
+from tests.support.leased import Clock, Part, Way, leased
 from tests.support.signers import ed25519
 
 KWH = 10**9
@@ -92,9 +92,7 @@ def yard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Yard]:
         way = stack.enter_context(
             leased(
                 folder,
-                bus,
-                "epever_load",
-                OUTPUT,
+                Part(bus, "epever_load", OUTPUT),
                 powers,
                 clock,
                 owners=owners,

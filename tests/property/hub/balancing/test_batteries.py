@@ -93,3 +93,25 @@ def test_it_comes_to_rest_and_tells_no_battery_more_than_it_can(
             break
         shown = later(shown, verdict, {}, batteries=can)
     assert decide(POLICIES[name](), shown).changed(shown) == ()
+
+
+@pytest.mark.parametrize("name", POOL)
+@given(bench=microgrids(), data=st.data())
+def test_with_batteries_that_give_less_it_comes_to_rest_and_limits_hold(
+    name: str, bench: tuple[View, dict[str, int]], data: st.DataObject
+) -> None:
+    shown, can = bench
+    gives = {each: data.draw(st.integers(0, power_mw)) for each, power_mw in can.items()}
+    for _ in range(2 * len(shown.relays) + 6):
+        verdict = decide(POLICIES[name](), shown)
+        if not verdict.changed(shown):
+            break
+        shown = later(shown, verdict, {}, batteries=gives)
+    verdict = decide(POLICIES[name](), shown)
+    assert verdict.changed(shown) == ()
+    loads = replace(shown, relays=tuple(each for each in shown.relays if not each.setpoint))
+    pool = pool_of(loads)
+    for place, bound in enumerate(pool.bounds):
+        fed = [load for load in pool.within(place, pool.loads) if not load.is_cut]
+        excess_mw = sum(load.power_mw for load in fed) - bound.room_mw
+        assert excess_mw <= bound.permille_mw(20) or verdict.infeasible
