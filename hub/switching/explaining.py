@@ -169,7 +169,7 @@ def why_lines(why: Why) -> Iterator[str]:
         yield f"load      {_load(why)} is {why.relay.deenergised}, as always when nobody decides"
         return
     decision, output = why.decision, why.output
-    yield f"{node}/{relay}: {_load(why)} is to be {_wanted(output)}"
+    yield f"{node}/{relay}: {_load(why)} is to be {_wanted(why.relay, output)}"
     yield f"decided   {format_time(decision.at_ms)}, entry {why.index}"
     yield f"rule      {decision.rule}"
     yield f"limit     {decision.limit}"
@@ -180,10 +180,13 @@ def why_lines(why: Why) -> Iterator[str]:
     yield from _seen_lines(why)
 
 
-def _wanted(output: Output) -> str:
-    if output.setpoint_mw is not None:
-        return f"limited to {power_text(output.setpoint_mw)}"
-    return "cut" if output.cut else "fed"
+def _wanted(relay: RelayEntry, output: Output) -> str:
+    told_mw = output.setpoint_mw
+    if told_mw is None:
+        return "cut" if output.cut else "fed"
+    if relay.setpoint == "battery":
+        return f"told to {'give' if told_mw < 0 else 'take'} {power_text(abs(told_mw))}"
+    return f"limited to {power_text(told_mw)}"
 
 
 def _load(why: Why) -> str:

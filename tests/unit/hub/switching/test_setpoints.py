@@ -11,6 +11,7 @@ import pytest
 from hub.balancing.catalog import POLICIES
 from hub.balancing.deciding import decide
 from hub.balancing.policy import View
+from hub.switching.explaining import explain, why_lines
 from messages.entries import RelayEntry
 from tests.support.hub_bench import START_MS, Bench
 from tests.support.switch_bench import NONCE, Board
@@ -89,3 +90,13 @@ def test_a_kept_decision_on_a_set_point_is_decided_again_alike(roof: Board) -> N
     assert view.relays[0].setpoint == "limit"
     (order,) = decide(POLICIES["none"](), view).orders
     assert order.setpoint_mw == 29_000
+
+
+def test_why_a_limit_stands_is_said_in_plain_words(roof: Board) -> None:
+    roof.status()
+    roof.samples(50_000, 10_000, 0)
+    roof.decide()
+    why = explain(roof.spine.recorder.store, "heat", None, POLICIES)
+    first, *rest = why_lines(why)
+    assert first == "dep1/heat: pv is to be limited to 29.0 W"
+    assert "order     export is capped" in rest
