@@ -355,7 +355,42 @@ MUTANTS = (
         ),
         ("tests/unit/messages/test_cose.py",),
     ),
+    # --- the market
+    Mutant(
+        "a member's call waits in the inbox until it is on the ledger",
+        (
+            (
+                "hub/desk.py",
+                "                new.spooled.append(spooled)\n",
+                "                new.spooled.append(spooled)\n"
+                "                self._inbox.done(spooled)\n",
+            ),
+        ),
+        ("tests/unit/hub/ordering/test_order_kills.py", "-k", "any_step"),
+    ),
+    Mutant(
+        "the regulator's floor and cap bind every market",
+        (
+            (
+                "hub/core/clearing.py",
+                "        clearing = regulated(book, clearing)\n",
+                "",
+            ),
+        ),
+        ("tests/property/hub/market/test_regulated.py", "-k", "floor_and_cap or network_fee"),
+    ),
     # --- money
+    Mutant(
+        "the bank burns what it pays out",
+        (
+            (
+                "hub/core/banking.py",
+                "                lines += transfer(member, BANK, amount, PAYOUT)\n",
+                "                lines += transfer(member, BANK, amount, PAYOUT)[1:]\n",
+            ),
+        ),
+        ("tests/unit/hub/core/test_banking.py",),
+    ),
     Mutant(
         "settlement sums to zero, to the last micro-token",
         (

@@ -124,6 +124,8 @@ class Town:
         """Close a slot if it is the next one, with its header."""
         closer = Closer(spine, opened.pen, CloseRule(SLOT_MS, 0, 0))
         closer.add_headers()
+        if opened.recorder.state.progress.next_slot_ms not in (None, at(slot)):
+            return False
         return closer.close_due(Newsroom(), at(slot + 1), 0, 0)
 
     def play(self, slots: range) -> None:
