@@ -3,7 +3,8 @@
 A battery is left to its own controller until what is drawn exceeds a limit, its own charging
 included. Then it is told to give as much as is lacking, and a little more (`BAND_PERMILLE` of its
 rating), so that noise moves nothing; a feeder's batteries for the feeder first, then everybody's
-for all. It is left to itself again when nothing would be lacking without it, by as much.
+for all. It is left to itself again when nothing would be lacking without it, by as much. Where the
+market has scheduled what it does, it is told that instead of being left to itself.
 
 What it is to give counts from the order on, for `FOLLOW_MS`; a battery that then gives less counts
 as what it shows, since it is empty, hot or away, and loads give way after all. It is still told the
@@ -24,6 +25,7 @@ from hub.balancing.sources import BATTERY, Source, giving, source_order
 
 BATTERY_FIRST: Final = "battery_first"
 BAND_PERMILLE: Final = 50
+PLANNED: Final = "as the day's schedule says"
 
 
 def discharged(view: View, sources: Sequence[Source]) -> tuple[View, list[Order]]:
@@ -35,20 +37,28 @@ def discharged(view: View, sources: Sequence[Source]) -> tuple[View, list[Order]
     """
     batteries = [source for source in sources if source.relay.setpoint == BATTERY]
     able = [each for each in batteries if not (each.is_stale or each.relay.unusable)]
-    if not (able and view.parameters.get(BATTERY_FIRST)):
-        return view, [source_order(each, "left to itself") for each in batteries]
-    lacking = _lacking(supply.left(view), able)
+    is_first = bool(able and view.parameters.get(BATTERY_FIRST))
+    lacking = _lacking(supply.left(view), able) if is_first else {}
     orders, given_mw = [], dict[str, int]()
     for each in batteries:
         wanted_mw = lacking.get(each.relay.name)
-        told_mw = None if wanted_mw is None else _steady(each, wanted_mw)
-        if told_mw is None:
-            orders.append(source_order(each, "left to itself"))
+        if wanted_mw is None:
+            orders.append(_planned(each))
         else:
+            told_mw = _steady(each, wanted_mw)
             reason = "discharges before a load is cut" if told_mw else "does not charge now"
             orders.append(source_order(each, reason, -told_mw))
             given_mw[each.meter.meter_id] = min(told_mw, _can_mw(each))
     return giving(view, given_mw), orders
+
+
+def _planned(source: Source) -> Order:
+    """Return the order to keep to the day's schedule, as far as the rating lets it."""
+    planned_mw, rated_mw = source.relay.planned_mw, source.relay.rated_mw
+    if planned_mw is None:
+        return source_order(source, "left to itself")
+    told_mw = min(max(planned_mw, -rated_mw), rated_mw)
+    return source_order(source, PLANNED, told_mw)
 
 
 def _lacking(view: View, able: Sequence[Source]) -> dict[tuple[str, str], int]:
@@ -63,8 +73,10 @@ def _lacking(view: View, able: Sequence[Source]) -> dict[tuple[str, str], int]:
         lacks_mw = _excess_mw(pool, place) - sum(given)
         is_short = _excess_mw(shown, place) > bound.permille_mw(permille)
         for each in within:
-            stands = each.relay.setpoint_mw is not None
-            if not (stands and lacks_mw > -_band_mw(each)) and not is_short:
+            planned_mw = each.relay.planned_mw
+            helps = each.relay.setpoint_mw not in (None, planned_mw)
+            would_lack_mw = lacks_mw + (planned_mw or 0)
+            if not (helps and would_lack_mw > -_band_mw(each)) and not is_short:
                 continue
             before_mw = given_mw.get(each.relay.name, 0)
             more_mw = min(max(lacks_mw, 0), each.relay.rated_mw - before_mw)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from hub.balancing import exporting, supply
-from hub.balancing.batteries import discharged
+from hub.balancing.batteries import PLANNED, discharged
 from hub.balancing.orders import few, power_text
 from hub.balancing.policy import DispatchPolicy, Order, Verdict, View
 from hub.balancing.sources import LIMIT, Source, giving, sources_of
@@ -51,7 +51,9 @@ def _told(verdict: Verdict, batteries: Sequence[Order]) -> Verdict:
     telling = [each for each in batteries if each.setpoint_mw is not None]
     if not telling:
         return verdict
-    power = power_text(-sum(each.setpoint_mw or 0 for each in telling))
-    reason = f"{verdict.reason}; batteries give {power}: {few([each.relay for each in telling])}"
-    limit = "supply" if verdict.limit == "none" else verdict.limit
+    power_mw = -sum(each.setpoint_mw or 0 for each in telling)
+    does = f"give {power_text(power_mw)}" if power_mw >= 0 else f"take {power_text(-power_mw)}"
+    reason = f"{verdict.reason}; batteries {does}: {few([each.relay for each in telling])}"
+    is_short = any(each.reason != PLANNED for each in telling)
+    limit = "supply" if verdict.limit == "none" and is_short else verdict.limit
     return replace(verdict, limit=limit, reason=reason)

@@ -48,6 +48,7 @@ class RelayState:
     does not return to safe by itself, so no policy relies on it. `importance`: less gives way
     first. `shed_price_utok_per_kwh`: what its member asks for each kWh he goes without.
     `withheld`: why the market keeps its load cut, "" if it does not (`hub.balancing.supply`).
+    `planned_mw`: what the market has scheduled for a battery now (`hub.balancing.agenda`).
     `unusable`: why no policy can count on it; it stays as it is, and draws what it draws. "": it
     can be switched.
 
@@ -74,6 +75,7 @@ class RelayState:
     unusable: str = ""
     setpoint: str = ""
     setpoint_mw: int | None = None
+    planned_mw: int | None = None
 
     @property
     def name(self) -> tuple[str, str]:

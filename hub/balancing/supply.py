@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from hub.balancing.demand import CUT_NOT_FAILSAFE, demands
+from hub.balancing.agenda import SHIFTED
+from hub.balancing.demand import CUT_NOT_FAILSAFE, Switchable, demands
 from hub.balancing.orders import order
-from hub.balancing.policy import DispatchPolicy, RelayState, Verdict, View
+from hub.balancing.policy import DispatchPolicy, Order, RelayState, Verdict, View
 
 SUPPLY: Final = "supply."
 """A contract's row of memory `supply.<member>`: LOW, ENDED, HELD, or none where all is well."""
@@ -40,7 +41,7 @@ def decide(policy: DispatchPolicy, view: View) -> Verdict:
     names = {relay.name for relay in others.relays}
     verdict = policy.decide(others)
     cuts = [
-        order(load, True, load.relay.withheld)
+        _cut_order(load)
         for member in demands(view)
         for load in member.loads
         if load.relay.name not in names
@@ -48,6 +49,12 @@ def decide(policy: DispatchPolicy, view: View) -> Verdict:
     orders = sorted([*verdict.orders, *cuts], key=lambda each: (each.node, each.relay))
     reasons = "; ".join(sorted({each.reason for each in cuts}))
     return replace(verdict, orders=tuple(orders), reason=f"{verdict.reason}; {reasons}")
+
+
+def _cut_order(load: Switchable) -> Order:
+    """Cut a load; where its own schedule lets it wait, nothing is kept from its member."""
+    found = order(load, True, load.relay.withheld)
+    return found._replace(power_mw=None) if load.relay.withheld == SHIFTED else found
 
 
 def left(view: View) -> View:

@@ -7,10 +7,12 @@ means danger.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from hub.balancing import deciding, supply
+from hub.balancing.agenda import SHIFTED, Agenda, agendas_of
 from hub.balancing.limits import limits_of
 from hub.balancing.policy import (
     DispatchPolicy,
@@ -21,6 +23,7 @@ from hub.balancing.policy import (
     View,
     view_root,
 )
+from hub.balancing.sources import BATTERY
 from hub.core.banking import supply_of
 from hub.core.pricing import policy_at
 from hub.core.records import Contact, Policy, Relay
@@ -241,7 +244,10 @@ def build_view(
 
     `on_the_way`: orders that count as obeyed although no contact said so yet.
     """
-    network = state.network
+    network, agendas = state.network, agendas_of(state.memory, policy.contract, at_ms)
+    batteries = Counter(
+        _owner(state, relay) for relay in state.relays.values() if relay.setpoint == BATTERY
+    )
     parameters = {
         key: value
         for key, value in sorted(policy.dispatch_parameters.items())
@@ -256,11 +262,16 @@ def build_view(
             if not state.meters[meter_id].is_retired
         ),
         relays=tuple(
-            replace(
-                _relay(state, news, name, now_ms, on_the_way.get(name)),
-                withheld=_withheld(state, policy, state.relays[name]),
+            _scheduled(
+                replace(
+                    _relay(state, news, name, now_ms, on_the_way.get(name)),
+                    withheld=_withheld(state, policy, relay),
+                ),
+                agendas.get(_owner(state, relay)),
+                at_ms,
+                is_only=batteries[_owner(state, relay)] == 1,
             )
-            for name in sorted(state.relays)
+            for name, relay in sorted(state.relays.items())
         ),
         limits=limits_of(parameters),
         parameters=parameters,
@@ -320,9 +331,28 @@ def unusable(news: Newsroom, name: RelayName, now_ms: int) -> str:
 
 def _withheld(state: State, policy: Policy, relay: Relay) -> str:
     """Say why the market keeps a relay's load cut; "" if it does not."""
+    return supply.REASONS.get(supply_of(state, policy, _owner(state, relay)), "")
+
+
+def _scheduled(
+    relay: RelayState, agenda: Agenda | None, at_ms: int, *, is_only: bool
+) -> RelayState:
+    """Return a relay with what its member's schedule says of it now.
+
+    `is_only`: he has no other battery that can be told, so that his plan can only mean this one.
+    """
+    if agenda is None:
+        return relay
+    if relay.setpoint == BATTERY:
+        return replace(relay, planned_mw=agenda.battery_mw(at_ms)) if is_only else relay
+    if not relay.withheld and agenda.shifts("/".join(relay.name), at_ms):
+        return replace(relay, withheld=SHIFTED)
+    return relay
+
+
+def _owner(state: State, relay: Relay) -> str:
     load = state.meters.get(relay.load)
-    member = relay.member or (load.member if load else "")
-    return supply.REASONS.get(supply_of(state, policy, member), "")
+    return relay.member or (load.member if load else "")
 
 
 def _is_cut(relay: Relay, contact: Contact | None, seen: ContactSeen | None) -> bool | None:

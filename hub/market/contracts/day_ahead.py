@@ -170,9 +170,13 @@ def _check_day(rules: Rules, request: CallRequest, day_ms: int) -> None:
 
 
 class _Sums(NamedTuple):
-    """What plans add up to. `bound`: what no schedule of these members can be below."""
+    """What plans add up to. `bound`: what no schedule of these members can be below.
+
+    `agendas`: what relays and batteries are to do (`hub.balancing.agenda`).
+    """
 
     nets: dict[str, tuple[int, ...]]
+    agendas: dict[str, Value]
     worn: int
     bound: int
 
@@ -201,6 +205,7 @@ def _propose(
     day = proposal.day_ms
     memory: dict[str, Value] = {f"net.{day}.{name}": nets for name, nets in sums.nets.items()}
     memory |= dict.fromkeys(_rows(request.memory, f"plan.{day}."))
+    memory |= {f"schedule.{day}.{name}": agenda for name, agenda in sums.agendas.items()}
     memory[f"day.{day}"] = {
         "prices": proposal.prices_utok_per_kwh,
         "tariff": proposal.tariff_utok_per_kwh,
@@ -234,6 +239,7 @@ def _check_form(day_slots: int, proposal: Proposal) -> None:
 def _added_up(rules: Rules, request: CallRequest, proposal: Proposal) -> _Sums:
     """Look at every plan again: devices may have changed since."""
     nets: dict[str, tuple[int, ...]] = {}
+    agendas: dict[str, Value] = {}
     worn = bound = 0
     for member in proposal.members:
         row = request.memory.get(f"plan.{proposal.day_ms}.{member}")
@@ -244,9 +250,25 @@ def _added_up(rules: Rules, request: CallRequest, proposal: Proposal) -> _Sums:
         if fault:
             raise CallRefused(f"{member!r}: {fault}")
         nets[member] = net_uwh(devices, plan)
+        agendas[member] = _agenda(devices, plan, request.length_ms)
         worn += wear(devices, plan)
         bound += least(devices, plan, proposal.prices_utok_per_kwh, request.length_ms)
-    return _Sums(nets, worn, bound)
+    return _Sums(nets, agendas, worn, bound)
+
+
+def _agenda(devices: Devices, plan: Plan, length_ms: int) -> Value:
+    """Return what a member's relays and battery do on the day, slot by slot."""
+    return {
+        "from_ms": plan.day_ms,
+        "slot_ms": length_ms,
+        "runs": {
+            task.relay: (start, start + len(task.energy_uwh))
+            for task, start in zip(devices.tasks, plan.starts, strict=True)
+        },
+        "battery_uwh": tuple(
+            into - out for into, out in zip(plan.charged_uwh, plan.discharged_uwh, strict=True)
+        ),
+    }
 
 
 def _check_balance(
@@ -301,7 +323,7 @@ def _rows_until(memory: Mapping[str, Value], day_ms: int) -> Iterator[str]:
     """Yield the rows of days that are over with this one."""
     for key in memory:
         kind, day, *_ = [*key.split(".", 2), ""]
-        if kind in ("plan", "net", "day") and int(day) <= day_ms:
+        if kind in ("plan", "net", "day", "schedule") and int(day) <= day_ms:
             yield key
 
 

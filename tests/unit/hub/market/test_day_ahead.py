@@ -37,6 +37,7 @@ from tests.support.planned_street import (
 )
 
 IMBALANCE = 30_000
+NAMES = ("ann", "bob", "cid")
 
 
 @pytest.fixture
@@ -160,7 +161,26 @@ def test_a_proposal_is_accepted_with_its_cost_and_its_bound(street: Street) -> N
     gap = street.planned.proposal.cost_utok - int(str(result.answer["bound_utok"]))
     assert 0 <= gap <= street.planned.proposal.cost_utok // 1000
     kept = {"devices.ann", "devices.bob", f"day.{DAY_MS}"}
-    assert set(street.memory) == kept | {f"net.{DAY_MS}.{name}" for name in ("ann", "bob", "cid")}
+    kept |= {f"{row}.{DAY_MS}.{name}" for row in ("net", "schedule") for name in NAMES}
+    assert set(street.memory) == kept
+
+
+def test_an_accepted_day_says_what_relays_and_batteries_are_to_do(street: Street) -> None:
+    street.plan_all()
+    assert not [key for key in street.memory if key.startswith("schedule.")]
+    street.call("aggregator", street.planned.proposal)
+    start = street.planned.plans["bob"].starts[0]
+    ann, bob, cid = (street.memory[f"schedule.{DAY_MS}.{name}"] for name in NAMES)
+    assert bob == {
+        "from_ms": DAY_MS,
+        "slot_ms": HOUR_MS,
+        "runs": {"bob/washer": (start, start + 2)},
+        "battery_uwh": (0, 0, 0, 0),
+    }
+    plan = street.planned.plans["ann"]
+    moved = zip(plan.charged_uwh, plan.discharged_uwh, strict=True)
+    assert ann == {**bob, "runs": {}, "battery_uwh": tuple(into - out for into, out in moved)}
+    assert cid == {**bob, "runs": {}}
 
 
 def _dropped(proposal: Proposal) -> Proposal:
