@@ -16,7 +16,7 @@ from hub.balancing import exporting, supply
 from hub.balancing.batteries import PLANNED, discharged
 from hub.balancing.orders import few, power_text
 from hub.balancing.policy import DispatchPolicy, Order, Verdict, View
-from hub.balancing.sources import LIMIT, Source, giving, sources_of
+from hub.balancing.sources import LIMIT, Source, giving, sources_of, unshown_orders
 
 PROBE_MS: Final = 60_000
 
@@ -24,14 +24,16 @@ PROBE_MS: Final = 60_000
 def decide(policy: DispatchPolicy, view: View) -> Verdict:
     """Return what is wanted of every relay and set-point of the view."""
     sources = sources_of(view)
-    if not sources and view.limits.export_mw_max is None:
+    unshown = unshown_orders(view, sources)
+    if not (sources or unshown) and view.limits.export_mw_max is None:
         return supply.decide(policy, view)
     taken = {source.relay.name for source in sources}
+    taken |= {(each.node, each.relay) for each in unshown}
     loads = replace(view, relays=tuple(each for each in view.relays if each.name not in taken))
     held = _held_back(loads, sources)
     given = {each.meter.meter_id: each.potential_mw for each in held}
     loads, told = discharged(giving(loads, given), sources)
-    verdict = _told(supply.decide(policy, loads), told)
+    verdict = _told(supply.decide(policy, loads), [*told, *unshown])
     held_mw = sum(each.potential_mw - each.shown_mw for each in held)
     verdict = replace(verdict, deficit_mw=verdict.deficit_mw + held_mw)
     return exporting.capped(view, verdict, sources)

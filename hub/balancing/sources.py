@@ -83,6 +83,16 @@ def sources_of(view: View) -> tuple[Source, ...]:
     )
 
 
+def unshown_orders(view: View, sources: Iterable[Source]) -> list[Order]:
+    """Return the orders for set-points that no meter shows: they are left to themselves."""
+    shown = {source.relay.name for source in sources}
+    return [
+        order(Switchable(relay, 0, False, False, False), False, "no meter shows what it does")
+        for relay in view.relays
+        if relay.setpoint and relay.name not in shown
+    ]
+
+
 def outflow_mw(view: View, sources: Iterable[Source], orders: Iterable[Order]) -> int:
     """Return what leaves through the grid tie once loads are cut as ordered, at worst.
 
@@ -106,16 +116,22 @@ def _out_mw(meter: MeterPower, most: dict[str, int], stale_ms: int) -> int:
 
 
 def giving(view: View, powers_mw: dict[str, int]) -> View:
-    """Return the view as if these meters, and what they are parts of, showed so much given."""
+    """Return the view as if these meters, and what they are parts of, showed so much given.
+
+    So does the boundary, which brings in so much less.
+    """
     meters = {meter.meter_id: meter for meter in view.meters}
     shown = {meter.meter_id: meter.power_mw for meter in view.meters}
+    boundary = min(
+        (each.meter_id for each in view.meters if each.purpose == "boundary"), default=""
+    )
     for meter_id, power_mw in sorted(powers_mw.items()):
         more_mw = -power_mw - (shown[meter_id] or 0)
         at, passed = meter_id, set[str]()
         while at in meters and at not in passed:
             passed.add(at)
             shown[at] = (shown[at] or 0) + more_mw
-            at = meters[at].parent
+            at = meters[at].parent or boundary
     return replace(
         view, meters=tuple(replace(each, power_mw=shown[each.meter_id]) for each in view.meters)
     )

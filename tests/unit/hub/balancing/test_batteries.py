@@ -12,7 +12,7 @@ from hub.balancing.errors import BadParameter
 from hub.balancing.policy import Order, RelayState, Verdict, View
 from hub.balancing.supply import ENDED, REASONS
 from tests.support.bench import house, kept, meter, relay, view
-from tests.support.sunny import battery, later, stored
+from tests.support.sunny import battery, later, stored, with_relays
 
 EVERY = sorted(set(POLICIES) - {"none"})
 
@@ -137,3 +137,23 @@ def test_the_parameter_is_checked() -> None:
         POLICIES[name]().check({"battery_first": 1})
         with pytest.raises(BadParameter, match="battery_first"):
             POLICIES[name]().check({"battery_first": -1})
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_boundary_meter_takes_nothing_away_from_what_it_gives(name: str) -> None:
+    shown = bench()
+    boundary = meter("grid", "", "boundary", 20)
+    meters = sorted([*shown.meters, boundary], key=lambda each: each.meter_id)
+    verdict = said(replace(shown, meters=tuple(meters)), name)
+    assert told(verdict).setpoint_mw == -22_500
+    assert kept(verdict) >= {"a1", "a2"}
+
+
+@pytest.mark.parametrize("kind", ["limit", "battery"])
+def test_a_set_point_that_no_meter_shows_is_left_to_itself_and_draws_nothing(kind: str) -> None:
+    shown = view(house("ann", 50, {"a1": 20, "a2": 30}), battery_first=1)
+    lost = replace(battery("ann", 100), setpoint=kind)
+    verdict = said(with_relays(shown, lost))
+    assert (told(verdict).setpoint_mw, told(verdict).cut) == (None, False)
+    assert told(verdict).reason == "no meter shows what it does"
+    assert kept(verdict) == {"a1", "a2", "ann-battery"}
