@@ -177,9 +177,13 @@ class WitnessTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationSettings:
-    """The testbed's clock; with it nothing here is a real installation. `unix:PATH`"""
+    """The testbed's clock; with it nothing here is a real installation. `unix:PATH`
+
+    `switchboard` is where faults are switched, which the web process then has a page for.
+    """
 
     clock: str
+    switchboard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +224,11 @@ def load_config(path: Path) -> HubConfig:
 def _between(document: Document[HubConfig]) -> list[Finding]:
     """Rules that no single key can break."""
     findings = []
-    for path, value in document.values("simulation", "clock"):
-        if isinstance(value, str) and not value.startswith("unix:"):
-            text = f'clock: "{value}" must be "unix:" and the path of a socket'
-            findings.append(document.finding(path, text))
+    for key in ("clock", "switchboard"):
+        for path, value in document.values("simulation", key):
+            if isinstance(value, str) and not value.startswith("unix:"):
+                text = f'{key}: "{value}" must be "unix:" and the path of a socket'
+                findings.append(document.finding(path, text))
     broker_user = dict(document.values("broker", "user")).get(("broker", "user"), "hub")
     for path, value in document.values("web", "user"):
         if value == broker_user:
@@ -245,7 +250,11 @@ def _rooted(config: HubConfig, folder: Path) -> HubConfig:
     broker = config.broker
     simulation = config.simulation
     if simulation is not None:
-        simulation = SimulationSettings(clock=must(simulation.clock.removeprefix("unix:")))
+        switchboard = simulation.switchboard
+        simulation = SimulationSettings(
+            clock=must(simulation.clock.removeprefix("unix:")),
+            switchboard=switchboard and must(switchboard.removeprefix("unix:")),
+        )
     keys = config.keys
     administrator = None if keys.administrator is None else rooted(keys.administrator, folder)
     return replace(

@@ -104,3 +104,7 @@ class BadEnrolment(HubError):
 
 class NoAnswer(HubError):
     """A running hub did not take what was handed to it in time; it is kept for it."""
+
+
+class BoardAway(HubError):
+    """The switchboard of a simulation does not answer."""

@@ -10,6 +10,7 @@ import typer
 from testbed.compare.cli import add_commands as add_market_commands
 from testbed.errors import BadScenario, BrokerRefused, LedgerDisagrees
 from testbed.layout import HOMES_AN_EDGE
+from testbed.switchboard.cli import add_commands as add_fault_command
 from testbed.telling import told
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
     "  gridtally-testbed demo                             three prosumers, one day in a minute\n\n"
     "  gridtally-testbed demo --scenario homes --homes homes.csv.gz\n\n"
     "  gridtally-testbed scenarios                        what else can be played\n\n"
+    "  gridtally-testbed fault list                       what can go wrong in a running demo\n\n"
     "  gridtally-testbed compare --out report             market contracts over the same homes\n\n"
     "  gridtally-testbed simulate sdm120 --load-w 500     one device alone, for your own software",
 )
@@ -109,6 +111,7 @@ def demo(
             broker=broker,
             homes_an_edge=homes_per_edge,
             contract=contract,
+            switchboard=not leave,
         )
         _demo(options, leave=leave, as_json=as_json)
 
@@ -278,6 +281,7 @@ def _speed(text: str | None) -> float | None:
     return factor
 
 
+add_fault_command(app)
 add_market_commands(app)
 
 

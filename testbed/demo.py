@@ -32,6 +32,7 @@ from testbed.results import Results, Verdict, fold, json_line
 from testbed.scenario import load_scenario, require_playable
 from testbed.stage import Stage, edge_journals, staged
 from testbed.supervisor import child_environment, free_port, python, require_port
+from testbed.switchboard.wiring import Switchboard, lines_laid
 from testbed.tables import Scenario
 from testbed.trading import Traders, has_book
 
@@ -45,7 +46,8 @@ FOREVER_S = 3_600.0
 class Options:
     """What a person asked for. `speed` 0: as fast as it goes; None: as the scenario says.
 
-    `contract` takes the place of the scenario's, with parameters of its own.
+    `contract` takes the place of the scenario's, with parameters of its own. `switchboard`: let
+    faults be played while it runs.
     """
 
     scenario: str
@@ -57,6 +59,7 @@ class Options:
     broker: str = "embedded"
     homes_an_edge: int = HOMES_AN_EDGE
     contract: str = ""
+    switchboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +147,22 @@ def run_demo(
     started_s = time.monotonic()
     with state_folder(options) as folder:
         installation, speed = prepare(options, folder)
-        with staged(installation, options.broker) as stage:
+        with staged(installation, options.broker) as stage, contextlib.ExitStack() as closing:
             _announce(console, installation)
+            lines = closing.enter_context(lines_laid(stage)) if options.switchboard else None
             with console.status("starting broker, hub, page, guards, edges"):
                 stage.start()
-            console.print(
-                f"Page: [bold]http://127.0.0.1:{installation.web_port}[/]", highlight=False
-            )
-            play = _play(stage, speed, console)
+            page = f"http://127.0.0.1:{installation.web_port}"
+            console.print(f"Page: [bold]{page}[/]", highlight=False)
+            board = None
+            if lines is not None:
+                board = closing.enter_context(Switchboard(stage, lines))
+                console.print(f"Faults to play: {page}/faults", highlight=False)
+            play = _play(stage, board, speed, console)
             with console.status("waiting for the last receipts"):
                 accounts = drain(stage, play)
             with console.status("verifying every signature, recomputing every bill"):
-                outcome = _outcome(installation, accounts, started_s)
+                outcome = _outcome(stage, accounts, started_s)
             finished(stage, play, outcome)
     return outcome
 
@@ -172,7 +179,7 @@ def _announce(console: Console, installation: Installation) -> None:
     )
 
 
-def _play(stage: Stage, speed: float | None, console: Console) -> Play:
+def _play(stage: Stage, board: Switchboard | None, speed: float | None, console: Console) -> Play:
     layout = stage.installation.layout
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[slot]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
@@ -188,6 +195,8 @@ def _play(stage: Stage, speed: float | None, console: Console) -> Play:
             bar.update(task, completed=at_ms - layout.start_ms, slot=text)
 
         play = stage.play(Pace(speed), watch)
+        if board is not None:
+            board.follow(play)
         play.run()
     return play
 
@@ -205,6 +214,8 @@ def drain(stage: Stage, play: Play, timeout_s: float = DRAIN_S) -> Accounts:
             accounts = compare(edge_journals(stage.installation), store)
         if not accounts.lost:
             return accounts
+        if play.is_hindered():
+            deadline = time.monotonic() + timeout_s
         if time.monotonic() > deadline:
             lost = len(accounts.lost)
             raise NotDrained(
@@ -213,10 +224,15 @@ def drain(stage: Stage, play: Play, timeout_s: float = DRAIN_S) -> Accounts:
         play.idle(DRAIN_STEP_S)
 
 
-def _outcome(installation: Installation, accounts: Accounts, started_s: float) -> Outcome:
+def _outcome(stage: Stage, accounts: Accounts, started_s: float) -> Outcome:
+    def go_on(_done: int, _total: int) -> None:
+        """Show no second progress bar, and do not keep anybody waiting meanwhile."""
+        stage.clock.idle()
+
+    installation = stage.installation
     config = load_config(installation.hub_toml)
     with verifying(installation.hub_toml) as verified:
-        audited = audit_ledger(config, _quietly)
+        audited = audit_ledger(config, go_on)
         with Store.open(config.database, read_only=True) as store:
             results = fold(store)
             refused = sum(store.strangers.counts().values())
@@ -257,10 +273,6 @@ def verifying(hub_toml: Path) -> Iterator[Callable[[], dict[str, Any]]]:
         if child.poll() is None:  # nobody fetched its word
             child.kill()
             child.communicate()
-
-
-def _quietly(_done: int, _total: int) -> None:
-    """Show no second progress bar."""
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:

@@ -101,12 +101,21 @@ class Devices:
     world: World = field(init=False)
     faults: dict[str, FaultSwitches] = field(default_factory=dict)
     _loop: LoopThread = field(init=False)
+    _driven: dict[tuple[str, int], bool] = field(default_factory=dict)
+    _relays: dict[tuple[str, int], str] = field(init=False)
     _closing: list[Callable[[], None]] = field(default_factory=list)
 
     def __enter__(self) -> "Devices":
         """Start serving every bus and pin."""
         self.world = self.layout.world()
         self._loop = LoopThread()
+        self._relays = {
+            (node.node, relay.pin): relay.relay
+            for node in self.layout.nodes
+            for relay in node.relays
+        }
+        for name in self._relays.values():
+            self.faults[name] = FaultSwitches("welded", "coil_dead")
         buses: dict[str, SmbusShape] = {}
         for node in self.layout.nodes:
             for bus in node.buses:
@@ -137,8 +146,25 @@ class Devices:
 
         return self._loop.call(act())
 
+    def turn(self, target: str, fault: str, on: bool) -> None:
+        """Begin or end a fault of a meter, bus or relay, by its name in `faults`."""
+
+        async def act() -> None:
+            self.faults[target].switch(fault, on)
+            for place, relay in self._relays.items():
+                if relay == target:
+                    self._settle(*place)
+
+        self._loop.call(act())
+
+    @property
+    def loop(self) -> LoopThread:
+        """The thread of the wires, for others who have something to serve."""
+        return self._loop
+
     def _i2c_bus(self, node: NodePlace, name: str) -> SimulatedI2cBus:
         bus = SimulatedI2cBus()
+        self.faults[f"{node.node}/{name}"] = bus.faults
         for meter in node.meters:
             if meter.bus == name:
                 line = ProbeLine(self.world, meter.probe, is_reversed(meter))
@@ -161,7 +187,16 @@ class Devices:
     def _follow_pin(self, node: str, pin: int, high: bool) -> None:
         for watch in self.pin_watchers:
             watch(node, pin, high)
-        self.world.set_pin(node, pin, high)
+        self._driven[node, pin] = high
+        self._settle(node, pin)
+
+    def _settle(self, node: str, pin: int) -> None:
+        """Let the contact behind a pin follow it, as far as its faults let it."""
+        relay = self._relays.get((node, pin))
+        faults = self.faults[relay].active if relay is not None else ()
+        if "welded" not in faults:
+            high = self._driven.get((node, pin), False) and "coil_dead" not in faults
+            self.world.set_pin(node, pin, high)
 
 
 def is_reversed(meter: MeterPlace) -> bool:

@@ -25,6 +25,10 @@ class PortTaken(TestbedError):
     """Another program listens on the port that was asked for."""
 
 
+class NoDemo(TestbedError):
+    """No demo runs whose faults could be switched, or several do (exit code 69)."""
+
+
 class ChildDied(TestbedError):
     """A started process ended although nobody stopped it."""
 

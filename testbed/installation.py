@@ -54,6 +54,11 @@ class Installation:
         """The simulated wires' socket."""
         return self.sockets / "wire.sock"
 
+    @property
+    def switchboard(self) -> Path:
+        """The socket where faults are switched, while a demo has a switchboard."""
+        return self.sockets / "faults.sock"
+
     def guard(self, node: str) -> Path:
         """Return the socket between a node's guard and its agent."""
         if self.sockets == self.folder:
@@ -81,7 +86,7 @@ def socket_folder(folder: Path, layout: Layout) -> Path:
     The short one stays: the configurations name it, and a command refuses one that is gone.
     """
     nodes = [node.node for node in layout.nodes if node.relays]
-    paths = [folder / "clock.sock", *(folder / f"state-{node}" / "guard.sock" for node in nodes)]
+    paths = [folder / "faults.sock", *(folder / f"state-{node}" / "guard.sock" for node in nodes)]
     if max(len(str(path).encode()) for path in paths) <= SOCKET_BYTES_MAX:
         return folder
     return Path(tempfile.mkdtemp(prefix="gridtally-"))

@@ -17,6 +17,7 @@ from testbed.world import World
 
 EDGE_TIMEOUT_S = 10.0
 HUB_DEADLINE_MS = 10_000
+HINDERED_DEADLINE_MS = 1_500
 SWITCH_ROUNDS_MAX = 4
 LIVE_S = 1.0  # real time after which a live sample should be renewed
 
@@ -43,6 +44,8 @@ class Play:
     watch: Callable[[int], None]
     edge_timeout_s: float = EDGE_TIMEOUT_S
     hub_deadline_ms: int = HUB_DEADLINE_MS
+    is_hindered: Callable[[], bool] = bool  # by a fault on purpose: then nobody gives up
+    nodes_away: Callable[[], frozenset[str]] = frozenset  # who cannot answer, on purpose
     tally: Tally = field(default_factory=Tally)
     _sampled_moves: int = 0
 
@@ -100,15 +103,19 @@ class Play:
 
     def _sample(self, at_ms: int, *, again: bool) -> dict[str, dict[str, int]]:
         self._sampled_moves = self.devices.world.moves
-        nodes = [node.node for node in self.layout.nodes]
+        away = self.nodes_away()
+        nodes = [node.node for node in self.layout.nodes if node.node not in away]
         done = self.clock.edges(nodes, at_ms, again=again, timeout_s=self.edge_timeout_s)
         for node in done.missing:
             self.tally.released[node] = self.tally.released.get(node, 0) + 1
         return done.heads
 
     def _fold(self, at_ms: int, close: int | None, heads: dict[str, dict[str, int]]) -> HubAnswer:
-        answer = self.clock.hub(at_ms, close=close, heads=heads, deadline_ms=self.hub_deadline_ms)
-        if answer is None:
-            raise NotReady(f"the hub did not answer for {at_ms} within its time")
+        answer = None
+        while answer is None:
+            deadline_ms = HINDERED_DEADLINE_MS if self.is_hindered() else self.hub_deadline_ms
+            answer = self.clock.hub(at_ms, close=close, heads=heads, deadline_ms=deadline_ms)
+            if answer is None and not self.is_hindered():
+                raise NotReady(f"the hub did not answer for {at_ms} within its time")
         self.tally.late += len(answer.late)
         return answer

@@ -27,6 +27,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "never_ready": "no conversion ends any more",
         "overflow": "the arithmetic of the chip overflows: current and power mean nothing",
         # a Modbus device
+        "counter_reset": "its counters begin anew at zero; off: they are what they would have been",
         "silent": "no reply",
         "late": "the reply comes late, by `delay_s` of the device",
         "bad_crc": "the checksum of the reply is wrong",
@@ -137,6 +138,7 @@ class Distortion:
         self._noise = random.Random(seed)  # noqa: S311 - a repeatable bench, not a secret
         self._held: dict[str, int] = {}
         self._lied: dict[str, tuple[int, int]] = {}
+        self._zero: dict[str, int] = {}
 
     @property
     def is_turned(self) -> bool:
@@ -146,20 +148,28 @@ class Distortion:
     def seen(self, quantity: str, value: int) -> int:
         """Return what the sensor reports for a true value of this quantity."""
         if not self._switches.active and not self._lied and not self._held:
+            self._zero.clear()
             return value
         if "frozen" in self._switches:
             return self._held.setdefault(quantity, value)
         self._held.pop(quantity, None)
-        value = self._told(quantity, value)
+        value = self._counted(quantity, self._told(quantity, value))
         if quantity == _THROUGH_A_SHUNT and self.is_turned:
             value = -value
         if "noise" in self._switches and quantity.endswith(_WANDERING):
             value += self._noise.randint(-abs(value), abs(value)) // 50
         return value
 
+    def _counted(self, quantity: str, value: int) -> int:
+        """Return a counter's growth since it began anew, if it did."""
+        if "counter_reset" not in self._switches.active:
+            self._zero.clear()
+            return value
+        return value - self._zero.setdefault(quantity, value) if _is_counter(quantity) else value
+
     def _told(self, quantity: str, value: int) -> int:
         """Halve a power; halve a counter's growth, and never let it fall afterwards."""
-        if not quantity.endswith(_COUNTER_SUFFIX):
+        if not _is_counter(quantity):
             halved = "lie" in self._switches and quantity.endswith(_HALVED)
             return value // 2 if halved else value
         true_before, told_before = self._lied.get(quantity, (value, value))
@@ -169,3 +179,7 @@ class Distortion:
         told = told_before + (growth // 2 if "lie" in self._switches else growth)
         self._lied[quantity] = (value, told)
         return told
+
+
+def _is_counter(quantity: str) -> bool:
+    return quantity.endswith(_COUNTER_SUFFIX)

@@ -19,6 +19,7 @@ from hub.vault.answers import Answers
 from hub.vault.stores import open_stores
 from hub.web.api import build_routes
 from hub.web.banking import build_bank_routes
+from hub.web.faults import build_fault_routes
 from hub.web.guarded import KnownPaths, StrictHeaders, check_loopback
 from hub.web.orders import build_order_routes
 from hub.web.page import build_page
@@ -64,11 +65,14 @@ def run_web(config: HubConfig) -> None:
     app.include_router(build_log_routes(watch.ledger, door))
     app.include_router(build_replica_routes(watch.ledger, door, counter.stores))
     app.include_router(build_propose_routes(watch.ledger, Inbox(Path(config.state))))
+    board = None if config.simulation is None else config.simulation.switchboard
+    if board is not None:
+        app.include_router(build_fault_routes(Path(board), config.microgrid, watch.picture))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     routes = list(app.routes)
     ui.run_with(
         app,
-        root=lambda: build_page(watch.picture, watch.why),
+        root=lambda: build_page(watch.picture, watch.why, has_board=board is not None),
         title=f"gridtally · {config.microgrid}",
         dark=None,
         show_welcome_message=False,

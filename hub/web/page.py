@@ -38,7 +38,9 @@ CHART_MEMBERS_MAX = 24
 EVERYBODY = "all members"
 
 
-def build_page(take_picture: Callable[[], Picture], take_why: TakeWhy) -> None:
+def build_page(
+    take_picture: Callable[[], Picture], take_why: TakeWhy, *, has_board: bool = False
+) -> None:
     """Build the page for one browser and keep it fresh while that browser looks at it."""
     ui.add_head_html('<link rel="stylesheet" href="/static/gridtally.css">')
     ui.add_head_html('<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">')
@@ -54,7 +56,7 @@ def build_page(take_picture: Callable[[], Picture], take_why: TakeWhy) -> None:
         slots = ui.html("", sanitize=False).classes("scroll")
         chart_title = ui.html("", sanitize=False)
         charts = ui.element("div").classes("charts")
-        ui.html(FOOT, sanitize=False)
+        ui.html(FOOT + (TO_BOARD if has_board else ""), sanitize=False)
     plots: dict[str, ui.echart] = {}
 
     def refresh() -> None:
@@ -99,6 +101,11 @@ UNTOLD = '<p class="legend">unaccounted: not known, no boundary meter tells it n
 FOOT = (
     '<p class="legend">This page only reads. REST: <a href="/docs">/api/v1</a>, '
     '<a href="/metrics">/metrics</a>, <a href="/healthz">/healthz</a>.</p>'
+)
+
+
+TO_BOARD = (
+    '<p class="legend">This is a simulation: <a href="/faults">let something go wrong</a>.</p>'
 )
 
 

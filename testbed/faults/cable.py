@@ -7,12 +7,14 @@ since bytes of them are missing; whoever needs one makes a new one.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 from hardware.mock.wires.loop import LoopServer, LoopThread
 from testbed.errors import Unplayable
 
 CHUNK_BYTES = 65_536
+Write = Callable[[bytes], None]
 
 
 class Cable(LoopServer):
@@ -81,22 +83,33 @@ class Cable(LoopServer):
         try:
             far_reader, far = await asyncio.open_connection("127.0.0.1", self._broker_port)
             self._ends.add(far)
-            await asyncio.gather(self._carry(reader, far), self._carry(far_reader, writer))
-        except OSError:
-            pass
+            up, down = self._ways(writer, far)
+            await asyncio.gather(
+                self._carry(reader, far, up), self._carry(far_reader, writer, down)
+            )
+        except (OSError, asyncio.CancelledError):
+            pass  # stopping cancels it, and asyncio would print a cancelled connection as a fault
         finally:
             self._tasks.discard(task)
             for end in filter(None, (writer, far)):
                 self._ends.discard(end)
                 end.close()
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _ways(
+        self, node: asyncio.StreamWriter, broker: asyncio.StreamWriter
+    ) -> tuple[Write, Write]:
+        """Return what takes bytes from the node, and from the broker: whoever tampers says more."""
+        return broker.write, node.write
+
+    async def _carry(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, write: Write
+    ) -> None:
         with contextlib.suppress(OSError):
             while chunk := await reader.read(CHUNK_BYTES):
                 if self._is_cut:
                     self._swallowed += len(chunk)
                     continue
-                writer.write(chunk)
+                write(chunk)
                 await writer.drain()
         if not self._is_cut:  # nobody hears of an end beyond a cut
             writer.close()

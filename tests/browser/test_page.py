@@ -127,3 +127,37 @@ def test_a_phone_needs_no_sideways_scrolling(browser: webdriver.Chrome, url: str
     width = browser.execute_script("return document.documentElement.scrollWidth")
     assert width <= 400
     assert shown(browser, ".only-wide svg.map") == ""
+
+
+def lever(browser: webdriver.Chrome, fault: str) -> str:
+    """Press a fault's switch, and return how it stood before."""
+    script = """
+    const lever = document.querySelector(`#fault-${arguments[0]} .lever`);
+    const stood = lever.getAttribute("aria-checked"); lever.click(); return stood;
+    """
+    return str(browser.execute_script(script, fault))
+
+
+@pytest.mark.timeout(180)
+def test_a_fault_is_switched_on_noticed_and_switched_off(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    browser.get(url + "/faults")
+    wait_for("the switches", lambda: "forged" in shown(browser, ".fault h3"))
+    assert "SIMULATION" in shown(browser, ".simulation")
+    assert lever(browser, "forged") == "false"
+    wait_for("what is on", lambda: "forged dep1" in shown(browser, "#on li"))
+    wait_for("what is noticed", lambda: "bad-signature" in shown(browser, "#noticed li"))
+    assert lever(browser, "forged") == "true"
+    wait_for("that nothing is on", lambda: "forged" not in shown(browser, "#on li"))
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    names = [
+        each["params"]["request"]["url"]
+        for each in asked
+        if each["method"] == "Network.requestWillBeSent"
+    ]
+    assert [name for name in names if not name.startswith((url, "data:", "chrome"))] == []
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

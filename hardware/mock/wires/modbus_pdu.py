@@ -109,7 +109,7 @@ class RefusingDevice:
 
     def __init__(self, *faults: str) -> None:
         """Have the fault switches of any Modbus device, and these."""
-        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS, *faults)
+        self.faults = FaultSwitches(*SENSOR_FAULTS, *DEVICE_FAULTS, "counter_reset", *faults)
         self.delay_s = 1.2
         self.haste_s = 0.06
         self.device_id = 1

@@ -52,6 +52,20 @@ def test_a_frozen_sensor_lets_go_again():
     assert distortion.seen("power_mw", 8) == 8
 
 
+def test_a_counter_begins_anew_and_is_then_what_it_would_have_been():
+    switches = FaultSwitches(*SENSOR_FAULTS, "counter_reset")
+    distortion = Distortion(switches)
+    told = [distortion.seen("energy_import_uwh", 1_000)]
+    switches.switch("counter_reset", True)
+    told += [distortion.seen("energy_import_uwh", value) for value in (1_000, 1_100)]
+    assert distortion.seen("power_mw", 7) == 7
+    switches.switch("counter_reset", False)
+    told += [distortion.seen("energy_import_uwh", 1_200)]
+    switches.switch("counter_reset", True)
+    told += [distortion.seen("energy_import_uwh", value) for value in (1_300, 1_301)]
+    assert told == [1_000, 0, 100, 1_200, 0, 1]
+
+
 def test_a_lying_counter_grows_by_half_and_never_falls_back():
     switches, distortion = distorted()
     told = [distortion.seen("energy_import_uwh", 1_000)]

@@ -13,13 +13,13 @@ import pytest
 from hardware import catalog
 from hardware.buses.i2c import I2cBus
 from hardware.mock.wires.remote import RemoteI2c, WireLink
-from testbed.clock import Clock, Pace
+from testbed.clock import Clock, HubAnswer, Pace
 from testbed.devices import Devices, is_reversed
 from testbed.errors import NotReady
 from testbed.grid.cell import TICKS_PER_UWH
 from testbed.installation import socket_folder
 from testbed.layout import Layout, MeterPlace, NodePlace, current_max_ma, plan
-from testbed.play import Play
+from testbed.play import HINDERED_DEADLINE_MS, HUB_DEADLINE_MS, Play
 from testbed.probes import Kind, Probe
 from testbed.scenario import load_scenario
 
@@ -190,3 +190,62 @@ def test_a_silent_hub_is_a_sentence(tmp_path: Path) -> None:
         with pytest.raises(NotReady, match="the hub did not answer"):
             play.run()
     clock.close()
+
+
+# --- faults on purpose
+
+
+@dataclass
+class AwayHub:
+    """A clock whose hub does not answer so many times."""
+
+    silent: int
+    asked: list[int] = field(default_factory=list)
+
+    def hub(self, _at_ms: int, *, deadline_ms: int, **_rest: object) -> HubAnswer | None:
+        self.asked.append(deadline_ms)
+        return None if len(self.asked) <= self.silent else HubAnswer(0, ())
+
+
+def test_a_play_waits_for_a_hub_that_is_away_on_purpose(bench: Bench) -> None:
+    clock = AwayHub(silent=3)
+    play = Play(bench.layout, bench.devices, clock, Pace(None), lambda _at: None)  # type: ignore[arg-type]
+    play.is_hindered = lambda: len(clock.asked) < 4
+    assert play._fold(0, None, {}) == HubAnswer(0, ())
+    assert clock.asked == [HINDERED_DEADLINE_MS] * 4
+    clock.silent = 9
+    with pytest.raises(NotReady, match="the hub did not answer"):
+        play._fold(0, None, {})
+    assert clock.asked[4:] == [HUB_DEADLINE_MS]
+
+
+def test_nobody_waits_for_an_edge_that_is_away_on_purpose(bench: Bench) -> None:
+    play = bench.play()
+    play.nodes_away = lambda: frozenset({"dep2"})
+    play.instant(bench.layout.start_ms)
+    assert bench.edges[0].newest
+    assert not bench.edges[1].newest
+    assert not play.tally.released
+
+
+def test_a_welded_contact_stays_and_a_dead_coil_falls(bench: Bench) -> None:
+    (heater,) = (
+        load for load in bench.layout.sites[1].loads if (load.contact and load.contact.pin == 23)
+    )
+    relay, link = "dep2-heater-relay", bench.edges[1].link
+
+    def driven(level: int) -> bool:
+        """Whether the heater is fed once its pin stands so; its wire is on NC."""
+        link.call("pin", node="dep2", pin=23, state=level)
+        return bench.devices.run(lambda world: world.is_fed(heater))
+
+    assert [driven(1), driven(0)] == [False, True]
+    bench.devices.turn(relay, "welded", True)
+    assert [driven(1), driven(0), driven(1)] == [True] * 3
+    bench.devices.turn(relay, "welded", False)
+    assert not bench.devices.run(lambda world: world.is_fed(heater))
+    bench.devices.turn(relay, "coil_dead", True)
+    assert bench.devices.run(lambda world: world.is_fed(heater))
+    assert [driven(0), driven(1)] == [True, True]
+    bench.devices.turn(relay, "coil_dead", False)
+    assert not bench.devices.run(lambda world: world.is_fed(heater))

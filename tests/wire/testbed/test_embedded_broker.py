@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from messages import topics
@@ -59,3 +60,27 @@ def test_what_was_retained_goes_to_who_may_read_it(tmp_path: Path) -> None:
             assert heard.get(timeout=WAIT_S) == (receipt, b"yours")
         with client(broker, "web", topics.all_up(MICROGRID)) as (_, heard):
             assert heard.get(timeout=WAIT_S) == (status, b"at home")
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("password", ["a guess", ""])
+def test_who_only_claims_a_name_is_refused_and_ends_nobody_s_session(
+    tmp_path: Path, password: str, clean: bool
+) -> None:
+    status = topics.up(MICROGRID, "dep1", "status")
+    with (
+        running_broker("embedded", tmp_path, MICROGRID, ("dep1",)) as broker,
+        client(broker, "hub", topics.all_up(MICROGRID)) as (_, heard),
+        client(broker, "dep1") as (dep1, _),
+    ):
+        answers: queue.Queue[bool] = queue.Queue()
+        impostor = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="hub", clean_session=clean)
+        impostor.username_pw_set("hub", password)
+        impostor.on_connect = lambda _l, _o, _f, reason, _p: answers.put(reason.is_failure)
+        impostor.connect(HOST, broker.port)
+        impostor.loop_start()
+        assert answers.get(timeout=WAIT_S)
+        impostor.disconnect()
+        impostor.loop_stop()
+        dep1.publish(status, b"still heard", qos=1)
+        assert heard.get(timeout=WAIT_S) == (status, b"still heard")
