@@ -35,6 +35,7 @@ from messages.log.tree import leaf_hash
 from messages.logkeeping import Quorum
 from messages.membership import check_proof
 from messages.publickey import parse_cose_key
+from messages.relayfault import RelayFault
 
 ENDING: Final = ("rotate", "revoke")  # what ends a key
 
@@ -166,7 +167,7 @@ class Desk:
         return 0
 
     def _unusable(self, body: LedgerEntry) -> str:
-        if isinstance(body, KeyEntry | Quorum | Call | Feed):
+        if isinstance(body, KeyEntry | Quorum | Call | Feed | RelayFault):
             return ""
         if isinstance(body, BlockHeader) and self._proposals is not None:
             return self._proposals.objection(body)

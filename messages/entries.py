@@ -20,6 +20,7 @@ from messages.logkeeping import Quorum, Takeover
 from messages.proposing import USUAL_RULES, ProposerRules
 from messages.publickey import Signer
 from messages.regulating import UNBOUND, Regulation
+from messages.relayfault import RelayFault
 
 LABEL = b"gridtally/v1"
 PURPOSES = ("generation", "consumption", "net", "storage", "appliance", "boundary")
@@ -338,6 +339,7 @@ LedgerEntry = (
     | Quorum
     | Takeover
     | Feed
+    | RelayFault
 )
 NodeEvent = Ack | Epoch | Calibration
 """What a node signs in its stream `event`, by the sequence in the field of that name."""
@@ -361,6 +363,7 @@ KINDS: dict[str, type[Any]] = {
         Quorum,
         Takeover,
         Feed,
+        RelayFault,
     )
 }
 Message = TypeVar("Message")

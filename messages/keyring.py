@@ -38,6 +38,7 @@ SIGNERS: Final[Mapping[str, frozenset[str]]] = {
     "close": frozenset(("hub",)),
     "gap": frozenset(("hub",)),
     "decision": frozenset(("hub",)),
+    "fault": frozenset(("hub", "member")),
     "seal": frozenset(("hub",)),
     "block": frozenset(("hub", "replica")),
     "call": frozenset(("member",)),

@@ -30,6 +30,7 @@ from messages.investigation import Notice
 from messages.log.tree import leaf_hash
 from messages.logkeeping import LogEntry
 from messages.reading import Reading, decode_reading, parse_reading
+from messages.relayfault import RelayFault
 from messages.senml import CONTENT_TYPE
 
 Body: TypeAlias = (
@@ -47,6 +48,7 @@ Body: TypeAlias = (
     | Notice
     | LogEntry
     | Feed
+    | RelayFault
 )
 
 

@@ -344,6 +344,20 @@ class Contact(NamedTuple):
     shed_from_ms: int | None = None
 
 
+class Faulty(NamedTuple):
+    """What measurement said of a relay last; `fault` "" where it works again.
+
+    `welds`: how often it was found welded since a person cleared it. `at_ms`: UTC. `entry_index`:
+    where it stands.
+    """
+
+    fault: str
+    reason: str
+    at_ms: int
+    welds: int
+    entry_index: int
+
+
 class Shed(NamedTuple):
     """A load that a decision holds open, or held open in a slot not closed yet.
 

@@ -127,6 +127,7 @@ def _relay_rows(state: State, entry: KeyEntry) -> list[Change]:
     gone = [key for key in sorted(state.relays) if key[0] == entry.name]
     rows = [Change("relay", key, None) for key in gone]
     rows += [Change("contact", key, None) for key in gone if key in state.contacts]
+    rows += [Change("fault", key, None) for key in gone if key in state.faults]
     for relay in entry.relays:
         record = Relay(
             relay.deenergised,

@@ -42,6 +42,7 @@ from messages.logkeeping import Quorum, Takeover
 from messages.membership import OFFICE_HOLDERS, ORDINARY_ROLES, key_id
 from messages.reading import STREAM as REGISTER
 from messages.reading import Reading
+from messages.relayfault import WORKS, RelayFault
 
 EVENT: Final = "event"
 CASES: Final = "cases"
@@ -59,6 +60,8 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
     "close": ("hub",),
     "gap": ("hub",),
     "decision": ("hub",),
+    "fault": ("hub",),
+    "fault cleared": ("hub", "administrator", "manager"),
     "seal": ("hub",),
     "block": ("hub", "replica"),
     "feed": ("feeder",),
@@ -98,6 +101,7 @@ _KINDS: Final[Mapping[type, str]] = {
     Close: "close",
     Gap: "gap",
     Decision: "decision",
+    RelayFault: "fault",
     Seal: "seal",
     BlockHeader: "block",
     Call: "call",
@@ -122,6 +126,8 @@ def cell(state: State, event: Event) -> str:
     A policy that leaves the regulator's prices as they are at its slot is a matter of rules.
     """
     body = event.body
+    if isinstance(body, RelayFault) and body.fault == WORKS:
+        return "fault cleared"
     if isinstance(body, KeyEntry):
         return _key_cell(state, event.kid, body)
     if isinstance(body, PolicyEntry):

@@ -27,6 +27,7 @@ from hub.core.records import (
     Dispute,
     Due,
     Fact,
+    Faulty,
     Kept,
     Key,
     Meter,
@@ -90,6 +91,7 @@ TABLES: Final[Mapping[str, Table]] = {
     "net": Table((int, str), _plain),
     "contact": Table((str, str), _row(Contact)),
     "shed": Table((str, str, int), _row(Shed)),
+    "fault": Table((str, str), _row(Faulty)),
     "account": Table((str,), _plain),
     "memory": Table((str, str), _plain),
     "call": Table((bytes,), _plain),
@@ -166,6 +168,11 @@ class State:
     def progress(self) -> Progress:
         """How far slots and headers have come."""
         return self.progress_rows.get((), _START)
+
+    @property
+    def faults(self) -> dict[tuple[str, str], Faulty]:
+        """What measurement said of relays last, by (node, relay)."""
+        return self._tables["fault"]
 
     @property
     def draw(self) -> Draw:

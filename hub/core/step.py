@@ -16,6 +16,7 @@ from hub.core.clearing import Contracts
 from hub.core.closing import close_slot
 from hub.core.effects import Ignored
 from hub.core.events import Event
+from hub.core.faulting import take_fault
 from hub.core.feeding import take_feed
 from hub.core.headers import note_root, take_header
 from hub.core.investigating import take_notice
@@ -46,6 +47,7 @@ from messages.feeding import Feed
 from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.reading import Reading
+from messages.relayfault import RelayFault
 
 __all__ = ["Outcome", "objection_to", "step"]
 
@@ -71,6 +73,7 @@ _STEPS: Final[Mapping[type, Callable[[State, Event, Any], Outcome]]] = {
     Gap: _nothing,
     Seal: _nothing,
     Notice: take_notice,
+    RelayFault: take_fault,
 }
 
 _MARKET_STEPS: Final[Mapping[type, Callable[[State, Event, Any, Contracts], Outcome]]] = {

@@ -298,7 +298,7 @@ def _relay(
 ) -> RelayState:
     relay, contact = state.relays[name], state.contacts.get(name)
     seen = news.contacts.get(name)
-    stuck = unusable(news, name, now_ms)
+    stuck = unusable(state, news, name, now_ms)
     is_cut = _is_cut(relay, contact, seen) if ordered_cut is None or stuck else ordered_cut
     return RelayState(
         node=name[0],
@@ -322,11 +322,12 @@ def _relay(
     )
 
 
-def unusable(news: Newsroom, name: RelayName, now_ms: int) -> str:
+def unusable(state: State, news: Newsroom, name: RelayName, now_ms: int) -> str:
     """Say why nobody can count on a relay now; "" if it does what it is told."""
     if news.is_silent(name[0], now_ms):
         return f"node {name[0]} is silent"
-    return news.unavailable(name)
+    fault = state.faults.get(name)
+    return news.unavailable(name) or ("" if fault is None or not fault.fault else fault.reason)
 
 
 def _withheld(state: State, policy: Policy, relay: Relay) -> str:

@@ -17,6 +17,7 @@ from hub.errors import NoSuchEntry
 from hub.ledger.store import Store
 from hub.switching.leases import COUNTER_BITS, RelayName
 from messages.entries import Ack, Decision, KeyEntry, Output, RelayEntry
+from messages.relayfault import RelayFault
 from messages.timetext import format_time
 
 Policies = Mapping[str, Callable[[], DispatchPolicy]]
@@ -36,7 +37,8 @@ class Why:
 
     `done`: the guard's words about this decision, the oldest first. `view` and `others` (what the
     policy says of every other relay) are empty where the view is no longer kept. `override`: the
-    word with which somebody on the spot took it over, None where nobody holds it so.
+    word with which somebody on the spot took it over, None where nobody holds it so. `fault`: why
+    no policy counts on it, as measurement has it.
     """
 
     name: RelayName
@@ -49,6 +51,7 @@ class Why:
     others: tuple[Order, ...] = ()
     reason: str = ""
     override: Done | None = None
+    fault: RelayFault | None = None
 
 
 def explain(store: Store, wanted: str, at_ms: int | None, policies: Policies) -> Why:
@@ -59,7 +62,8 @@ def explain(store: Store, wanted: str, at_ms: int | None, policies: Policies) ->
     """
     name, relay = _find(store, wanted)
     why = _decided(store, name, relay, at_ms, policies)
-    return replace(why, override=_override(store, name, at_ms))
+    override, fault = _override(store, name, at_ms), _fault(store, name, at_ms)
+    return replace(why, override=override, fault=fault)
 
 
 def _decided(
@@ -95,6 +99,15 @@ def _find(store: Store, wanted: str) -> tuple[RelayName, RelayEntry]:
             relays |= {(body.name, relay.relay): relay for relay in body.relays}
     name = find_relay(relays, wanted)
     return name, relays[name]
+
+
+def relay_of(store: Store, wanted: str) -> RelayName:
+    """Return the node and name of a relay that was enrolled, named as RELAY or NODE/RELAY.
+
+    Raises:
+        NoSuchEntry: none is called so, or more than one.
+    """
+    return _find(store, wanted)[0]
 
 
 def find_relay(names: Iterable[RelayName], wanted: str) -> RelayName:
@@ -144,6 +157,17 @@ def _override(store: Store, name: RelayName, at_ms: int | None) -> Done | None:
     return found
 
 
+def _fault(store: Store, name: RelayName, at_ms: int | None) -> RelayFault | None:
+    """Return the fault of a relay that stood; None where it worked, or nobody had found one."""
+    for entry in store.newest("fault"):
+        body = read_event(entry.index, entry.raw).body
+        if not isinstance(body, RelayFault) or (body.node, body.relay) != name:
+            continue
+        if at_ms is None or body.at_ms <= at_ms:
+            return body if body.fault else None
+    return None
+
+
 def _decide_again(
     store: Store, decision: Decision, policies: Policies
 ) -> tuple[View | None, tuple[Order, ...]]:
@@ -164,6 +188,9 @@ def why_lines(why: Why) -> Iterator[str]:
             f"{node}/{relay}: {ack.reason}, since {format_time(ack.at_ms)}, coil {coil} "
             f"(entry {why.override.index}); the hub's orders wait"
         )
+    if why.fault is not None:
+        since = format_time(why.fault.at_ms)
+        yield f"{node}/{relay}: not to be counted on since {since}: {why.fault.reason}"
     if why.decision is None or why.output is None:
         yield f"{node}/{relay}: no decision has spoken of it, so its coil is off"
         yield f"load      {_load(why)} is {why.relay.deenergised}, as always when nobody decides"

@@ -14,6 +14,7 @@ from hub.link.post import Post
 from hub.pen import Pen
 from hub.spine import Spine
 from hub.switching.dispatch import Dispatcher, Proposal
+from hub.switching.effects import Effects, Now
 from hub.switching.leases import Leases, RelayName
 from messages.slots import slot_start
 from messages.status import Request
@@ -48,6 +49,7 @@ class Switchboard:
         self._news = news
         self._pen = pen
         self._post = post
+        self._effects = Effects()
         self._request: Request | None = None
         self._request_ms = 0
 
@@ -70,6 +72,10 @@ class Switchboard:
             StorageFull, LedgerBehind: it was not appended, so nothing of it goes out.
         """
         state = self._spine.recorder.state
+        moment = Now(state, self._news, self._leases, clocks.now_ms, clocks.at_ms)
+        faults = self._effects.look(moment)
+        if faults:
+            self._spine.record([self._pen.entry(fault) for fault in faults])
         proposal = self._dispatcher.look(state, clocks.now_ms, clocks.at_ms)
         if proposal is not None:
             recorded = self._spine.record([self._pen.entry(proposal.decision)])

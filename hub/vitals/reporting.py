@@ -14,7 +14,7 @@ from hub.link.nodes import Newsroom
 from hub.spine import Spine
 from hub.switching.dispatch import Dispatcher, unusable
 from hub.switching.leases import Leases
-from hub.vitals.alarms import RelayWatch
+from hub.vitals.alarms import relay_alarms
 from hub.vitals.health import Health, HealthFile, MeterCorrected, MeterSeen, NodeSeen, RelayLease
 
 
@@ -36,7 +36,6 @@ class Reporter:
         self._leases = leases
         self._dispatcher = dispatcher
         self._cosigning = cosigning
-        self._watch = RelayWatch()
         self._started_ms: int | None = None
 
     def write(
@@ -95,7 +94,7 @@ class Reporter:
             *(() if verdict is None else verdict.infeasible),
             *(self._spine.alarms[name] for name in sorted(self._spine.alarms)),
             *self._cosigning.complaints,
-            *self._watch.alarms(state, self._news, self._leases, now_ms),
+            *relay_alarms(state, self._news, self._leases, now_ms),
         )
 
     def _refused(self) -> dict[str, int]:
@@ -133,7 +132,7 @@ class Reporter:
                     energised=self._news.energised(name),
                     lease_left_ms=self._leases.left_ms(name, now_ms),
                     reason="" if standing is None else standing.reason,
-                    unusable=unusable(self._news, name, now_ms),
+                    unusable=unusable(state, self._news, name, now_ms),
                 )
             )
         return found

@@ -299,6 +299,50 @@ MUTANTS = (
         ),
         ("tests/unit/hub/switching/test_unusable.py",),
     ),
+    Mutant(
+        "a load that draws on although it was cut is a fault",
+        (
+            (
+                "hub/switching/effects.py",
+                "    if power_mw <= _rest_mw(_base_mw(now.state, name)):\n",
+                "    if power_mw >= 0:\n",
+            ),
+        ),
+        ("tests/unit/hub/switching/test_effects.py",),
+    ),
+    Mutant(
+        "what was measured before a contact moved proves nothing",
+        (
+            (
+                "hub/switching/effects.py",
+                "min(sample.beacon_ms, sample.heard_ms) > after_ms",
+                "sample.heard_ms > after_ms",
+            ),
+        ),
+        ("tests/unit/hub/switching/test_effects.py",),
+    ),
+    Mutant(
+        "a broken relay is not switched again",
+        (
+            (
+                "hub/switching/dispatch.py",
+                "            if name in stuck:\n",
+                "            if name == stuck:\n",
+            ),
+        ),
+        ("tests/unit/hub/switching/test_unusable.py",),
+    ),
+    Mutant(
+        "what was welded twice is a person's to clear",
+        (
+            (
+                "hub/core/faulting.py",
+                "fault.welds >= WELDS_MAX\n",
+                "fault.welds > WELDS_MAX\n",
+            ),
+        ),
+        ("tests/unit/hub/core/test_faulting.py",),
+    ),
     # --- what gets onto the ledger
     Mutant(
         "only the next of a stream is admitted",

@@ -42,6 +42,7 @@ from messages.log.tree import leaf_hash
 from messages.logkeeping import Quorum, Takeover, policy_for
 from messages.publickey import Signer
 from messages.reading import Reading, sign_sealed_reading
+from messages.relayfault import DEAD, RelayFault
 from messages.sealed import split
 from messages.trust import Trust
 from tests.support.bench import house, view
@@ -207,6 +208,10 @@ class WholeHub(SmallHub):
         facts = [Feed("co2", n, at_ms, 300 + n, "g_per_kwh", at_ms + SLOT_MS) for n in (1, 2)]
         self._put(ed25519("meteo"), *facts)
 
+    def _find_a_fault(self) -> None:
+        fault = RelayFault(PI, "heater", DEAD, "draws nothing", self._register.at_ms)
+        self._put(self.hub, fault)
+
     def _investigate(self) -> None:
         self._fold()
         now_ms = self._register.at_ms
@@ -282,7 +287,7 @@ HAPPENINGS: Final[dict[int, tuple[Callable[[WholeHub], None], ...]]] = {
     2: (WholeHub._calibrate,),
     4: (WholeHub._begin_anew,),
     6: (WholeHub._feed_the_heater,),
-    8: (WholeHub._tell_facts,),
+    8: (WholeHub._tell_facts, WholeHub._find_a_fault),
     10: (WholeHub._investigate,),
     12: (WholeHub._trade_by_orders,),
     14: (WholeHub._ask_for_witnesses,),

@@ -39,6 +39,7 @@ from messages.lease import Lease
 from messages.logkeeping import Quorum, Takeover
 from messages.receipt import Receipt, Refusal, SealedPack, SealReceipt, StreamReceipt
 from messages.regulating import Mix, Premium, Regulation
+from messages.relayfault import RelayFault
 from messages.status import Beacon, Hello, RelayStatus, Request, Status, StreamHead
 from tests.support.signers import ed25519
 
@@ -79,6 +80,7 @@ ENTRIES = [
     Takeover(7, "old", "new", 9, "note", "policy", "stolen", 5),
     Call(bytes(16), 0, "listing", "buy", {"n": 1, "t": "x", "b": b"y", "f": True}),
     Feed("co2", 1, 5, -3, "g_per_kwh", 9),
+    RelayFault("dep1", "heater", "welded", "draws on", 5),
     KeyEntry("enrol", "feeder", "meteo", b"k", facts={"co2": "g_per_kwh"}),
     PolicyEntry(
         0,

@@ -28,6 +28,7 @@ from messages.investigation import Notice
 from messages.logkeeping import Quorum, Takeover
 from messages.membership import OFFICES, ROLES
 from messages.reading import Reading
+from messages.relayfault import RelayFault
 from tests.support.signers import ed25519
 from tests.support.source import ROOT
 from tests.support.village import HOUR, Village, ignored, relay, replica_of, vrf_of
@@ -52,6 +53,8 @@ ENTRIES: dict[str, Any] = {
     "close": Close(0, "complete", (), HOUR),
     "gap": Gap(b"", "register", 1, 1, "lost"),
     "decision": Decision(5, "dep", b"", b"", "", "", "", ()),
+    "fault": RelayFault("pi", "heater", "welded", "draws on", 5),
+    "fault cleared": RelayFault("pi", "heater", "", "mended", 5),
     "seal": Seal(0, 0, b""),
     "block": BlockHeader(0, b"", 0, 0, b"", b"", b"", b"", b"", b"", 0, 0),
     "call": Call(b"1" * 16, 10 * HOUR, "dep_balance", "bid", {}),
@@ -150,6 +153,8 @@ def test_the_table_is_the_one_of_the_paper() -> None:
         "close": ("hub",),
         "gap": ("hub",),
         "decision": ("hub",),
+        "fault": ("hub",),
+        "fault cleared": ("hub", "administrator", "manager"),
         "seal": ("hub",),
         "block": ("hub", "replica"),
         "feed": ("feeder",),

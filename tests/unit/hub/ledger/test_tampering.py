@@ -59,6 +59,7 @@ ENTRY_KINDS = (
     "close",
     "decision",
     "epoch",
+    "fault",
     "feed",
     "gap",
     "genesis",

@@ -1,94 +1,58 @@
-"""Effects are measured: a contact that does not follow, a load that draws although it was cut."""
+"""What is said of relays: silent nodes, local holds, and what measurement found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import pytest
-
-from hub.core.records import Contact, Relay
+from hub.core.records import Faulty, Relay
 from hub.core.state import Change, State
-from hub.link.nodes import Newsroom, Sample
+from hub.link.nodes import SILENT_AFTER_MS, Newsroom
 from hub.switching.leases import Leases, Standing
-from hub.vitals.alarms import FALL_WITHIN_MS, FOLLOW_WITHIN_MS, RelayWatch
-from messages.live import Live
+from hub.vitals.alarms import relay_alarms
+from messages.relayfault import ASTRAY, WELDED, WORKS
+from messages.status import RelayStatus, Status
 
-NAME = ("dep1", "heat")
-AT_MS = 100_000
-
-
-@dataclass
-class Site:
-    """One relay with one measured load."""
-
-    state: State
-    news: Newsroom
-    leases: Leases
-    watch: RelayWatch
-
-    def alarms(self, now_ms: int) -> list[str]:
-        return list(self.watch.alarms(self.state, self.news, self.leases, now_ms))
-
-    def draws(self, power_mw: int, now_ms: int) -> None:
-        live = Live("bench", "heater", now_ms, now_ms, power_mw=power_mw)
-        self.news.take_live(Sample(live, now_ms, now_ms), "dep1")
+NOW_MS = 100_000
 
 
-@pytest.fixture
-def site() -> Site:
-    state = State()
-    contact = Contact(0, is_cut=True, decision_index=9, wants_cut=True)
+def site() -> tuple[State, Newsroom, Leases]:
+    state, news = State(), Newsroom()
     relay = Relay("fed", "heater", "alice", 40_000, is_critical=False, min_on_ms=0, min_off_ms=0)
-    state.apply(
-        [
-            Change("relay", NAME, relay),
-            Change("contact", NAME, contact._replace(power_mw=30_000)),
-        ]
-    )
-    leases = Leases(5_000)
+    state.apply(Change("relay", ("dep1", name), relay) for name in ("heat", "pump"))
+    news.hear("dep1", NOW_MS)
+    return state, news, Leases(5_000)
+
+
+def test_of_a_well_microgrid_nothing_is_said() -> None:
+    assert list(relay_alarms(*site(), NOW_MS)) == []
+
+
+def test_a_silent_node_is_named_where_its_relays_are_ordered() -> None:
+    state, news, leases = site()
+    assert list(relay_alarms(state, news, leases, NOW_MS + SILENT_AFTER_MS + 1)) == []
     leases.order(Standing("dep1", "heat", energised=True, cut=True, decision=9, reason="x"))
-    return Site(state, Newsroom(), leases, RelayWatch())
+    assert list(relay_alarms(state, news, leases, NOW_MS + SILENT_AFTER_MS)) == []
+    (alarm,) = relay_alarms(state, news, leases, NOW_MS + SILENT_AFTER_MS + 1)
+    assert alarm == "node dep1 is silent, and relays of it are ordered: look there"
 
 
-def cut(site: Site, now_ms: int) -> None:
-    site.news.hear("dep1", now_ms)
-    site.news.take_contact(NAME, energised=False, now_ms=now_ms - 1)
-    site.news.take_contact(NAME, energised=True, now_ms=now_ms)
+def test_relays_that_one_reason_holds_are_one_sentence() -> None:
+    state, news, leases = site()
+    rows = tuple(RelayStatus(name, False, 0, "", "by hand") for name in ("heat", "pump"))
+    news.take_status(Status("dep1", b"", (), rows, 0, 0, 0), NOW_MS)
+    assert list(relay_alarms(state, news, leases, NOW_MS)) == [
+        "node dep1 lets no lease move heat, pump: by hand"
+    ]
 
 
-def test_a_contact_that_does_not_follow_is_said_after_five_seconds(site: Site) -> None:
-    site.news.hear("dep1", AT_MS + FOLLOW_WITHIN_MS)
-    assert site.alarms(AT_MS) == []
-    assert site.alarms(AT_MS + FOLLOW_WITHIN_MS) == []
-    (alarm,) = site.alarms(AT_MS + FOLLOW_WITHIN_MS + 1)
-    assert "dep1/heat is to be energised and does not follow" in alarm
-    cut(site, AT_MS + FOLLOW_WITHIN_MS + 2)
-    assert site.alarms(AT_MS + FOLLOW_WITHIN_MS + 3) == []
-
-
-def test_a_silent_node_is_named(site: Site) -> None:
-    site.alarms(AT_MS)
-    (alarm,) = site.alarms(AT_MS + FOLLOW_WITHIN_MS + 1)
-    assert "node dep1 is silent" in alarm
-
-
-def test_a_load_that_still_draws_is_a_welded_contact(site: Site) -> None:
-    cut(site, AT_MS)
-    late_ms = AT_MS + FALL_WITHIN_MS
-    site.draws(29_000, late_ms)
-    assert site.alarms(late_ms - 1) == []
-    (alarm,) = site.alarms(late_ms)
-    assert "heater draws 29000 mW although relay dep1/heat has cut it" in alarm
-
-
-@pytest.mark.parametrize("power_mw", [0, 499, 3_000])
-def test_a_rest_is_no_alarm(site: Site, power_mw: int) -> None:
-    cut(site, AT_MS)
-    site.draws(power_mw, AT_MS + FALL_WITHIN_MS)
-    assert site.alarms(AT_MS + FALL_WITHIN_MS) == []
-
-
-def test_a_sample_from_before_the_cut_proves_nothing(site: Site) -> None:
-    site.draws(30_000, AT_MS - 1)
-    cut(site, AT_MS)
-    assert site.alarms(AT_MS + FALL_WITHIN_MS) == []
+def test_each_fault_is_said_and_who_has_to_mend_it() -> None:
+    state, news, leases = site()
+    faults = {
+        "heat": Faulty(WELDED, "it draws on", 0, 2, 7),
+        "pump": Faulty(ASTRAY, "it does not follow", 0, 0, 8),
+    }
+    state.apply(Change("fault", ("dep1", name), fault) for name, fault in faults.items())
+    assert list(relay_alarms(state, news, leases, NOW_MS)) == [
+        "relay dep1/heat: it draws on; mend it, then gridtally-hub trust-relay dep1/heat",
+        "relay dep1/pump: it does not follow",
+    ]
+    state.apply([Change("fault", ("dep1", "pump"), Faulty(WORKS, "it follows", 0, 0, 9))])
+    assert len(list(relay_alarms(state, news, leases, NOW_MS))) == 1
