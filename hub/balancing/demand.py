@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from hub.balancing.policy import MeterPower, RelayState, View
+from hub.balancing.policy import SILENT, MeterPower, RelayState, View
 
 CUT_NOT_FAILSAFE: Final = "cut_not_failsafe"
 
@@ -69,8 +69,10 @@ def demands(view: View) -> tuple[Demand, ...]:
     settled: dict[str, list[MeterPower]] = {member: [] for member in loads}
     stale: dict[str, list[str]] = {}
     for meter in view.meters:
-        if meter.is_stale(stale_ms):
-            stale.setdefault(meter.member, []).append(meter.meter_id)
+        doubt = meter.doubt(stale_ms)
+        if doubt:
+            named = meter.meter_id if doubt == SILENT else f"{meter.meter_id} ({doubt})"
+            stale.setdefault(meter.member, []).append(named)
         if not meter.parent and meter.purpose not in ("appliance", "boundary"):
             settled.setdefault(meter.member, []).append(meter)
     return tuple(

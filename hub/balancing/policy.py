@@ -16,13 +16,16 @@ from messages import cbor, schema
 from messages.log import tree
 
 VIEW_BYTES_MAX: Final = 1 << 22
+SILENT: Final = "silent"
+NOT_BELIEVED: Final = ("implausible", "frozen")
+"""Words of quality with which a power counts as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterPower:
     """One meter as it was last seen. `power_mw` None: never; `age_ms` None: age not known.
 
-    `quality` is the sample's own, empty when nothing is doubtful.
+    `quality` is the sample's own words, empty when nothing is doubtful.
     """
 
     meter_id: str
@@ -35,8 +38,21 @@ class MeterPower:
     quality: str = ""
 
     def is_stale(self, stale_after_ms: int) -> bool:
-        """Whether this sample may no longer be trusted."""
-        return self.power_mw is None or self.age_ms is None or self.age_ms > stale_after_ms
+        """Whether nobody knows what it shows now."""
+        return bool(self.doubt(stale_after_ms))
+
+    def doubt(self, stale_after_ms: int) -> str:
+        """Say why its power is unknown: it is silent, of unknown age, or says so; "" if known.
+
+        An age is not known where a sample echoes no beacon of ours: its clock proves nothing.
+        """
+        if self.power_mw is None:
+            return SILENT
+        if self.age_ms is None:
+            return "of unknown age"
+        if self.age_ms > stale_after_ms:
+            return SILENT
+        return next((word for word in self.quality.split() if word in NOT_BELIEVED), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,14 +62,14 @@ class Now(NamedTuple):
 class _Move:
     """A move of a contact. `since_ms` None: it stood so when it was first heard, at `from_ms`.
 
-    `is_short`: it fed a load again that was not out for long. `above_mw`: what the meter above
-    showed before it. `is_done`: it was judged.
+    `out_ms`: since when the load that it feeds again was out (UTC), None where nobody saw that.
+    `above_mw`: what the meter above showed before it. `is_done`: it was judged.
     """
 
     since_ms: int | None
     from_ms: int
     at_ms: int
-    is_short: bool = False
+    out_ms: int | None = None
     above_mw: int | None = None
     is_done: bool = False
 
@@ -141,12 +141,12 @@ class Effects:
         """Return the newest move of a contact, remembering what was before it."""
         move = self._moves.get(name)
         if move is None or move.since_ms != seen.since_ms:
-            outage_ms = OUTAGE_MS_MAX if move is None else now.at_ms - move.at_ms
+            out_ms = None if move is None or is_cut else move.at_ms
             move = self._moves[name] = _Move(
                 since_ms=seen.since_ms,
                 from_ms=now.now_ms if seen.since_ms is None else seen.since_ms,
                 at_ms=now.at_ms,
-                is_short=not is_cut and outage_ms < OUTAGE_MS_MAX,
+                out_ms=out_ms,
                 above_mw=self._above_mw.get(name),
             )
         return move
@@ -216,7 +216,8 @@ def _draws(now: Now, name: RelayName, move: _Move, power_mw: int) -> Found | Non
     if power_mw > _rest_mw(base_mw):
         move.is_done = True
         return Found(WORKS, f"{load} draws {power_text(power_mw)}") if standing == DEAD else None
-    is_judged = move.is_done or not move.is_short or standing == WELDED
+    is_late = move.out_ms is None or now.at_ms - move.out_ms >= OUTAGE_MS_MAX
+    is_judged = move.is_done or is_late or standing == WELDED
     if is_judged or base_mw <= _rest_mw(base_mw) or state.meters[load].purpose == "generation":
         return None
     move.is_done = True

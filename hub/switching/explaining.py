@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from hub.balancing import deciding
 from hub.balancing.orders import power_text
-from hub.balancing.policy import DispatchPolicy, MeterPower, Order, View
+from hub.balancing.policy import SILENT, DispatchPolicy, MeterPower, Order, View
 from hub.core.events import read_event
 from hub.errors import NoSuchEntry
 from hub.ledger.store import Store
@@ -250,6 +250,7 @@ def _seen(meter: MeterPower, stale_after_ms: int) -> str:
     if meter.power_mw is None:
         return f"{meter.meter_id}: nothing, so it counted as {power_text(meter.rated_mw)} of danger"
     age = "of unknown age" if meter.age_ms is None else f"{meter.age_ms} ms old"
-    stale = ", too old to count" if meter.is_stale(stale_after_ms) else ""
+    doubt = meter.doubt(stale_after_ms)
+    stale = ", too old to count" if doubt == SILENT else ", so it does not count" if doubt else ""
     quality = f", {meter.quality}" if meter.quality else ""
-    return f"{meter.meter_id}: {power_text(meter.power_mw)}, {age}{stale}{quality}"
+    return f"{meter.meter_id}: {power_text(meter.power_mw)}, {age}{quality}{stale}"

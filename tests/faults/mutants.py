@@ -272,10 +272,10 @@ MUTANTS = (
             (
                 "edge/lease.py",
                 "max(rule.switches_per_minute_max - 1, 1):\n",
-                "max(rule.switches_per_minute_max, 1):\n",
+                "max(rule.switches_per_minute_max * 2, 1):\n",
             ),
         ),
-        ("tests/property/edge/test_switching.py", "tests/unit/edge/test_lease.py"),
+        ("tests/unit/edge/test_lease.py",),
     ),
     Mutant(
         "of an interlock group one is energised",
@@ -298,6 +298,28 @@ MUTANTS = (
             ),
         ),
         ("tests/unit/hub/switching/test_unusable.py",),
+    ),
+    Mutant(
+        "a value that its own node does not believe counts as unknown",
+        (
+            (
+                "hub/balancing/policy.py",
+                'NOT_BELIEVED: Final = ("implausible", "frozen")\n',
+                'NOT_BELIEVED: Final = ("implausible",)\n',
+            ),
+        ),
+        ("tests/unit/hub/balancing/test_doubt.py",),
+    ),
+    Mutant(
+        "a load that is cut behind a silent meter hides nothing else",
+        (
+            (
+                "hub/balancing/demand.py",
+                "        return 0 if _is_cut(relay) and not relay.unusable else meter.rated_mw\n",
+                "        return meter.rated_mw\n",
+            ),
+        ),
+        ("tests/unit/hub/balancing/test_doubt.py",),
     ),
     Mutant(
         "a load that draws on although it was cut is a fault",

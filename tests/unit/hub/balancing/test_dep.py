@@ -214,7 +214,7 @@ def test_a_silent_generator_gives_nothing(changes: dict[str, Any]) -> None:
     verdict = decide(stale(house("dep2", 60, {"a": 10, "b": 20}), "dep2-pv", **changes))
     assert kept(verdict) == set()
     assert verdict.limit == "stale meter"
-    assert verdict.reason.endswith("silent meters count as danger: dep2-pv")
+    assert "silent meters count as danger: dep2-pv" in verdict.reason
 
 
 def test_a_silent_load_draws_its_rated_power() -> None:

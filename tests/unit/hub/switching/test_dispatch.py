@@ -308,3 +308,25 @@ def test_a_relay_opens_when_no_credit_is_left_and_closes_when_loaded(
     board.samples(50_000, 10_000, 0)
     assert board.decide()
     assert [output.cut for output in board.decisions()[-1].outputs] == [False]
+
+
+def test_no_look_waits_for_one_meter_and_the_reason_names_it(board: Board) -> None:
+    board.now_ms += START_GRACE_MS
+    settle(board)
+    state = board.spine.recorder.state
+    for _ in range(3):
+        board.now_ms += 1_000
+        at_ms = START_MS + board.now_ms
+        board.beacon = board.beacons.next(board.now_ms) or board.beacon
+        powers = {"pv": -50_000, "load": 40_000}  # the heater's meter says nothing any more
+        lives = [board.bench.live(m, at_ms, mw, board.beacon) for m, mw in powers.items()]
+        assert board.hearing.take(lives, board.now_ms, at_ms)
+        board.dispatcher.note_change(board.now_ms)
+        assert board.dispatcher.wait_ms(state, board.now_ms) <= GATHER_MS
+        board.decide()
+    assert board.dispatcher.wait_ms(state, board.now_ms) <= 1_000
+    board.now_ms += 1_000
+    assert board.decide()
+    decision = board.decisions()[-1]
+    assert decision.limit == "stale meter"
+    assert "silent meters count as danger: heater" in decision.reason

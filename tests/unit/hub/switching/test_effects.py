@@ -274,3 +274,14 @@ def test_with_two_meters_above_nobody_is_judged(house: Site) -> None:
     house.passes(JUDGE_MS)
     house.draws(50_000, "whole")
     assert house.look() == []
+
+
+def test_in_time_that_runs_fast_an_hour_later_a_load_may_want_nothing(site: Site) -> None:
+    site.moves(cut=True)
+    site.look()
+    site.moves(cut=False)
+    site.look()
+    site.passes(JUDGE_MS)
+    site.draws(0)
+    now = Now(site.state, site.news, site.leases, site.now_ms, site.now_ms + OUTAGE_MS_MAX)
+    assert site.effects.look(now) == ()
