@@ -133,6 +133,7 @@ class Guard:
             for frame in agent.reader.take(received):
                 agent.heard_ms = self.clock_ms()
                 self.relays.take(frame)
+                self.relays.end_leases()  # a flood of frames holds up no end
         except BlockingIOError:
             return
         except (OSError, MessageError) as error:

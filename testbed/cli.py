@@ -12,6 +12,7 @@ from testbed.errors import BadScenario, BrokerRefused, LedgerDisagrees
 from testbed.layout import HOMES_AN_EDGE
 from testbed.switchboard.cli import add_commands as add_fault_command
 from testbed.telling import told
+from testbed.torture.cli import add_command as add_torture_command
 
 if TYPE_CHECKING:
     from testbed.simulate import Wanted
@@ -29,6 +30,7 @@ app = typer.Typer(
     "  gridtally-testbed scenarios                        what else can be played\n\n"
     "  gridtally-testbed fault list                       what can go wrong in a running demo\n\n"
     "  gridtally-testbed compare --out report             market contracts over the same homes\n\n"
+    "  gridtally-testbed torture                          kill, freeze, cut, fill: what holds?\n\n"
     "  gridtally-testbed simulate sdm120 --load-w 500     one device alone, for your own software",
 )
 
@@ -283,6 +285,7 @@ def _speed(text: str | None) -> float | None:
 
 add_fault_command(app)
 add_market_commands(app)
+add_torture_command(app)
 
 
 if __name__ == "__main__":

@@ -55,3 +55,11 @@ class NotDrained(TestbedError):
 
 class Unplayable(TestbedError):
     """A fault cannot be played here; the text says what it needs (exit code 69)."""
+
+
+class BadFault(TestbedError):
+    """No such fault; the text says which there are (exit code 64)."""
+
+
+class PromiseBroken(TestbedError):
+    """A fault was played, and what is promised did not hold (exit code 70)."""

@@ -5,8 +5,8 @@ production programs, started as a person would start them. Only wires and time a
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from testbed.broker import mosquitto_program, write_mosquitto_config
@@ -24,23 +24,33 @@ HUB = "hub"
 WEB = "web"
 
 
+def _no_environment(_name: str) -> Mapping[str, str]:
+    """Set nothing for anybody."""
+    return {}
+
+
 @dataclass(slots=True)
 class Stage:
-    """Everything that runs. `start` brings it up; leaving `staged` takes it down."""
+    """Everything that runs. `start` brings it up; leaving `staged` takes it down.
+
+    `environment_of` gives each child, by its name, what is set for it alone.
+    """
 
     installation: Installation
     supervisor: Supervisor
     clock: Clock
     devices: Devices
     broker: str
+    environment_of: Callable[[str], Mapping[str, str]] = field(default=_no_environment)
 
-    def start(self) -> None:
+    def start(self, *, page: bool = True) -> None:
         """Start every process and wait until all have joined the barrier."""
         self._up([self._broker()])
         nodes = self.installation.layout.nodes
         guards = [self._guard(node) for node in nodes if node.relays]
         edges = [self._edge(node) for node in nodes]
-        self._up([self._hub(), self._web(), *guards, *edges])
+        pages = [self._web()] if page else []
+        self._up([self._hub(), *pages, *guards, *edges])
         self.clock.idle = self.supervisor.check
         absent = self.clock.wait_for([HUB, *(node.node for node in nodes)], READY_S)
         if absent:
@@ -51,7 +61,10 @@ class Stage:
         return Play(self.installation.layout, self.devices, self.clock, pace, watch)
 
     def _up(self, programs: Iterable[Program]) -> None:
-        started = [self.supervisor.start(program).program.name for program in programs]
+        started = []
+        for program in programs:
+            alone = replace(program, environment=self.environment_of(program.name))
+            started.append(self.supervisor.start(alone).program.name)
         self.supervisor.wait_ready(started, READY_S)
 
     def _broker(self) -> Program:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -28,12 +28,16 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run: a name for people, the command, and how to see that it is ready."""
+    """What to run: a name for people, the command, and how to see that it is ready.
+
+    `environment` is set beside what every child gets.
+    """
 
     name: str
     command: tuple[str, ...]
     folder: Path
     ready: Callable[[], bool] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -145,7 +149,7 @@ class Supervisor:
             stdout=stream,
             stderr=stream,
             cwd=program.folder,
-            env=child_environment(),
+            env={**child_environment(), **program.environment},
             process_group=0,
             preexec_fn=_die_with_parent() if sys.platform == "linux" else None,  # noqa: PLW1509
         )

@@ -12,6 +12,7 @@ from testbed.errors import (
     BadBook,
     BadComparison,
     BadDevice,
+    BadFault,
     BadHomesFile,
     BadScenario,
     BrokerRefused,
@@ -21,6 +22,7 @@ from testbed.errors import (
     NotDrained,
     NotReady,
     PortTaken,
+    PromiseBroken,
     TestbedError,
     Unplayable,
 )
@@ -32,6 +34,7 @@ EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
     (BadBook, os.EX_DATAERR),
     (BadComparison, os.EX_USAGE),
     (BadDevice, os.EX_USAGE),
+    (BadFault, os.EX_USAGE),
     (PortTaken, os.EX_UNAVAILABLE),
     (Unplayable, os.EX_UNAVAILABLE),
     (ChildDied, os.EX_SOFTWARE),
@@ -39,6 +42,7 @@ EXIT_CODES: tuple[tuple[type[TestbedError], int], ...] = (
     (NotReady, os.EX_SOFTWARE),
     (NotDrained, os.EX_SOFTWARE),
     (LedgerDisagrees, os.EX_SOFTWARE),
+    (PromiseBroken, os.EX_SOFTWARE),
 )
 
 

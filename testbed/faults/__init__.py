@@ -6,5 +6,5 @@
     clock       let the wall clock of chosen processes jump
     leases      relay commands that no guard may obey
 
-Nothing here needs root. Where a fault needs a program that is not installed, `Unplayable` says so.
+Nothing here needs root. Disk and clock need a C compiler (`preload`); `Unplayable` says so.
 """

@@ -2,8 +2,8 @@
  *
  * GRIDTALLY_DISK is the folder, GRIDTALLY_DISK_MODE a file with one word, which may change at any time:
  *   right     the real calls
- *   full      writes and growing fail with ENOSPC, no file can be made, no block is free
- *   readonly  the same with EROFS
+ *   full      no file can grow (ENOSPC) but by what was given back: truncated, deleted
+ *   readonly  nothing can be changed, made or deleted (EROFS)
  *   nosync    fsync and fdatasync fail with EIO
  *   short     a write of more than one byte writes half, and says so
  * Files that are not regular, and what lies elsewhere, are never touched. Journals, by which a test
@@ -70,13 +70,32 @@ static int is_ours_path(const char *path) {
     return is_ours(whole);
 }
 
-/* The error that a change meets, 0 for none. */
-static int obstacle(void) {
-    char now = mode();
-    return now == 'f' ? ENOSPC : now == 'o' ? EROFS : 0;
+#define FAIL(error) do { errno = (error); return -1; } while (0)
+
+/* What this process has given back since the disk is full: that much may be written again. */
+static long long given_back;
+
+/* Whether the disk is full now; when it is not, nothing is remembered of a time when it was. */
+static int is_full(void) {
+    int full = mode() == 'f';
+    if (!full) given_back = 0;
+    return full;
 }
 
-#define FAIL(error) do { errno = (error); return -1; } while (0)
+static long long size_of(int fd) {
+    struct stat found;
+    return fstat(fd, &found) ? 0 : (long long)found.st_size;
+}
+
+/* Let a file of ours reach this size, or return the error that it meets. */
+static int grow(int fd, long long size) {
+    if (mode() == 'o') return EROFS;
+    long long more = size - size_of(fd);
+    if (more <= 0 || !is_full()) return 0;
+    if (more > given_back) return ENOSPC;
+    given_back -= more;
+    return 0;
+}
 
 static size_t allowed(size_t n) { return mode() == 's' && n > 1 ? n / 2 : n; }
 
@@ -85,9 +104,9 @@ static size_t allowed(size_t n) { return mode() == 's' && n > 1 ? n / 2 : n; }
         static ssize_t (*next)(int, const void *, size_t, offset_type);                  \
         if (!next) next = real(#name);                                                   \
         if (is_ours_fd(fd)) {                                                            \
-            int error = obstacle();                                                      \
-            if (error) FAIL(error);                                                      \
             n = allowed(n);                                                              \
+            int error = grow(fd, (long long)at + (long long)n);                          \
+            if (error) FAIL(error);                                                      \
         }                                                                                \
         return next(fd, bytes, n, at);                                                   \
     }
@@ -96,9 +115,10 @@ WRITER(pwrite64, off64_t)
 
 ssize_t write(int fd, const void *bytes, size_t n) {
     if (is_ours_fd(fd)) {
-        int error = obstacle();
-        if (error) FAIL(error);
+        int appends = fcntl(fd, F_GETFL) & O_APPEND;
         n = allowed(n);
+        int error = grow(fd, (appends ? size_of(fd) : (long long)lseek(fd, 0, SEEK_CUR)) + (long long)n);
+        if (error) FAIL(error);
     }
     return syscall(SYS_write, fd, bytes, n);
 }
@@ -107,11 +127,11 @@ ssize_t write(int fd, const void *bytes, size_t n) {
     int name(int fd, offset_type size) {                                                 \
         static int (*next)(int, offset_type);                                            \
         if (!next) next = real(#name);                                                   \
-        struct stat found;                                                               \
         if (is_ours_fd(fd)) {                                                            \
-            int error = obstacle();                                                      \
-            if (error == EROFS || (error && !fstat(fd, &found) && size > found.st_size)) \
-                FAIL(error);                                                             \
+            long long less = size_of(fd) - (long long)size;                              \
+            int error = grow(fd, (long long)size);                                       \
+            if (error) FAIL(error);                                                      \
+            if (less > 0 && is_full()) given_back += less;                               \
         }                                                                                \
         return next(fd, size);                                                           \
     }
@@ -122,11 +142,22 @@ GROWER(ftruncate64, off64_t)
     int name(int fd, offset_type at, offset_type n) {                                    \
         static int (*next)(int, offset_type, offset_type);                               \
         if (!next) next = real(#name);                                                   \
-        int error = is_ours_fd(fd) ? obstacle() : 0;                                     \
+        int error = is_ours_fd(fd) ? grow(fd, (long long)at + (long long)n) : 0;         \
         return error ? error : next(fd, at, n);                                          \
     }
 ALLOCATOR(posix_fallocate, off_t)
 ALLOCATOR(posix_fallocate64, off64_t)
+
+int unlink(const char *path) {
+    static int (*next)(const char *);
+    if (!next) next = real("unlink");
+    struct stat found;
+    int ours = is_ours_path(path) && !stat(path, &found);
+    if (ours && mode() == 'o') FAIL(EROFS);
+    int answer = next(path);
+    if (!answer && ours && is_full()) given_back += (long long)found.st_size;
+    return answer;
+}
 
 #define SYNCER(name)                                                                     \
     int name(int fd) {                                                                   \
@@ -146,11 +177,8 @@ SYNCER(fdatasync)
         va_start(rest, flags);                                                           \
         mode_t bits = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, mode_t) : 0;        \
         va_end(rest);                                                                    \
-        if (flags & (O_WRONLY | O_RDWR | O_CREAT) && is_ours_path(path)) {               \
-            int error = obstacle();                                                      \
-            if (error == EROFS || (error && flags & O_CREAT && access(path, F_OK)))      \
-                FAIL(error);                                                             \
-        }                                                                                \
+        int changes = flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC);                   \
+        if (changes && mode() == 'o' && is_ours_path(path)) FAIL(EROFS);                 \
         return next(path, flags, bits);                                                  \
     }
 OPENER(open)
@@ -161,7 +189,8 @@ OPENER(open64)
         static int (*next)(const char *, struct type *);                                 \
         if (!next) next = real(#name);                                                   \
         int answer = next(path, told);                                                   \
-        if (!answer && root[0] && mode() == 'f') told->f_bfree = told->f_bavail = 0;     \
+        if (!answer && root[0] && is_full())                                             \
+            told->f_bfree = told->f_bavail = (fsblkcnt_t)given_back / told->f_frsize;    \
         return answer;                                                                   \
     }
 FREE(statvfs, statvfs)

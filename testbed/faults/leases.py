@@ -23,10 +23,11 @@ from messages.publickey import Signer
 from messages.status import Beacon
 from messages.trust import parse_trust
 from testbed.errors import NotReady
-from testbed.faults.processes import boottime_ms
+from testbed.faults.processes import LOOK_S, boottime_ms
 from testbed.installation import Installation
 
 ALIVE_S: Final = 0.5
+LISTENS_S: Final = 10.0
 RECEIVE_BYTES: Final = 65_536
 
 
@@ -60,10 +61,19 @@ class FalseAgent:
     _spoke_s: float = 0.0
 
     def __enter__(self) -> "FalseAgent":
-        """Connect."""
-        self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._link.connect(str(self.path))
-        return self
+        """Connect. A socket is there a moment before its guard listens."""
+        deadline_s = time.monotonic() + LISTENS_S
+        while True:
+            self._link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                self._link.connect(str(self.path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                self._link.close()
+                if time.monotonic() > deadline_s:
+                    raise NotReady(f"no guard listens at {self.path}") from None
+                time.sleep(LOOK_S)
+            else:
+                return self
 
     def __exit__(self, *_reason: object) -> None:
         """Hang up; the guard leaves every contact safe."""

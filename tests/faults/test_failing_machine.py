@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from testbed.faults.clock import JumpingClock
-from testbed.faults.disk import FailingDisk, Mode, build_library
+from testbed.faults.clock import WrongClock
+from testbed.faults.disk import FailingDisk, Mode
 from testbed.supervisor import child_environment
 from tests.support.needs import needs
 
 # Does each line of its input and says what came of it.
 WRITER = """
-import os, shutil, sqlite3, sys, time
+import os, shutil, sqlite3, sys, threading, time
+open("disk/ballast", "wb").write(bytes(20000))
 base = sqlite3.connect("disk/some.db", isolation_level=None)
 base.execute("PRAGMA journal_mode=WAL")
 base.execute("PRAGMA synchronous=FULL")
@@ -32,11 +33,22 @@ for line in sys.stdin:
         elif line == "beside\\n":
             open("beside", "w").write("x")
             print("written", flush=True)
+        elif line == "large\\n":
+            with open("disk/new", "wb", buffering=0) as file:
+                file.write(bytes(9000))
+            print("written", flush=True)
         elif line == "make\\n":
             open("disk/new", "w").close()
             print("made", flush=True)
+        elif line == "give\\n":
+            os.unlink("disk/ballast")
+            print("given", flush=True)
         elif line == "clocks\\n":
             boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+            time.sleep(0.01)
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire(timeout=0.01)
             print(time.time(), time.monotonic(), boot, flush=True)
     except sqlite3.OperationalError as error:
         print(error.sqlite_errorname, flush=True)
@@ -83,9 +95,7 @@ def writer(folder: Path, environment: dict[str, str]) -> Iterator[Writer]:
 def disk(tmp_path: Path) -> FailingDisk:
     needs("gcc")
     (tmp_path / "disk").mkdir()
-    made = FailingDisk(build_library(tmp_path), tmp_path / "disk", tmp_path / "mode")
-    made.be(Mode.RIGHT)
-    return made
+    return FailingDisk.right(tmp_path / "disk", tmp_path, "mode")
 
 
 def test_a_disk_fails_as_told_and_recovers(disk: FailingDisk, tmp_path: Path) -> None:
@@ -95,8 +105,10 @@ def test_a_disk_fails_as_told_and_recovers(disk: FailingDisk, tmp_path: Path) ->
         disk.be(Mode.FULL)
         assert process.ask("write") == "SQLITE_FULL"
         assert process.ask("free") == "0"
-        assert process.ask("make") == "No space left on device"
+        assert process.ask("large") == "No space left on device"
         assert process.ask("beside") == "written"
+        assert process.ask("give") == "given"
+        assert process.ask("large") == "written"
         disk.be(Mode.READ_ONLY)
         assert process.ask("write") in ("SQLITE_READONLY", "SQLITE_IOERR_WRITE")
         assert process.ask("make") == "Read-only file system"
@@ -110,8 +122,8 @@ def test_a_disk_fails_as_told_and_recovers(disk: FailingDisk, tmp_path: Path) ->
 
 
 def test_the_wall_clock_jumps_and_no_other(tmp_path: Path) -> None:
-    needs("faketime")
-    clock = JumpingClock(tmp_path / "offset")
+    needs("gcc")
+    clock = WrongClock.right(tmp_path)
     with writer(tmp_path, clock.environment()) as process:
         before = [float(each) for each in process.ask("clocks").split()]
         clock.jump(-20 * 365 * 86_400)

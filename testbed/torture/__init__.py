@@ -1,0 +1,1 @@
+"""The fault suite: faults on running processes, and whether everything held that is promised."""
