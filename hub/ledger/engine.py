@@ -8,6 +8,7 @@ their defaults, which are durable.
 from __future__ import annotations
 
 import errno
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -116,19 +117,20 @@ def named_errors(engine: Engine) -> Iterator[None]:
         raise LedgerCorrupt(_damaged(place(engine), error)) from error
     except IntegrityError as error:
         raise LedgerError(f"the ledger refused a row: {error.orig}") from error
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         engine.dispose()  # never try again on a handle whose write or sync failed
         where = place(engine)
-        name = getattr(error.orig, "sqlite_errorname", "")
-        if _is_full(error, name):
+        raw = error.orig if isinstance(error, DBAPIError) else error
+        name = getattr(raw, "sqlite_errorname", "")
+        if _is_full(raw, name):
             raise StorageFull(
                 f"{where}: the disk is full, so nothing was stored. Free some space; "
                 "the edges keep their readings and send them again."
             ) from error
         if name.startswith(NOT_DAMAGE):
-            raise LedgerError(f"{where}: {error.orig} ({name})") from error
+            raise LedgerError(f"{where}: {raw} ({name})") from error
         if engine.dialect.name == "sqlite" and not isinstance(error, ProgrammingError):
-            raise LedgerCorrupt(_damaged(where, error.orig)) from error
+            raise LedgerCorrupt(_damaged(where, raw)) from error
         raise
 
 
@@ -147,12 +149,12 @@ def _damaged(where: str, what: object) -> str:
     )
 
 
-def _is_full(error: DBAPIError, name: str) -> bool:
+def _is_full(raw: BaseException | None, name: str) -> bool:
     if name == "SQLITE_FULL":
         return True
-    if getattr(error.orig, "sqlstate", "") == "53100":  # PostgreSQL: disk_full
+    if getattr(raw, "sqlstate", "") == "53100":  # PostgreSQL: disk_full
         return True
-    return isinstance(error.orig, OSError) and error.orig.errno == errno.ENOSPC
+    return isinstance(raw, OSError) and raw.errno == errno.ENOSPC
 
 
 def protect(connection: Connection) -> None:
