@@ -1,4 +1,4 @@
-"""Six thousand mutated MQTT packets: a broker serves its honest client on, and grows by little (T7)."""
+"""Six thousand mutated MQTT packets: a broker serves on, and grows by little (T7 of the plan)."""
 
 from __future__ import annotations
 
