@@ -64,6 +64,11 @@ class Wire:
             one.sendall(CONNECT)
             other.recv(len(CONNECT))
 
+    def close(self) -> None:
+        """Close both ends."""
+        for end in self._ends:
+            end.close()
+
     def send(self, end: int, topic: str, raw: bytes) -> None:
         """Send a packet from one end (0 is the edge's) and receive all of it at the other."""
         one, other = self._ends[end], self._ends[1 - end]
@@ -121,8 +126,12 @@ class HubSide:
 class EdgeSide:
     """The edge from samples to the broker, and from receipts to deletion."""
 
-    def __init__(self, folder: Path, wire: Wire, small: SmallHub) -> None:
+    def __init__(
+        self, folder: Path, wire: Wire, small: SmallHub, *, step_ms: int = STEP_MS, samples: int = 6
+    ) -> None:
         self._folder, self._wire = folder, wire
+        self._step_ms, self._samples = step_ms, samples
+        self.is_away = False
         self._trust = small.trust
         self._meter, self._node = small.meter, small.node
         self.arrivals: deque[Arrival] = deque()
@@ -133,6 +142,10 @@ class EdgeSide:
         """Close the outbox and begin anew from the file."""
         self._outbox.close()
         self._begin()
+
+    def end(self) -> None:
+        """Close the outbox."""
+        self._outbox.close()
 
     def measure(self, at_ms: int, power_mw: int, *, moved: bool) -> None:
         """Take one sample, and an acknowledgement if a contact moved; store, then send."""
@@ -150,7 +163,14 @@ class EdgeSide:
     def take(self, raw: bytes) -> None:
         self._posting.take(raw)
 
+    def go_on(self, at_ms: int) -> int:
+        """Send what waits, and return how many messages are still held."""
+        self._posting.send(at_ms)
+        return self._outbox.rows
+
     def publish(self, leaf: str, raw: bytes) -> bool:
+        if self.is_away:
+            return False
         self._wire.send(0, topics.up(MICROGRID, NODE, leaf), raw)
         self.arrivals.append(Arrival(NODE, leaf, raw))
         return True
@@ -163,12 +183,12 @@ class EdgeSide:
         return Draft(self._node.public.kid, "event", sign)
 
     def _begin(self) -> None:
-        self._outbox = Outbox(self._folder, rows_max=10_000)
+        self._outbox = Outbox(self._folder, rows_max=100_000)
         self._posting = Posting(self._outbox, log_trust(self._trust), NODE, self.publish)
-        meter = Meter(MICROGRID, "m1", False, False, 120_000, 5 * STEP_MS)
+        meter = Meter(MICROGRID, "m1", False, False, 120_000, 5 * self._step_ms)
         self._measuring = Measuring(
             [SigningMeter(meter, self._meter)],
-            Packing(STEP_MS, SLOT_MS, 6),
+            Packing(self._step_ms, SLOT_MS, self._samples),
             self._outbox.begin_boot(),
             lambda *_: Batch().drafts[0],
         )
@@ -190,8 +210,8 @@ def main(folder: Path, seed: int, rounds: int) -> None:
             hub.take(arrivals, at_ms)
         if at_ms > START_MS and at_ms % SLOT_MS == 0:
             hub.close(at_ms)
-        while hub.link.receipts:
-            edge.take(hub.link.receipts.popleft())
+        while hub.receipts:
+            edge.take(hub.receipts.popleft())
         if rng.random() < RESTARTED:
             hub.restart()
         if rng.random() < RESTARTED:

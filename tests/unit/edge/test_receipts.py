@@ -1,5 +1,6 @@
 """Only a whole proof, from the bytes that are held to a checkpoint of the log, lets a row go."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -197,3 +198,27 @@ def test_without_its_witnesses_nothing_is_final(hub):
         (A, "telemetry", 5)
     }
     assert open_checkpoint(cosigned, parse_vkey(vkey)).size == 12
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_hub_that_was_rolled_back_or_tells_two_stories_is_found_at_once(seed):
+    """T11 of the test plan: by the first receipt after it, whatever it lost or changed."""
+    chance = random.Random(seed)
+    told = FakeHub()
+    entries = chance.randint(3, 60)
+    for n in range(1, entries + 1):
+        told.store(A, "register", n, b"A%d" % n)
+    newest = check(told, told.receipt()).checkpoint
+
+    rolled_back = FakeHub()
+    for n in range(1, chance.randint(1, entries - 1) + 1):
+        rolled_back.store(A, "register", n, b"A%d" % n)
+    with pytest.raises(HubBehind):
+        check(rolled_back, rolled_back.receipt(), newest)
+
+    other = FakeHub()
+    changed = chance.randint(1, entries)
+    for n in range(1, entries + 1):
+        other.store(A, "register", n, b"B%d" % n if n == changed else b"A%d" % n)
+    with pytest.raises(HubBehind):
+        check(other, other.receipt(), newest)
