@@ -156,6 +156,17 @@ MUTANTS = (
         GUARD,
     ),
     Mutant(
+        "a flood of frames holds up the end of no lease",
+        (
+            (
+                "edge/guard.py",
+                "                self.relays.end_leases()  # a flood of frames holds up no end\n",
+                "",
+            ),
+        ),
+        GUARD,
+    ),
+    Mutant(
         "no contact moves at start",
         (
             (

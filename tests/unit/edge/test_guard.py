@@ -221,3 +221,35 @@ def test_a_guard_that_is_held_refuses_and_goes_on_telling(bench):
     assert [f["ack"]["reason"] for f in told if "ack" in f][1:] == ["metering only: why"] * 2
     assert [f for f in told if "relays" in f][-1]["relays"][0]["unavailable"] == bench.why_held
     assert bench.coil.history == [True, False]
+
+
+def test_a_flood_does_not_hold_up_the_end_of_a_lease(bench):
+    """All that came is read at once; a lease that ends meanwhile ends between two of it."""
+    link = bench.connect()
+    bench.energise(link)
+    take, ended = bench.guard.relays.take, []
+
+    def slowly(frame):
+        take(frame)
+        bench.now_ms += 1_000
+        ended.append(bench.coil.history == [True, False])
+
+    bench.guard.relays = Slow(bench.guard.relays, slowly)
+    bench.say(link, *({"lease": b"nonsense"} for _ in range(5)))
+    for _ in range(10):
+        link.sendall(encode_frame({"lease": b"nonsense"}))
+    bench.guard.turn()
+    assert ended[:10] == [False] * 10
+    assert all(ended[10:])
+    assert len(ended) == 15
+
+
+class Slow:
+    """Relays of which each frame takes its time."""
+
+    def __init__(self, relays, take):
+        self._relays = relays
+        self.take = take
+
+    def __getattr__(self, name):
+        return getattr(self._relays, name)

@@ -88,6 +88,21 @@ def test_the_drivers_errors_get_our_names(
     assert hub.store.append(raw_entries(1)) == range(1, 2)  # with fresh connections
 
 
+@pytest.mark.parametrize(
+    ("code", "error"), [("SQLITE_FULL", StorageFull), ("SQLITE_IOERR_FSYNC", LedgerError)]
+)
+def test_the_drivers_own_errors_get_our_names_too(
+    tmp_path: Path, code: str, error: type[Exception]
+) -> None:
+    """Moving the write-ahead log asks the driver itself, past what wraps its errors."""
+    hub = SmallHub(tmp_path)
+    cause = sqlite3.OperationalError("database or disk is full")
+    cause.sqlite_errorname = code  # type: ignore[misc]
+    with pytest.raises(error) as caught, engine.named_errors(hub.store.engine):
+        raise cause
+    assert type(caught.value) is error
+
+
 def test_a_path_with_signs_that_urls_use(tmp_path: Path) -> None:
     folder = tmp_path / "50 % #1"
     folder.mkdir()
