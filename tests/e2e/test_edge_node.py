@@ -151,27 +151,6 @@ def test_a_lease_travels_from_the_hub_to_the_contact_and_back(tmp_path):
         assert made.pins.wait_for(False, 2) - died <= 0.1
 
 
-def test_a_hung_agent_and_a_silent_hub_leave_contacts_safe(tmp_path):
-    with bench(tmp_path) as (made, _, link):
-        made.start_guard()
-        agent = made.start("run")
-        wait_until(lambda: link.statuses and link.statuses[-1].nonces, 20, "nonces")
-        link.lease(ttl_ms=10_000)
-        made.pins.wait_for(True, 2)
-        agent.send_signal(signal.SIGSTOP)
-        stopped = time.monotonic()
-        assert made.pins.wait_for(False, 4) - stopped <= 2.1
-        agent.send_signal(signal.SIGCONT)
-        reason = "the agent is silent"
-        wait_until(lambda: [a for a in link.acks if a.reason == reason], 10, "it is told")
-        wait_until(lambda: link.statuses[-1].nonces, 10, "nonces again")
-        fresh = link.statuses[-1].nonces[0]
-        wait_until(lambda: link.statuses[-1].nonces[:1] not in ((), (fresh,)), 10, "nonces")
-        link.lease(ttl_ms=1500)
-        on = made.pins.wait_for(True, 2)
-        assert made.pins.wait_for(False, 4) - on <= 1.7
-
-
 def test_a_node_without_anything_starts_and_goes_on_when_it_comes(tmp_path):
     with node(tmp_path, port=free_port()) as made:
         for chip in made.chips.values():

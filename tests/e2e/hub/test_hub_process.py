@@ -89,35 +89,6 @@ def test_readings_go_in_and_a_proof_comes_out(bench: Bench, hub: Hub, node: Node
     assert node.wait(lambda: next((b for b in node.received if isinstance(b, Beacon)), None))
 
 
-def test_nothing_is_lost_or_doubled_when_the_hub_is_killed(
-    bench: Bench, hub: Hub, node: Node
-) -> None:
-    kid = bench.meters["pv"].public.kid
-    sent = registers(bench, 60)
-    for start in range(0, 60, 20):
-        node.publish(*sent[start : start + 20])
-        hub.kill()
-        hub.restart()
-    node.send_until_final(sent, kid)
-    assert ledger_of(bench) == [arrival.raw for arrival in sent]
-    assert command("verify", "-c", str(bench.folder / "hub.toml")).returncode == 0
-    assert command("audit", "-c", str(bench.folder / "hub.toml")).returncode == 0
-
-
-def test_nothing_is_lost_when_the_broker_is_killed(
-    bench: Bench, hub: Hub, node: Node, broker: RunningBroker
-) -> None:
-    kid = bench.meters["pv"].public.kid
-    sent = registers(bench, 40)
-    node.publish(*sent[:20])
-    broker.kill()
-    hub.wait_health(lambda health: not health["broker_connected"])
-    broker.restart()
-    node.send_until_final(sent, kid)
-    assert ledger_of(bench) == [arrival.raw for arrival in sent]
-    assert hub.process.poll() is None
-
-
 def test_replays_and_duplicates_change_nothing(bench: Bench, hub: Hub, node: Node) -> None:
     kid = bench.meters["pv"].public.kid
     sent = registers(bench, 10)
