@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Select, Table, and_, bindparam, delete, select
+from sqlalchemy import Column, Connection, Engine, Select, Table, delete, select
 
 from hub.ledger import schema
 from hub.ledger.engine import insert_rows, reading, writing
@@ -209,10 +210,6 @@ def _time_first(table: Table) -> list[Column[Any]]:
 
 
 def _replace(connection: Connection, table: Table, values: Sequence[BookRow]) -> None:
-    keys = list(table.primary_key)
-    places = [list(table.columns).index(column) for column in keys]
-    newest = {tuple(value[place] for place in places): value for value in values}
-    named = [{f"key_{n}": part for n, part in enumerate(key)} for key in newest]
-    matches = and_(*(column == bindparam(f"key_{n}") for n, column in enumerate(keys)))
-    connection.execute(delete(table).where(matches), named)
-    insert_rows(connection, table, list(newest.values()))
+    key_of = itemgetter(*(list(table.columns).index(column) for column in table.primary_key))
+    newest = {key_of(value): value for value in values}
+    insert_rows(connection, table, list(newest.values()), over=True)

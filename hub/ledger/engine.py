@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, insert, make_url
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    Insert,
+    Table,
+    create_engine,
+    event,
+    insert,
+    make_url,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 
 from hub.errors import LedgerCorrupt, LedgerError, StorageFull
@@ -199,11 +210,16 @@ def damage(engine: Engine) -> str:
     return "" if found == ["ok"] else "; ".join(found)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert rows given in the order of the table's columns, past SQLAlchemy's work per value."""
+def insert_rows(
+    connection: Connection, table: Table, rows: Sequence[tuple[object, ...]], *, over: bool = False
+) -> None:
+    """Insert rows given in the order of the table's columns, past SQLAlchemy's work per value.
+
+    `over`: each over the one with its primary key, where there is one.
+    """
     if not rows:
         return
-    statement, is_positional = _insert_text(table, connection.dialect)
+    statement, is_positional = _insert_text(table, connection.dialect, over=over)
     if is_positional:
         connection.exec_driver_sql(statement, list(rows))
     else:
@@ -212,6 +228,13 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[objec
 
 
 @lru_cache(maxsize=64)
-def _insert_text(table: Table, dialect: Dialect) -> tuple[str, bool]:
-    compiled = insert(table).compile(dialect=dialect)
+def _insert_text(table: Table, dialect: Dialect, *, over: bool = False) -> tuple[str, bool]:
+    compiled = (_insert_over(table, dialect) if over else insert(table)).compile(dialect=dialect)
     return str(compiled), compiled.positional
+
+
+def _insert_over(table: Table, dialect: Dialect) -> Insert:
+    made = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+    rest = [column.name for column in table.columns if not column.primary_key]
+    values = {name: made.excluded[name] for name in rest}
+    return made.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)

@@ -147,6 +147,8 @@ def test_inserts_and_triggers_for_postgresql() -> None:
     statement, is_positional = engine._insert_text(schema.node, PG)
     assert not is_positional
     assert "%(level)s" in statement
+    over, _ = engine._insert_text(schema.slot_energy, PG, over=True)
+    assert "ON CONFLICT (slot_ms, meter_id) DO UPDATE SET member = excluded.member" in over
     words = engine._trigger("postgresql", "entry", "DELETE")
     assert words[1].startswith("CREATE OR REPLACE TRIGGER entry_no_delete BEFORE DELETE ON entry")
     assert engine.database_path("postgresql+psycopg://h/db") is None
