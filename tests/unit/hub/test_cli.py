@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from hub.cli import app
 from hub.config import load_config
+from hub.core.pricing import regulation_of
 from hub.ledger.store import Store
+from hub.vault.desk import read_state
 from messages.errors import BadProof
 from messages.log.note import parse_vkey
 from messages.log.proof import check_proof, parse_proof
@@ -168,6 +170,18 @@ def test_enrol_needs_the_administrator_s_key(folder: Path) -> None:
     refused = run("enrol", str(enrolment(folder)), "--yes", *config(folder))
     assert refused.exit_code == 78
     assert "chmod 600" in refused.stderr
+
+
+def test_a_policy_that_says_nothing_of_it_keeps_what_binds_every_market(folder: Path) -> None:
+    example = run("policy", "--example").stdout
+    file = folder / "policy.toml"
+    for start, more in (("12:00Z", "[regulation]\ncap_utok_per_kwh = 9\n"), ("13:00Z", "")):
+        file.write_text(example + more)
+        signed = run("policy", str(file), "--from", f"2026-11-21T{start}", *config(folder))
+        assert signed.exit_code == 0, signed.stderr
+    state = read_state(load_config(folder / "hub.toml"))
+    caps = [regulation_of(each).cap_utok_per_kwh for _, each in sorted(state.policies.items())]
+    assert caps == [100_000_000, 9, 9]
 
 
 def test_policy_binds_from_a_slot(folder: Path) -> None:
