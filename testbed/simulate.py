@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TextIO
 
+from hardware.catalog import RELAYS
 from hardware.mock.catalog import SIMULATORS, Simulator
 from hardware.mock.faults import FaultSwitches, UnknownFault
 from hardware.mock.points import split
@@ -66,15 +67,17 @@ class Wanted:
 
 
 def find(model: str) -> Simulator:
-    """Return a line of the simulators' catalog.
+    """Return a line of the simulators' catalog; of a part the device that it is a part of.
 
     Raises:
         BadDevice: there is none of this name.
     """
-    if model not in SIMULATORS:
+    relay = RELAYS.get(model)
+    name = relay.part_of if relay is not None and model not in SIMULATORS else model
+    if name not in SIMULATORS:
         names = ", ".join((*SIMULATORS, *ON_PINS))
         raise BadDevice(f"{model}: no such simulator, want one of {names}")
-    return SIMULATORS[model]
+    return SIMULATORS[name]
 
 
 class Running:

@@ -219,6 +219,7 @@ class SunSpecHybrid(SunSpecDevice):
         controls = ImmediateControls(clock_s=clock_s, seed=seed)
         generator = HybridGenerator(plant, 1, rated_mw, controls, Distortion(self.faults, seed))
         generator.battery = self.battery
+        self._generator = generator
         self.blocks = [
             Common("Simulated", "Hybrid", "40000001"),
             Inverter(generator),
@@ -226,6 +227,11 @@ class SunSpecHybrid(SunSpecDevice):
             controls,
             self.battery,
         ]
+
+    @property
+    def limit_mw(self) -> int | None:
+        """What it lets through of its panels now; None: everything. [mW]"""
+        return self._generator.limit_mw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
