@@ -70,8 +70,13 @@ MODELS = (*catalog.METERS, *catalog.RELAYS)
 
 
 def twin(name):
-    """Return the model of a simulator; some are variants of one, as renogy_rover_elite."""
-    return max((each for each in MODELS if name.startswith(each)), key=len)
+    """Return the model of a simulator; some are variants of one, as renogy_rover_elite.
+
+    A part of a device answers as the device does.
+    """
+    found = max((each for each in MODELS if name.startswith(each)), key=len)
+    part = catalog.RELAYS.get(found)
+    return found if part is None else part.part_of or found
 
 
 SAME = {"em112": "em111", "sdm230": "sdm120"}
