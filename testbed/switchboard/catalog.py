@@ -85,6 +85,8 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "device": "Meters, buses and relays",
         "broker": "Strangers at the door",
         "web": "Strangers at the door",
+        "disk": "Disks",
+        "clock": "Clocks",
         "ledger": "The ledger's file",
     }
 )
@@ -94,10 +96,6 @@ NOT_PLAYED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "F7": "only a machine without current loses what its kernel held; tests cut writes instead",
         "F8": "there is one version only; tests cut the change of a schema",
-        "F9": "a bad disk has to be there when a program starts; tests fill one and free it",
-        "F10": "as with a full disk; tests turn a disk read-only",
-        "F11": "as with a full disk; tests let a sync fail",
-        "F12": "as with a full disk; tests write short",
         "F13": "what is torn is seen at the next power-on; tests tear every frame of the log",
         "F16": "it takes a hub that was rewritten to lie; tests have one",
         "F17": "a demo's time comes from the demo, not from a clock at boot",
@@ -156,6 +154,54 @@ _BOOT_LOOP: Final = Fault(
     "After the fifth time relays of the node stay safe and it meters only: whatever kills it would "
     "move them again and again. Off: what counted is forgotten, as with `gridtally-edge relay "
     "allow`.",
+)
+_MACHINES: Final = (
+    Fault(
+        "disk_full",
+        ("F9",),
+        "disk",
+        "Every write of the program says that no space is left (ENOSPC).",
+        "It gives back its reserve, goes on as long as that lasts, and loses nothing.",
+        (
+            (
+                "hub",
+                "It takes nothing in. Not even its health can be written, so the page says that it "
+                "does not run. Edges keep their readings. Off: it goes on within seconds, without "
+                "a restart.",
+            ),
+        ),
+    ),
+    Fault(
+        "disk_read_only",
+        ("F10",),
+        "disk",
+        "Every write of the program says that the file system is read-only (EROFS).",
+        "It ends itself and says why, and is started again until it can write; its relays are "
+        "safe meanwhile, the page still reads, and nothing that was acknowledged is lost.",
+    ),
+    Fault(
+        "disk_no_sync",
+        ("F11",),
+        "disk",
+        "The disk takes what is written and cannot promise to keep it (fsync: EIO).",
+        "At the next entry it ends itself rather than promise what is not safe, and is started "
+        "again until the disk can; nothing that was acknowledged is lost.",
+    ),
+    Fault(
+        "disk_short",
+        ("F12",),
+        "disk",
+        "Each write takes half of what was given.",
+        "Nothing: what is left is written after it.",
+    ),
+    Fault(
+        "wrong_clock",
+        ("F18",),
+        "clock",
+        "The program's wall clock jumps one hour ahead.",
+        "Relays, leases and readings do not move: leases are counted by a clock that never jumps. "
+        "The hub's health looks an hour old or an hour young to others.",
+    ),
 )
 _MESSAGES: Final = (
     Fault(
@@ -348,6 +394,7 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
             *(_device_fault(*item) for item in DEVICE_FAULTS.items()),
             *_STRANGERS,
             *_LEDGER,
+            *_MACHINES,
         )
     }
 )

@@ -1,34 +1,45 @@
-"""Faults of whole programs: killed, frozen, or ended soon after each start."""
+"""Faults of whole programs: killed, frozen, on a bad disk, with a wrong clock."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from edge.boots import SHORT_BOOTS_MAX, boots_file, forget, read_short
+from testbed.faults.clock import WrongClock
+from testbed.faults.disk import FailingDisk, Mode
 from testbed.faults.processes import GUARD, Processes
 from testbed.stage import HUB, Stage
 from testbed.supervisor import log_tail
 
+JUMP_S: Final = 3_600
 AGAIN_AFTER_S: Final = 2.0
 ANEW_AFTER_S: Final = 0.5
+YOUNG_S: Final = 2.0  # then whoever was killed is no longer taken for connected
 EDGE: Final = "edge-"
 TABLE: Final = "[guard]\n"
+PRELOAD: Final = "LD_PRELOAD"
 
 
 @dataclass(slots=True)
 class Programs:
-    """Owns which program is away, and why."""
+    """Owns which program is away, and what was put between it and the machine, in `scratch`."""
 
     stage: Stage
+    scratch: Path
     killed: set[str] = field(default_factory=set)
     frozen: set[str] = field(default_factory=set)
     _looping: dict[str, int] = field(default_factory=dict)
     _may_end: set[str] = field(default_factory=set)
     _anew: dict[str, float] = field(default_factory=dict)
     _ended: dict[str, float] = field(default_factory=dict)
+    _clocks: dict[str, WrongClock] = field(default_factory=dict)
+    _disks: dict[str, FailingDisk] = field(default_factory=dict)
+    _modes: dict[str, Mode] = field(default_factory=dict)
+    _young: dict[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,6 +76,42 @@ class Programs:
         if self.stage.supervisor.children[name].is_alive:
             Processes(self.stage).go_on(name)
 
+    def disk(self, name: str) -> FailingDisk:
+        """Return the disk of a program, which is started anew on it the first time.
+
+        Raises:
+            Unplayable: it takes a C compiler, and there is none.
+        """
+        if name not in self._disks:
+            disk = FailingDisk.right(self._files_of(name), self._scratch(name))
+            self._start_with(name, disk.environment())
+            self._disks[name] = disk
+            self._young[name] = time.monotonic() + YOUNG_S
+        return self._disks[name]
+
+    def spoil(self, name: str, mode: Mode) -> None:
+        """Let a program's disk fail; one that has just been started anew gets up first."""
+        disk = self.disk(name)
+        self._modes[name] = mode
+        if name not in self._young:
+            disk.be(mode)
+
+    def mode(self, name: str) -> Mode:
+        """Return how a program's disk is to be."""
+        return self._modes.get(name, Mode.RIGHT)
+
+    def clock(self, name: str) -> WrongClock:
+        """Return the wall clock of a program, which is started anew by it the first time.
+
+        Raises:
+            Unplayable: it takes a C compiler, and there is none.
+        """
+        if name not in self._clocks:
+            clock = WrongClock.right(self._scratch(name))
+            self._start_with(name, clock.environment())
+            self._clocks[name] = clock
+        return self._clocks[name]
+
     def start_anew(self, name: str) -> None:
         """Start a program anew in a moment: it may be the one that passed on what is done now."""
         self._anew[name] = time.monotonic() + ANEW_AFTER_S
@@ -79,6 +126,11 @@ class Programs:
             if time.monotonic() > due_s:
                 del self._anew[name]
                 self._restart(name)
+        for name, due_s in tuple(self._young.items()):
+            node = name.removeprefix(EDGE)
+            if time.monotonic() > due_s and node in self.stage.clock.joined:
+                del self._young[name]
+                self._disks[name].be(self.mode(name))
         for name in tuple(self._looping):
             self._shorten(name)
         return self._revive()
@@ -144,6 +196,24 @@ class Programs:
                 self.stage.supervisor.restart(name)
         return told
 
+    def _files_of(self, name: str) -> Path:
+        return self._state(name) if name.startswith(EDGE) else self.stage.installation.folder
+
+    def _scratch(self, name: str) -> Path:
+        """Return a folder for what is put between a program and its machine."""
+        folder = self.scratch / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _start_with(self, name: str, environment: Mapping[str, str]) -> None:
+        """Start a program anew with more in its environment; what it had before stays."""
+        child = self.stage.supervisor.children[name]
+        before = child.program.environment
+        preloaded = " ".join(filter(None, (environment[PRELOAD], before.get(PRELOAD))))
+        together = {**before, **environment, PRELOAD: preloaded}
+        child.program = replace(child.program, environment=together)
+        self._restart(name)
+
 
 @dataclass(frozen=True, slots=True)
 class Killed:
@@ -194,3 +264,35 @@ class Looping:
     def turn(self, on: bool) -> None:
         """Begin, or forget it."""
         (self.programs.loop if on else self.programs.end_loop)(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class BadDisk:
+    """A program whose disk fails in one way; another way on the same disk takes its place."""
+
+    programs: Programs
+    name: str
+    fails: Mode
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the disk fails so, or will as soon as the program is up."""
+        return self.programs.mode(self.name) is self.fails
+
+    def turn(self, on: bool) -> None:
+        """Let it fail, or be right."""
+        self.programs.spoil(self.name, self.fails if on else Mode.RIGHT)
+
+
+@dataclass(slots=True)
+class ClockAhead:
+    """A program whose wall clock is wrong."""
+
+    programs: Programs
+    name: str
+    is_on: bool = False
+
+    def turn(self, on: bool) -> None:
+        """Let it jump, there or back."""
+        self.programs.clock(self.name).jump(JUMP_S if on else 0)
+        self.is_on = on

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from sqlalchemy import make_url
@@ -14,9 +15,10 @@ from sqlalchemy import make_url
 from hub.config import load_config
 from testbed.devices import Devices
 from testbed.faults.cable import lay
+from testbed.faults.disk import Mode
 from testbed.faults.processes import GUARD
 from testbed.play import Play
-from testbed.stage import BROKER, WEB, Stage
+from testbed.stage import BROKER, HUB, WEB, Stage
 from testbed.switchboard.board import Board, Switch
 from testbed.switchboard.catalog import FAULTS
 from testbed.switchboard.copied_keys import readings_of_a_copy
@@ -26,6 +28,8 @@ from testbed.switchboard.ledgers import LedgerEdited, LedgerRolledBack
 from testbed.switchboard.line import Line, OnLine
 from testbed.switchboard.programs import (
     EDGE,
+    BadDisk,
+    ClockAhead,
     Hung,
     Killed,
     Looping,
@@ -35,6 +39,12 @@ from testbed.switchboard.strangers import Stranger, idle_sockets, impostor, slow
 from testbed.switchboard.tampering import Tampering
 
 LEDGER: Final = "ledger"
+DISKS: Final = (
+    ("disk_full", Mode.FULL),
+    ("disk_read_only", Mode.READ_ONLY),
+    ("disk_no_sync", Mode.NO_SYNC),
+    ("disk_short", Mode.SHORT),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,8 @@ class Switchboard:
         self._stage = stage
         self._lines = lines
         self._closing = ExitStack()
-        self._programs = Programs(stage)
+        scratch = self._closing.enter_context(TemporaryDirectory(prefix="gridtally-faults-"))
+        self._programs = Programs(stage, Path(scratch))
         self._board = Board(stage.installation.layout.scenario.title, self._switches())
 
     def __enter__(self) -> Switchboard:
@@ -141,5 +152,10 @@ class Switchboard:
         for name in self._programs.names:
             yield "kill", name, Killed(self._programs, name)
             yield "hang", name, Hung(self._programs, name)
+            if name not in (BROKER, WEB):
+                yield "wrong_clock", name, ClockAhead(self._programs, name)
             if name.startswith((EDGE, GUARD)):
                 yield "boot_loop", name, Looping(self._programs, name)
+            if name == HUB or name.startswith(EDGE):
+                for fault, mode in DISKS:
+                    yield fault, name, BadDisk(self._programs, name, mode)

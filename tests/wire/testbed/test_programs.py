@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,15 @@ from hub.errors import LedgerBehind
 from hub.ledger.store import Store
 from hub.ledger.verify import verify
 from testbed.errors import Unplayable
+from testbed.faults import clock as clock_module
+from testbed.faults import disk as disk_module
+from testbed.faults.disk import Mode
 from testbed.supervisor import Program, Supervisor
 from testbed.switchboard import programs as module
 from testbed.switchboard.ledgers import LedgerEdited, LedgerRolledBack
 from testbed.switchboard.programs import (
+    BadDisk,
+    ClockAhead,
     Hung,
     Killed,
     Looping,
@@ -53,15 +58,23 @@ class Place:
 
 
 @dataclass
+class Barrier:
+    """Who is connected to the clock."""
+
+    joined: set[str] = field(default_factory=set)
+
+
+@dataclass
 class Bench:
     """What of a stage the faults of programs need."""
 
     supervisor: Supervisor
     installation: Place
+    clock: Barrier = field(default_factory=Barrier)
 
     def start(self, name: str, *command: str) -> Programs:
         self.supervisor.start(Program(name, command or SLEEPER, self.installation.folder))
-        return Programs(self)  # type: ignore[arg-type]
+        return Programs(self, self.installation.folder)  # type: ignore[arg-type]
 
     def is_alive(self, name: str) -> bool:
         return self.supervisor.children[name].is_alive
@@ -161,6 +174,63 @@ def test_a_program_in_a_loop_is_killed_until_it_is_held(bench: Bench, tmp_path: 
     )
     wait_until(lambda: read_short(file) == 1, 20, "a count that began anew")
     assert toml.read_text() == '[guard]\nsocket = "guard.sock"\n'
+
+
+# --- what is put between a program and its machine
+
+
+def test_a_disk_is_bad_in_one_way_at_a_time(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = tmp_path / "none.so"
+    monkeypatch.setattr(disk_module, "build", lambda _source, _folder: library)
+    monkeypatch.setattr(module, "YOUNG_S", 0.0)
+    programs = bench.start("hub")
+    full, broken = BadDisk(programs, "hub", Mode.FULL), BadDisk(programs, "hub", Mode.NO_SYNC)
+    before = bench.pid("hub")
+    full.turn(True)
+    on_it = bench.pid("hub")
+    assert on_it != before
+    disk = programs.disk("hub")
+    assert disk.folder == tmp_path
+    assert programs.look() == []
+    assert disk.file.read_text() == "right"  # it could not even start on a full disk
+    bench.clock.joined.add("hub")
+    assert programs.look() == []
+    assert (full.is_on, broken.is_on, disk.file.read_text()) == (True, False, "full")
+    broken.turn(True)
+    assert (full.is_on, broken.is_on, disk.file.read_text()) == (False, True, "nosync")
+    broken.turn(False)
+    assert (full.is_on, broken.is_on, disk.file.read_text()) == (False, False, "right")
+    assert bench.pid("hub") == on_it  # it recovers without a restart
+    assert bench.supervisor.children["hub"].program.environment == disk.environment()
+
+
+def test_a_clock_is_wrong_and_right_again(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_module, "build", lambda _source, _folder: Path("/none.so"))
+    clock = ClockAhead(bench.start("hub"), "hub")
+    clock.turn(True)
+    assert clock.is_on
+    file = bench.supervisor.children["hub"].program.environment["GRIDTALLY_CLOCK"]
+    assert Path(file).read_text() == f"{module.JUMP_S}\n"
+    clock.turn(False)
+    assert not clock.is_on
+    assert Path(file).read_text() == "0\n"
+
+
+def test_a_wrong_clock_keeps_the_bad_disk(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_module, "build", lambda _source, _folder: Path("/disk.so"))
+    monkeypatch.setattr(clock_module, "build", lambda _source, _folder: Path("/clock.so"))
+    programs = bench.start("edge-dep1")
+    disk, clock = programs.disk("edge-dep1"), programs.clock("edge-dep1")
+    assert disk.folder == tmp_path / "state-dep1"
+    environment = bench.supervisor.children["edge-dep1"].program.environment
+    together = {**disk.environment(), **clock.environment()}
+    assert environment == {**together, "LD_PRELOAD": "/clock.so /disk.so"}
 
 
 # --- the ledger's file
