@@ -88,6 +88,7 @@ RIGHTS: Final[Mapping[str, tuple[str, ...]]] = {
 "key of an office": enrols, rotates or revokes a key that holds an office (`messages.membership`),
 or revokes that of hub or log.
 "key rotate own": the old key itself names its successor.
+"fault cleared": a relay works again, as measurement has it or who mended it.
 "call case": opens, uses or closes a case of the regulator's.
 "bank deposit": mints; payouts are asked for by any "call".
 "dispute": opens, answers, concedes or withdraws one; whose it is, `hub.core.disputing` judges.

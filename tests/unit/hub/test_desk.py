@@ -22,6 +22,7 @@ from keys.file import FileSigner
 from messages import cose
 from messages.entries import Call, KeyEntry, parse_entry, sign_entry
 from messages.log.tree import leaf_hash
+from messages.relayfault import WELDED, WORKS, RelayFault
 from tests.support.hub_bench import SLOT_MS, START_MS, Bench
 from tests.support.signers import ed25519
 
@@ -154,3 +155,15 @@ def test_what_finds_no_room_waits(hall: Hall, monkeypatch: pytest.MonkeyPatch) -
     assert hall.inbox.outcome(path) is None
     assert hall.desk.take() == 1
     assert hall.inbox.outcome(path) == ""
+
+
+def test_a_person_says_that_a_relay_works_again_and_no_more(hall: Hall) -> None:
+    hub_said = RelayFault("dep1", "heat", WELDED, "it draws on", START_MS)
+    hall.spine.record([hall.opened.pen.entry(hub_said)])
+    state = hall.spine.recorder.state
+    (accusing,) = hall.as_administrator(hub_said)
+    assert "a fault entry is signed by hub" in hall.desk.append(accusing)
+    (clearing,) = hall.as_administrator(replace(hub_said, fault=WORKS, reason="replaced"))
+    assert state.faults["dep1", "heat"].fault == WELDED
+    assert hall.desk.append(clearing) == ""
+    assert state.faults == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hub.core.errors import SnapshotUnreadable
-from hub.core.records import Access, Case, Dispute, Fact, Kept, Succession
+from hub.core.records import Access, Case, Dispute, Fact, Faulty, Kept, Succession
 from hub.core.state import SIZE_KEY, TABLES, Change, State, _read_key, row_key
 from messages import cbor
 from messages.errors import BadProof
@@ -45,6 +45,8 @@ def village() -> Village:
     village.state.apply([Change("fact", ("meteo", "co2", 0), Fact(300, "g_per_kwh", HOUR, 3))])
     village.state.apply([Change("fed", ("meteo", "co2"), 1)])
     village.state.apply([Change("payout", "ann", 5)])
+    fault = Faulty("welded", "it draws on", 5, 1, 7)
+    village.state.apply([Change("fault", ("pi", "heater"), fault)])
     village.state.apply([Change("grant", ("ann", "bill", "bob"), 9 * HOUR)])
     return village
 
