@@ -28,6 +28,7 @@ from hub.replica.cli import add_commands as add_replica_commands
 from hub.statements.cli import add_commands as add_statement_commands
 from hub.switching.cli import add_commands as add_switching_commands
 from hub.vault.cli import add_commands as add_record_commands
+from hub.watching.cli import add_commands as add_watching_commands
 from hub.witness.cli import add_commands as add_witness_commands
 from messages.slots import is_edge, next_slot
 
@@ -454,6 +455,7 @@ add_bank_commands(app)
 add_feed_commands(app, joining.keys)
 add_order_commands(app)
 add_switching_commands(app)
+add_watching_commands(app)
 
 if __name__ == "__main__":
     app()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.compare.cli import add_commands as add_market_commands
+from testbed.detecting.cli import add_commands as add_detecting_commands
 from testbed.errors import BadScenario, BrokerRefused, LedgerDisagrees
 from testbed.layout import HOMES_AN_EDGE
 from testbed.switchboard.cli import add_commands as add_fault_command
@@ -286,6 +287,7 @@ def _speed(text: str | None) -> float | None:
 add_fault_command(app)
 add_market_commands(app)
 add_torture_command(app)
+add_detecting_commands(app)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from hub.ledger.verify import verify
 from hub.market.catalog import installed as installed_contracts
 from hub.starting import read_trust
 from hub.vitals.health import read_health, silence
+from hub.watching.collecting import findings
 from messages.log.note import parse_vkey
 from messages.log.policy import parse_policy
 from messages.log.proof import check_proof, parse_proof
@@ -188,6 +189,7 @@ def status(config: HubConfig) -> dict[str, Any]:
                 "checkpoint": None if newest is None else newest.size,
                 "evidence": len(store.strangers.evidence()),
             }
+            found["suspects"] = [each.text for each in findings(store).suspects]
             gone, last_ms = store.packs.forgotten()
             found["telemetry"] = {"packs": store.packs.count(), "gone": gone, "last_ms": last_ms}
     except LedgerError as error:

@@ -119,6 +119,8 @@ def status_lines(found: dict[str, Any]) -> Iterator[str]:
         yield from _telemetry_lines(found.get("telemetry", {}))
         if ledger["evidence"]:
             yield f"EVIDENCE: {ledger['evidence']} places with two contents under one key"
+        for text in found.get("suspects", ()):
+            yield f"CHECK: {text}"
     if hub is None:
         yield "hub: never ran here"
         return

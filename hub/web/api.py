@@ -67,6 +67,11 @@ def _picture_routes(routes: APIRouter, sight: Sight, who: Who) -> None:
     def facts() -> list[dict[str, Any]]:
         return [asdict(fact) for fact in sight.picture().facts]
 
+    @routes.get("/api/v1/suspects", tags=["now"], summary="Meters that do not fit the others")
+    def suspects(authorization: Authorization = "") -> list[dict[str, Any]]:
+        found = seen(authorization, "suspects").suspects
+        return [{**each._asdict(), "text": each.text} for each in found]
+
     @routes.get("/api/v1/ledger", tags=["ledger"], summary="Ledger head and what we verified")
     def head() -> dict[str, Any]:
         return asdict(sight.picture().ledger)

@@ -102,7 +102,18 @@ class PictureCollector(Collector):
         for reason, count in sorted(self._picture.refused.items()):
             refused.add_metric([reason], count)
         yield refused
+        yield self._suspects()
         yield GaugeMetricFamily("gridtally_alarms", "Alarms now.", value=len(self._picture.alarms))
+
+    def _suspects(self) -> Metric:
+        family = GaugeMetricFamily(
+            "gridtally_suspect_watt_hours",
+            "Energy by which a meter does not fit the others; above 0 it shows too little.",
+            labels=["meter", "kind"],
+        )
+        for suspect in self._picture.suspects:
+            family.add_metric([suspect.meter_id, suspect.kind], suspect.amount_wh)
+        return family
 
 
 def metrics_text(picture: Picture) -> bytes:

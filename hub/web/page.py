@@ -123,7 +123,11 @@ def head_html(picture: Picture) -> str:
         banner = '<div class="simulation">SIMULATION: no real meters, no real money</div>'
     alarms = "".join(
         f'<div class="{kind}" role="alert">{escape(text)}</div>'
-        for kind, texts in (("alarm", picture.alarms), ("notice", picture.notices))
+        for kind, texts in (
+            ("alarm", picture.alarms),
+            ("check", [f"Worth a check: {each.text}" for each in picture.suspects]),
+            ("notice", picture.notices),
+        )
         for text in texts
     )
     clock = "" if picture.at_ms is None else f"{time_text(picture.at_ms)} UTC"

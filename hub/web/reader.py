@@ -30,6 +30,8 @@ from hub.ledger.verify import Verifier
 from hub.market.catalog import CONTRACTS
 from hub.market.contract import Value
 from hub.switching.explaining import Why, explain
+from hub.watching.collecting import Lookout
+from hub.watching.suspects import Suspect
 from hub.web.view import FateView, LedgerView, MatchView, PositionView, SlotView, WitnessView
 from hub.web.why import Decisions
 from messages.errors import MessageError
@@ -153,6 +155,13 @@ class LedgerReader:
     def why(self, wanted: str, at_ms: int | None) -> Why:
         """Return why a relay stood as it did at a time, or stands now; or NoSuchEntry."""
         return explain(self._for_reading(), wanted, at_ms, installed())
+
+    def suspects(self, lookout: Lookout) -> tuple[Suspect, ...]:
+        """Return the meters that do not fit the others, as the hub's books have them."""
+        try:
+            return () if self._store is None else lookout.look(self._store)
+        except (LedgerError, MessageError):
+            return ()  # `refresh` finds and says what is wrong with the ledger
 
     def slots(self, limit: int) -> tuple[SlotView, ...]:
         """Return the newest closed slots, newest first."""

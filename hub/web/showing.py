@@ -16,6 +16,7 @@ from hub.core.state import State
 from hub.lens import Lens
 from hub.ordering.market import unnamed
 from hub.switching.leases import RelayName
+from hub.watching.suspects import Suspect
 from hub.web.view import (
     LedgerView,
     MatchView,
@@ -41,6 +42,7 @@ def show_picture(picture: Picture, lens: Lens) -> Picture:
         members=tuple(sorted(shown, key=lambda member: member.member)),
         totals=_totals(picture.members) if has_total else None,
         notices=lens.notices,
+        suspects=tuple(each for each in picture.suspects if _may_check(each, lens, has_total)),
         disclosure=lens.now,
         slots=show_slots(picture.slots, lens),
         bank=None if picture.bank is None else show_bank(picture.bank, lens, everybody),
@@ -72,6 +74,13 @@ def seen_relays(state: State, lens: Lens) -> tuple[RelayName, ...]:
         for name, relay in sorted(state.relays.items())
         if lens.sees("live", owner_of(state, relay), lens.now)
     )
+
+
+def _may_check(suspect: Suspect, lens: Lens, has_total: bool) -> bool:
+    """A finding on a meter is for whom its samples are; one on nobody is a total."""
+    if not suspect.meter_id:
+        return has_total
+    return lens.sees("live", suspect.member, lens.now)
 
 
 def _is_seen(member: MemberView, lens: Lens) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal
 from hub.banking.showing import BankView
 from hub.feeds.showing import FactSeen
 from hub.ordering.market import MarketView
+from hub.watching.suspects import Suspect
 from messages.correction import gain_text
 
 Badge = Literal["signed", "late", "silent"]
@@ -230,7 +231,7 @@ class Picture:
 
     `markets`: the one in force, then those to come.
     `notices`: what the regulator did that the asker is told of. `facts`: what feeders told, as it
-    counts in the next slot.
+    counts in the next slot. `suspects`: meters that do not fit the others.
     """
 
     microgrid: str
@@ -242,6 +243,7 @@ class Picture:
     slots: tuple[SlotView, ...]
     ledger: LedgerView
     alarms: tuple[str, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
     request: str = ""
     disclosure: str = "open"
     pseudonyms: str = "stable"

@@ -22,6 +22,8 @@ from hub.market.catalog import installed
 from hub.ordering.market import markets
 from hub.switching.explaining import find_relay
 from hub.vitals.health import read_health, silence
+from hub.watching.collecting import Lookout
+from hub.watching.suspects import Suspect
 from hub.web.compose import compose_picture
 from hub.web.reader import LedgerReader
 from hub.web.samples import Samples
@@ -51,6 +53,8 @@ class Watch:
         self._samples_lock = threading.Lock()
         self._keys: dict[bytes, PublicKey] = {}
         self._roll = Roll()
+        self._lookout = Lookout()
+        self._suspects: tuple[Suspect, ...] = ()
         self._stopping = threading.Event()
         self._arrivals = Arrivals(linger_s=0.0, clock_s=time.monotonic)
         settings = replace(
@@ -97,7 +101,9 @@ class Watch:
             whole = replace(whole, markets=tuple(markets(state, self.ledger.contracts)))
             whole = self.ledger.decisions.note_on(whole)
             lens = lens_of(state, asker, self._roll)
-            shown = show_picture(replace(whole, slots=slots, ledger=ledger), lens)
+            shown = show_picture(
+                replace(whole, slots=slots, ledger=ledger, suspects=self._suspects), lens
+            )
         return replace(shown, alarms=alarms or shown.alarms)
 
     def slots(self, limit: int, asker: Asker = NOBODY) -> tuple[SlotView, ...]:
@@ -128,6 +134,7 @@ class Watch:
     def _read_ledger(self) -> None:
         while not self._stopping.is_set():
             if self._quietly(self.ledger.refresh):
+                self._suspects = self.ledger.suspects(self._lookout)
                 self._stopping.wait(LEDGER_EVERY_S)
             self._reload_keys()
 

@@ -15,6 +15,7 @@ from hub.core.pseudonyms import pseudonyms
 from hub.core.state import Change
 from hub.lens import Lens, Roll, lens_of
 from hub.ordering.market import MarketView
+from hub.watching.suspects import SHARE, UNSHOWN, Suspect
 from hub.web.map import draw_map
 from hub.web.metrics import metrics_text
 from hub.web.page import charted, head_html, slots_html, strip_html
@@ -283,3 +284,18 @@ def test_who_has_little_credit_or_none_is_told_and_nobody_else() -> None:
     assert [len(each) for each in told] == [1, 1, 0]
     assert "load more" in told[0][0]
     assert "relays are open" in told[1][0]
+
+
+@pytest.mark.parametrize("policy", DISCLOSURES)
+def test_a_finding_on_a_meter_is_for_whom_its_samples_are(policy: str) -> None:
+    suspects = tuple(
+        Suspect(SHARE, f"{name}-pv", name, 0, 84, 3_000.0, 0.5, 9.0) for name in PEOPLE[:2]
+    )
+    unowned = Suspect(UNSHOWN, "", "", 0, 84, 3_000.0, 0.5, 9.0)
+    seen = replace(whole(), suspects=(*suspects, unowned))
+    shown = show_picture(seen, lens(policy, ASKERS["member"])).suspects
+    others = suspects if policy == "open" else suspects[:1]
+    assert shown == (*others, unowned)
+    few = replace(seen, members=seen.members[:4])
+    hidden = show_picture(few, lens(policy, ASKERS["member"])).suspects
+    assert (unowned in hidden) is (policy == "open")

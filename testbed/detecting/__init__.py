@@ -1,0 +1,1 @@
+"""How often the detector of `hub/watching` is right and wrong: seeded microgrids with one liar."""
