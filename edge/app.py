@@ -42,6 +42,7 @@ from edge.relays import Relays
 from edge.rotating import SOCKET as KEYS_SOCKET
 from edge.rotating import Rotating, rotation_door
 from edge.sampler import BACKOFF_MAX_S, SIMULATED_BACKOFF_MAX_S, BusThread, Device, Rhythm
+from edge.shifting import Shifting
 from edge.sweep import Devices
 from edge.trace import SOCKET as TRACE_SOCKET
 from edge.trace import trace_door
@@ -240,6 +241,10 @@ def _connect(
         posting=Posting(outbox, log_trust(trust), config.node, uplink.publish, journal),
         measuring=_measuring(config, key, signers, outbox),
         relaying=_relaying(config, key, guard, buses, closing),
+        shifting=Shifting(
+            {each.relay: each.shift for each in config.relay if each.shift is not None},
+            config.sampling.slot_ms,
+        ),
         devices=devices,
         uplink=uplink,
         barrier=barrier,

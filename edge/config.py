@@ -29,6 +29,7 @@ from edge.config_rules import (
 from edge.errors import ConfigError
 from edge.lease import Rules
 from edge.override import Hold
+from edge.shifting import Shift, minute_of, time_complaint
 from hardware import catalog
 from keys.places import place_complaint, rooted
 from messages.config import name_complaint, read, rest, setting
@@ -197,6 +198,22 @@ class MeterTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShiftTable:
+    """When a load may run that can wait for cheaper slots, and how much it needs until then.
+
+    Attributes:
+        window_from: time of day (UTC) from which it may run, as "22:00".
+        window_until: and until which it must have run; before `window_from`: on the next day.
+        run_minutes: how long it needs; or `energy_wh`, at the relay's rated power.
+    """
+
+    window_from: str = setting(check=time_complaint)
+    window_until: str = setting(check=time_complaint)
+    run_minutes: int = setting(default=0, low=0, high=1440)
+    energy_wh: int = setting(default=0, low=0, high=1_000_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelayTable:
     """One relay coil, on a pin of this node or on a bus.
 
@@ -209,6 +226,7 @@ class RelayTable:
         shed_price_utok_per_kwh: asked for going without, where the policy is "price".
         interlock: of the relays of one group at most one is energised.
         switches_per_minute_max: more changes in a minute are refused; 0: 6, in simulated time 600.
+        shiftable: its load may wait for cheaper slots.
     """
 
     relay: str = setting(check=name_complaint)
@@ -228,6 +246,7 @@ class RelayTable:
     min_off_ms: int = setting(default=0, low=0, high=86_400_000)
     interlock: str = ""
     switches_per_minute_max: int = setting(default=0, low=0, high=6_000)
+    shiftable: ShiftTable | None = None
     options: Mapping[str, object] = rest(relay_options)
 
     @property
@@ -246,6 +265,16 @@ class RelayTable:
             self.rated_w * MW_PER_W if self.setpoint else None,
             self.setpoint == "battery",
         )
+
+    @property
+    def shift(self) -> Shift | None:
+        """When its load runs, if it may wait."""
+        table = self.shiftable
+        if table is None:
+            return None
+        run_ms = table.run_minutes * 60_000 or -(-table.energy_wh * 3_600_000 // self.rated_w)
+        begin, end = minute_of(table.window_from), minute_of(table.window_until)
+        return Shift(begin, end, run_ms, self.deenergised)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from edge.shifting import minute_of, time_complaint
 from hardware import catalog
 from hardware.errors import BadOption
 from hardware.register_device import OPTION_NAMES
@@ -97,9 +98,46 @@ def between_tables(document: Document[Any], folder: Path) -> Iterator[Finding]:
     yield from _one_pin_each(document)
     yield from _interlocks(document)
     yield from _overrides(document)
+    yield from _shifts(document)
     yield from _buses(document)
     yield from _grid(document)
     yield from _sockets(document, folder)
+
+
+def _shifts(document: Document[Any]) -> Iterator[Finding]:
+    """Yield shiftable loads that need nothing, both or too much, or that may never wait."""
+    giving = [
+        each.get("meter_id")
+        for _, each in _tables(document, "meter")
+        if each.get("purpose") in ("generation", "storage")
+    ]
+    for path, table in _tables(document, "relay"):
+        shift, where = table.get("shiftable"), (*path, "shiftable")
+        if not isinstance(shift, dict):
+            continue
+        if bool(shift.get("run_minutes")) == bool(shift.get("energy_wh")):
+            yield document.finding(where, "shiftable needs run_minutes or energy_wh, one of them")
+        if table.get("critical"):
+            yield document.finding(where, "a critical load waits for nothing: not shiftable")
+        if "load" in table and table["load"] in giving:
+            yield document.finding(where, f'"{table["load"]}" gives energy: not shiftable')
+        short = _too_short(shift, table)
+        if short:
+            yield document.finding(where, short)
+
+
+def _too_short(shift: Mapping[str, Any], table: Mapping[str, Any]) -> str:
+    begin, end, rated_w = shift.get("window_from"), shift.get("window_until"), table.get("rated_w")
+    if not all(isinstance(each, str) and not time_complaint(each) for each in (begin, end)):
+        return ""
+    window = (minute_of(str(end)) - minute_of(str(begin))) % 1440 or 1440
+    needed = shift.get("run_minutes") or 0
+    energy_wh = shift.get("energy_wh")
+    if isinstance(energy_wh, int) and isinstance(rated_w, int) and rated_w > 0:
+        needed = needed or -(-energy_wh * 60 // rated_w)
+    if not isinstance(needed, int) or needed <= window:
+        return ""
+    return f"its window has {window} minutes, and it needs {needed}"
 
 
 def _repeated(document: Document[Any], values: Iterable[tuple[Any, Any]]) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ from edge.outbox_records import Batch
 from edge.posting import Posting
 from edge.register import Reset
 from edge.relaying import NodeKey, Relaying
+from edge.shifting import Shifting
 from edge.sweep import Devices, Sweep
 from edge.timers import Timers
 from keys.errors import StoreUnavailable
@@ -41,6 +42,7 @@ from messages.entries import network_aad, parse_as
 from messages.errors import MessageError
 from messages.membership import ROTATION
 from messages.status import Beacon, Hello, Request, Status
+from messages.tariff import Tariff
 from messages.trust import Trust
 
 TICK_MS: Final = 200
@@ -79,6 +81,7 @@ class Parts:
     posting: Posting
     measuring: Measuring
     relaying: Relaying
+    shifting: Shifting
     devices: Devices
     uplink: Publisher
     barrier: Barrier | None
@@ -152,6 +155,7 @@ class Loop:
                 self._go_on()
             case Instant():
                 self._instant_ms = event.at_ms
+                self._look_at_shifts()
                 self._begin(event.at_ms, SIMULATED_BUDGET_MS)
                 self._go_on()
             case FromHub():
@@ -181,10 +185,26 @@ class Loop:
             beacon = self._opened(Beacon, event.raw)
             if beacon is not None:
                 self._take_beacon(beacon.beacon)
-        elif event.leaf == "request":
+        else:
+            self._take_notice(event)
+
+    def _take_notice(self, event: FromHub) -> None:
+        if event.leaf == "request":
             request = self._opened(Request, event.raw)
             if request is not None:
                 log.info("the hub says: %s of %d mW", request.direction, request.amount_mw)
+        elif event.leaf == "tariff":
+            tariff = self._opened(Tariff, event.raw)
+            if tariff is not None and self._parts.shifting.take(tariff, self._now_ms()):
+                self._look_at_shifts()
+
+    def _look_at_shifts(self) -> None:
+        """Ask for what loads that may wait want now, as soon as that is something else."""
+        shifting, at_ms = self._parts.shifting, self._now_ms()
+        for relay, wish in shifting.look(at_ms, self._parts.relaying.relays).items():
+            by = "the tariff" if shifting.is_told(at_ms) else "no tariff: it is old or never came"
+            log.info("relay %s asks to %s, by %s", relay, wish, by)
+            self._status_changed = True
 
     def _opened(self, kind: type[Any], raw: bytes) -> Any:
         """Return a message of the hub, or None if it is not the hub's."""
@@ -306,6 +326,7 @@ class Loop:
             self._go_on()
         if self._timers.alive.is_due(now_ms):
             self._status_changed |= self._parts.relaying.keep_alive()
+            self._look_at_shifts()
         if self._timers.keys.is_due(now_ms):
             self._parts.posting.look_for_keys()
         if self._timers.ballast.is_due(now_ms):
@@ -363,7 +384,7 @@ class Loop:
             node=parts.key.node,
             boot_id=parts.boot_id,
             nonces=parts.relaying.nonces,
-            relays=parts.relaying.relays,
+            relays=parts.shifting.told(parts.relaying.relays),
             outbox_rows=parts.outbox.rows,
             dead_letters=parts.outbox.dead_letters,
             at_ms=self._now_ms(),

@@ -44,6 +44,7 @@ from hub.starting import Opened, open_hub
 from hub.switching.dispatch import Dispatcher
 from hub.switching.leases import Leases
 from hub.switching.switchboard import Switchboard
+from hub.switching.tariffs import Tariffs
 from hub.timing.pace import IDLE_MS, Pace, SimulatedPace, WallPace, monotonic_ms
 from hub.upkeep.retention import Retention
 from hub.vault.keeper import Keeper
@@ -146,6 +147,7 @@ class Hub:
         self._cosigning = self._make_cosigning(opened, comparison)
         policies = installed_policies()
         dispatcher = Dispatcher(news, leases, policies, monotonic_ms())
+        self._tariffs = Tariffs(installed_contracts(), news, self._post)
         self._switchboard = Switchboard(self._spine, dispatcher, leases, news, pen, self._post)
         self._closer = Closer(self._spine, pen, CloseRule.of(config.slots))
         self._pace = self._make_pace(config, news)
@@ -153,8 +155,9 @@ class Hub:
         inbox.open()
         self._proposals = Proposals(opened.recorder, monotonic_ms)
         self._desk = Desk(inbox, self._spine, installed_contracts(), policies, self._proposals)
-        file = HealthFile(Path(config.state))
-        self._reporter = Reporter(file, self._spine, news, leases, dispatcher, self._cosigning)
+        self._reporter = Reporter(
+            HealthFile(Path(config.state)), self._spine, news, leases, dispatcher, self._cosigning
+        )
         self._tell = service_manager()
         self._halted = ""
         self._desk_ms = self._reported_ms = 0
@@ -244,6 +247,8 @@ class Hub:
         beacon = self._beacons.next(now_ms)
         if beacon is not None:
             self._post.beacon(beacon, self._spine.roster.nodes)
+            recorder = self._opened.recorder
+            self._tariffs.tell(recorder.state, self._pace.utc_ms(), self._spine.roster.nodes)
         if now_ms - self._desk_ms >= self._desk_every_ms and self._is_open(now_ms):
             self._desk_ms = now_ms
             self._guarded(lambda: self._serve_desk(now_ms))

@@ -180,6 +180,7 @@ class Output:
     """What a decision wants of one relay; `power_mw` is the last signed power of its load.
 
     `setpoint_mw`: what a set-point is to stand at; None for a relay, and where none is to stand.
+    `shift`: the wish of its node by which it rests (`messages.status`), "" where it is no wish.
     """
 
     node: str
@@ -190,6 +191,7 @@ class Output:
     cut: bool
     power_mw: int | None
     setpoint_mw: int | None = None
+    shift: str = ""
 
 
 @dataclass(frozen=True, slots=True)

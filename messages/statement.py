@@ -49,7 +49,10 @@ class Energy:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A member's slot: what his settled meters show together, and what open relays kept back."""
+    """A member's slot: what his settled meters show together, and what open relays kept back.
+
+    `held_uwh` against his wish, `shifted_uwh` by it: that load waits for a cheaper slot.
+    """
 
     member: str
     export_meter: str
@@ -58,6 +61,7 @@ class Position:
     consumed_uwh: int
     held_uwh: int
     estimated: bool
+    shifted_uwh: int
 
 
 @dataclass(frozen=True, slots=True)

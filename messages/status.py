@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+RUN: Final = "run"
+WAIT: Final = "wait"
+"""It would run now, and waits for a cheaper slot."""
+REST: Final = "rest"
+"""It has nothing to do now, cheap or dear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class RelayStatus:
     """One contact as read back; None where it cannot be read.
 
     `unavailable`: why no lease moves it now, whatever the hub wants; "" if one may. `setpoint_mw`:
-    what a set-point was told last.
+    what a set-point was told last. `wish`: what a shiftable load asks for (`RUN`, `WAIT`, `REST`),
+    "" for any other.
     """
 
     relay: str
@@ -50,6 +57,7 @@ class RelayStatus:
     reason: str
     unavailable: str = ""
     setpoint_mw: int | None = None
+    wish: str = ""
 
 
 @dataclass(frozen=True, slots=True)

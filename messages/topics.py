@@ -1,7 +1,7 @@
 """Every topic string of the microgrid, built and parsed here and nowhere else.
 
 gridtally/<microgrid>/<node>/up/<register|telemetry|live|ack|hello|status|call>
-gridtally/<microgrid>/<node>/down/<receipt|lease|beacon|request>
+gridtally/<microgrid>/<node>/down/<receipt|lease|beacon|request|tariff>
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from messages.errors import MalformedMessage
 
 ROOT = "gridtally"
 UP = ("register", "telemetry", "live", "ack", "hello", "status", "call")
-DOWN = ("receipt", "lease", "beacon", "request")
+DOWN = ("receipt", "lease", "beacon", "request", "tariff")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 

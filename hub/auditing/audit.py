@@ -304,8 +304,8 @@ class _Audit:
             self._notes.append(text)
 
 
-def _wanted(row: Order | Output) -> tuple[bool, int | None, int | None]:
-    return (row.cut, row.power_mw, row.setpoint_mw)
+def _wanted(row: Order | Output) -> tuple[bool, int | None, int | None, str]:
+    return (row.cut, row.power_mw, row.setpoint_mw, row.shift)
 
 
 def views_fault(views: Iterable[tuple[bytes, int, bytes]]) -> str:

@@ -1,4 +1,4 @@
-"""What is decided of everything: the market's word first, then the policy's, then the cap's.
+"""What is decided of everything: first nodes' wishes to rest, then the market, policy, the cap.
 
 A policy knows loads only. Relays that switch generators, and set-points, are decided here, alike
 for every policy. A generator that its limit holds back counts to the policy as what it might give,
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from hub.balancing import exporting, supply
+from hub.balancing import exporting, shifting, supply
 from hub.balancing.batteries import PLANNED, discharged
 from hub.balancing.orders import few, power_text
 from hub.balancing.policy import DispatchPolicy, Order, Verdict, View
@@ -23,6 +23,10 @@ PROBE_MS: Final = 60_000
 
 def decide(policy: DispatchPolicy, view: View) -> Verdict:
     """Return what is wanted of every relay and set-point of the view."""
+    return shifting.with_resting(view, _decide(policy, shifting.awake(view)))
+
+
+def _decide(policy: DispatchPolicy, view: View) -> Verdict:
     sources = sources_of(view)
     unshown = unshown_orders(view, sources)
     if not (sources or unshown) and view.limits.export_mw_max is None:

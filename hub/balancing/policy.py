@@ -68,6 +68,8 @@ class RelayState:
     `unusable`: why no policy can count on it; it stays as it is, and draws what it draws. "": it
     can be switched.
 
+    `wish`: what its node asks for a load that may wait (`messages.status`), "" for any other.
+
     With `setpoint` ("limit" or "battery") it is no contact but a power that the device behind meter
     `load` is told to keep. `is_cut`: one stands now, `setpoint_mw`, ordered `since_ms` ago.
     """
@@ -92,6 +94,7 @@ class RelayState:
     setpoint: str = ""
     setpoint_mw: int | None = None
     planned_mw: int | None = None
+    wish: str = ""
 
     @property
     def name(self) -> tuple[str, str]:
@@ -153,7 +156,8 @@ class View:
 class Order(NamedTuple):
     """What a policy wants of one relay, and why. `power_mw`: its load's last signed power.
 
-    `setpoint_mw`: what a set-point is to stand at, None where none is to stand.
+    `setpoint_mw`: what a set-point is to stand at, None where none is to stand. `shift`: the wish
+    of its node by which a load rests (`hub.balancing.shifting`), "" where it is no wish.
     """
 
     node: str
@@ -165,6 +169,7 @@ class Order(NamedTuple):
     power_mw: int | None
     reason: str
     setpoint_mw: int | None = None
+    shift: str = ""
 
 
 @dataclass(frozen=True, slots=True)

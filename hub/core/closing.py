@@ -29,7 +29,7 @@ from hub.core.energy import moved, settle_span, span
 from hub.core.events import Event
 from hub.core.feeding import priced_at
 from hub.core.headers import settled_uwh
-from hub.core.loads import held_uwh
+from hub.core.loads import Held, held_uwh
 from hub.core.memory import Memory, own_copy, remember
 from hub.core.outcome import Outcome, ignore
 from hub.core.pricing import policy_at, regulation_of
@@ -239,16 +239,16 @@ def _sites(state: State) -> dict[str, Site]:
     }
 
 
-def positions_of(energies: Iterable[SlotEnergy], held: dict[str, int]) -> tuple[Position, ...]:
+def positions_of(energies: Iterable[SlotEnergy], held: Held) -> tuple[Position, ...]:
     """Return each member's slot, by member: what settled meters show, what relays kept back."""
-    rows: dict[str, list[SlotEnergy]] = {member: [] for member in held}
+    rows: dict[str, list[SlotEnergy]] = {member: [] for member in (*held.curtailed, *held.shifted)}
     for row in energies:
         if row.is_settled:
             rows.setdefault(row.member, []).append(row)
-    return tuple(_position(member, rows[member], held.get(member, 0)) for member in sorted(rows))
+    return tuple(_position(member, rows[member], held) for member in sorted(rows))
 
 
-def _position(member: str, rows: list[SlotEnergy], held: int) -> Position:
+def _position(member: str, rows: list[SlotEnergy], held: Held) -> Position:
     exports = [(-row.export_uwh, row.meter_id) for row in rows]
     imports = [(-row.import_uwh, row.meter_id) for row in rows]
     return Position(
@@ -257,8 +257,9 @@ def _position(member: str, rows: list[SlotEnergy], held: int) -> Position:
         import_meter=min(imports)[1] if imports else "",
         generated_uwh=sum(row.export_uwh for row in rows),
         consumed_uwh=sum(row.import_uwh for row in rows),
-        held_uwh=held,
+        held_uwh=held.curtailed.get(member, 0),
         estimated=any(row.quality != METERED for row in rows),
+        shifted_uwh=held.shifted.get(member, 0),
     )
 
 

@@ -332,7 +332,8 @@ class Contact(NamedTuple):
 
     `at_ms`: when it last moved; 0 where no acknowledgement came yet and it stands safe.
     `decision_index` None: no decision spoke of it. `power_mw`: the load's last signed power before
-    it was cut, None where there was none. `shed_from_ms`: its open row in `Shed`.
+    it was cut, None where there was none. `shed_from_ms`: its open row in `Shed`. `shift`: the wish
+    of its node by which its load rests.
     """
 
     at_ms: int
@@ -342,6 +343,7 @@ class Contact(NamedTuple):
     power_mw: int | None = None
     rule: str = ""
     shed_from_ms: int | None = None
+    shift: str = ""
 
 
 class Faulty(NamedTuple):
@@ -362,7 +364,7 @@ class Shed(NamedTuple):
     """A load that a decision holds open, or held open in a slot not closed yet.
 
     Keyed (node, relay, from_ms). `until_ms` None: still open. `carry_uj` is what has been counted
-    but is less than 1 uWh (3600 uJ).
+    but is less than 1 uWh (3600 uJ). `is_shift`: its node lets it wait; that is not curtailed.
     """
 
     member: str
@@ -371,3 +373,4 @@ class Shed(NamedTuple):
     decision_index: int
     reason: str
     carry_uj: int = 0
+    is_shift: bool = False

@@ -134,6 +134,13 @@ class Newsroom:
         relays = () if news is None or news.status is None else news.status.relays
         return next((relay.setpoint_mw for relay in relays if relay.relay == name[1]), None)
 
+    def wish(self, name: tuple[str, str], now_ms: int) -> str:
+        """Return what a node asked lately for a load that may wait, "" where it asks nothing."""
+        news = self.nodes.get(name[0])
+        if news is None or news.status is None or now_ms - news.status_ms > SILENT_AFTER_MS:
+            return ""
+        return next((each.wish for each in news.status.relays if each.relay == name[1]), "")
+
     def has_backlog(self, node: str, now_ms: int) -> bool:
         """Whether a node lately said that it has more to send."""
         news = self.nodes.get(node)

@@ -9,6 +9,7 @@ from messages import topics
 from messages.lease import Lease
 from messages.receipt import Receipt, Refusal
 from messages.status import Beacon, Request
+from messages.tariff import Tariff
 
 
 class Link(Protocol):
@@ -58,6 +59,10 @@ class Post:
         raw = self._pen.message(request)
         for node in nodes:
             self._send(node, "request", raw)
+
+    def tariff(self, tariff: Tariff, node: str) -> None:
+        """Tell a node the prices of the coming slots."""
+        self._send(node, "tariff", self._pen.message(tariff))
 
     def _send(self, node: str, leaf: str, raw: bytes, *, qos: int = 1) -> bool:
         return self._link.publish(topics.down(self._microgrid, node, leaf), raw, qos=qos)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from hub.market.errors import BudgetExceeded, CallRefused
 from messages.regulating import PRICE_UTOK_PER_KWH_MAX as HIGHEST
@@ -69,6 +69,7 @@ class Position(NamedTuple):
     `export_meter` and `import_meter` are the meters with the largest export and import: the
     addresses in matches. `held_uwh` is estimated: the last signed power of each load held open
     times the time it was. `estimated` says that a register was missing or had to be shared out.
+    `shifted_uwh`: what loads would have drawn that wait by his own wish; no contract counts it.
     """
 
     member: str
@@ -78,6 +79,7 @@ class Position(NamedTuple):
     consumed_uwh: int
     held_uwh: int = 0
     estimated: bool = False
+    shifted_uwh: int = 0
 
     @property
     def surplus_uwh(self) -> int:
@@ -292,6 +294,20 @@ class CallResult:
     transfers: tuple[Transfer, ...] = ()
     memory: Mapping[str, Value] = field(default_factory=dict)
     answer: Mapping[str, Value] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Forecasting(Protocol):
+    """A contract that publishes what it expects a coming slot to cost."""
+
+    def expected_utok_per_kwh(
+        self,
+        parameters: Mapping[str, Value],
+        memory: Mapping[str, Value],
+        slot_ms: int,
+        length: int,
+    ) -> int | None:
+        """Return the price of a slot of `length_ms` that is published, None if none is."""
 
 
 class Contract(Protocol):

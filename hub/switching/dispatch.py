@@ -162,6 +162,7 @@ class Dispatcher:
                     decision=index,
                     reason=order.reason,
                     setpoint_mw=order.setpoint_mw,
+                    shift=order.shift,
                 )
             )
 
@@ -227,7 +228,7 @@ class Dispatcher:
             if standing is None:
                 if name in moved or order.energised:
                     changed.append(order)
-            elif (standing.cut, standing.setpoint_mw) != (order.cut, order.setpoint_mw):
+            elif _stands_for(standing) != _stands_for(order):
                 changed.append(order)
         return tuple(changed)
 
@@ -319,6 +320,7 @@ def _relay(
         unusable=stuck,
         setpoint=relay.setpoint,
         setpoint_mw=news.setpoint_mw(name) if relay.setpoint else None,
+        wish="" if stuck else news.wish(name, now_ms),
     )
 
 
@@ -371,6 +373,10 @@ def _has_silent_meter(view: View) -> bool:
     return any(meter.is_stale(view.limits.stale_after_ms) for meter in view.meters)
 
 
+def _stands_for(row: Order | Standing) -> tuple[bool, int | None, str]:
+    return row.cut, row.setpoint_mw, row.shift
+
+
 def _output(order: Order) -> Output:
     return Output(
         node=order.node,
@@ -381,4 +387,5 @@ def _output(order: Order) -> Output:
         cut=order.cut,
         power_mw=order.power_mw,
         setpoint_mw=order.setpoint_mw,
+        shift=order.shift,
     )

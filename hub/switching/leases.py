@@ -29,6 +29,7 @@ class Standing:
     decision: int
     reason: str
     setpoint_mw: int | None = None
+    shift: str = ""
 
     @property
     def name(self) -> RelayName:

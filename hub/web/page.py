@@ -302,6 +302,12 @@ def _slot_row(slot: SlotView) -> str:
         for position in slot.positions
         if position.curtailed_uwh
     )
+    shifted = "".join(
+        f'<br><span class="soft">{escape(position.member)} shifted '
+        f"{energy_text(position.shifted_uwh)}</span>"
+        for position in slot.positions
+        if position.shifted_uwh
+    )
     if not slot.positions and slot.totals is not None and slot.totals.curtailed_uwh:
         curtailed = f"in all {energy_text(slot.totals.curtailed_uwh)}"
     marked = " · estimated" if any(position.estimated for position in slot.positions) else ""
@@ -309,7 +315,7 @@ def _slot_row(slot: SlotView) -> str:
     return (
         f'<tr><td class="when">{time_text(slot.start_ms)}</td>'
         f'<td data-label="sold">{sold or _unsold(slot)}</td>'
-        f'<td data-label="curtailed">{curtailed or _uncurtailed(slot)}</td>'
+        f'<td data-label="curtailed">{curtailed or _uncurtailed(slot)}{shifted}</td>'
         f'<td class="number" data-label="unaccounted">{_unaccounted(slot)}</td>'
         f'<td data-label="closed">{escape(slot.reason)}{marked}{failed}</td></tr>'
     )

@@ -273,6 +273,7 @@ def slot_view(slot: SlotSettled) -> SlotView:
                 curtailed_uwh=curtailed.get(position.member, 0),
                 amount_utok=received.get(position.member, 0),
                 estimated=position.estimated,
+                shifted_uwh=position.shifted_uwh,
             )
             for position in slot.positions
         ),

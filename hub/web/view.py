@@ -136,8 +136,8 @@ class MatchView:
 class PositionView:
     """What one member had, used and wanted in a slot; `estimated` where a register is missing.
 
-    `curtailed_uwh` is what was wanted and not served: wanted = load + curtailed. The amount is for
-    the member alone. [uWh, utok]
+    `curtailed_uwh` is what was wanted and not served: wanted = load + curtailed. `shifted_uwh` is
+    what waits for a cheaper slot, by his own wish. The amount is for the member alone. [uWh, utok]
     """
 
     member: str
@@ -146,6 +146,7 @@ class PositionView:
     curtailed_uwh: int
     amount_utok: int | None
     estimated: bool
+    shifted_uwh: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from messages.log.note import parse_vkey
 from messages.reading import Reading, sign_reading
 from messages.receipt import Receipt, Refusal
 from messages.status import Beacon, Hello, RelayStatus, Request, Status
+from messages.tariff import Tariff
 from messages.telemetry import Pack, sign_pack
 from tests.support.signers import ed25519
 
@@ -48,7 +49,7 @@ NODE = "dep1"
 SLOT_MS = 60_000
 START_MS = 1_760_000_040_000
 METERS = {"pv": "generation", "load": "consumption", "heater": "appliance"}
-KINDS = (Receipt, Refusal, Lease, Beacon, Request)
+KINDS = (Receipt, Refusal, Lease, Beacon, Request, Tariff)
 Kind = TypeVar("Kind")
 
 
@@ -219,8 +220,9 @@ class Bench:
         at_ms: int = START_MS,
         unavailable: str = "",
         setpoint_mw: int | None = None,
+        wish: str = "",
     ) -> Arrival:
-        relays = (RelayStatus("heat", energised, 0, "", unavailable, setpoint_mw),)
+        relays = (RelayStatus("heat", energised, 0, "", unavailable, setpoint_mw, wish),)
         status = Status(NODE, b"b" * 16, (nonce,), relays, 0, 0, at_ms)
         return Arrival(NODE, "status", sign_entry(self.node, status, opened.trust.network_id))
 

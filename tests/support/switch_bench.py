@@ -53,10 +53,15 @@ class Board:
         lives = [self.bench.live(meter, at_ms, mw, self.beacon) for meter, mw in powers.items()]
         assert self.hearing.take(lives, self.now_ms, at_ms)
 
-    def status(self, *, energised: bool = False, unavailable: str = "") -> None:
+    def status(self, *, energised: bool = False, unavailable: str = "", wish: str = "") -> None:
         at_ms = START_MS + self.now_ms
         arrival = self.bench.status(
-            self.opened, NONCE, energised=energised, at_ms=at_ms, unavailable=unavailable
+            self.opened,
+            NONCE,
+            energised=energised,
+            at_ms=at_ms,
+            unavailable=unavailable,
+            wish=wish,
         )
         self.hearing.take([arrival], self.now_ms, START_MS + self.now_ms)
 

@@ -86,6 +86,18 @@ class DayAhead:
         """Refuse a parameter that is unknown or cannot be."""
         read(self.name, Rules, parameters)
 
+    def expected_utok_per_kwh(
+        self,
+        parameters: Mapping[str, Value],
+        memory: Mapping[str, Value],
+        slot_ms: int,
+        length_ms: int,
+    ) -> int | None:
+        """Return the price that a day's schedule has for a slot of `length_ms`."""
+        day_ms = read(self.name, Rules, parameters).day_of(slot_ms, length_ms)
+        day: Any = memory.get(f"day.{day_ms}")
+        return None if day is None else day["prices"][(slot_ms - day_ms) // length_ms]
+
     def clear(self, book: SlotBook, budget: StepBudget) -> Clearing:
         """Settle what was planned, then what the meters show beside it."""
         rules = read(self.name, Rules, book.parameters)

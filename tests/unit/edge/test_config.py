@@ -439,3 +439,49 @@ def test_a_battery_has_a_meter_of_its_own_kind():
     config = parse_config(EXAMPLE + house.replace('"generation"', '"storage"', 1), HERE)
     rules = config.relay[1].rules
     assert (rules.setpoint_mw_max, rules.is_battery) == (3_000_000, True)
+
+
+SHIFTABLE = """
+[relay.shiftable]
+window_from = "22:00"
+window_until = "06:00"
+run_minutes = 180
+"""
+
+
+def test_a_load_that_may_wait_has_a_window_and_a_need():
+    (relay,) = parse_config(EXAMPLE + SHIFTABLE, HERE).relay
+    assert relay.shift == (22 * 60, 6 * 60, 180 * 60_000, "fed")
+    assert relay.options == {"pin": 17, "active_high": True}
+    by_energy = SHIFTABLE.replace("run_minutes = 180", "energy_wh = 100")
+    (relay,) = parse_config(EXAMPLE + by_energy, HERE).relay
+    assert relay.shift.run_ms == 100 * 3_600_000 // 40  # at the 40 W it is rated for
+    assert parse_config(EXAMPLE, HERE).relay[0].shift is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"22:00"', '"24:00"', 'window_from: "24:00" is no time of day like 22:00 (UTC)'),
+        ('"06:00"', '"6"', 'window_until: "6" is no time of day'),
+        ("run_minutes = 180", "run_minutes = 0", "needs run_minutes or energy_wh, one of them"),
+        ("run_minutes = 180", "run_minutes = 9\nenergy_wh = 9", "run_minutes or energy_wh, one"),
+        ("run_minutes = 180", "run_minutes = 481", "its window has 480 minutes, and it needs 481"),
+        ("run_minutes = 180", "energy_wh = 321", "its window has 480 minutes, and it needs 482"),
+        ("run_minutes = 180", "run_minutes = 180\nrun = 1", "run"),
+    ],
+)
+def test_each_fault_of_a_load_that_may_wait_has_its_sentence(old, new, words):
+    (finding, *_) = told(EXAMPLE + SHIFTABLE.replace(old, new))
+    assert words in finding
+    assert "relay 1" in finding
+
+
+def test_a_generator_waits_for_nothing():
+    text = EXAMPLE.replace('load = "dep1-heater"', 'load = "dep1-pv"')
+    assert '"dep1-pv" gives energy: not shiftable' in " ".join(told(text + SHIFTABLE))
+
+
+def test_a_critical_load_waits_for_nothing():
+    (finding,) = told(EXAMPLE + "critical = true\n" + SHIFTABLE)
+    assert finding.endswith("a critical load waits for nothing: not shiftable")

@@ -17,14 +17,16 @@ from edge.receipts import log_trust
 from edge.register import Meter
 from edge.relaying import NodeKey, Relaying
 from edge.sampler import BusThread, Device
+from edge.shifting import Shift, Shifting
 from edge.sweep import Devices
 from hardware.errors import BusTimeout
 from hardware.ports import Sample
 from messages import cose
-from messages.entries import Ack, parse_as
+from messages.entries import Ack, parse_as, sign_entry
 from messages.live import parse_live
 from messages.reading import parse_reading
 from messages.status import Hello, Request, Status
+from messages.tariff import Tariff
 from tests.support.edge_hub import NETWORK_ID, FakeHub
 from tests.support.signers import ed25519
 
@@ -122,6 +124,7 @@ class Bench:
                 posting=Posting(self.outbox, log_trust(trust), "dep1", self.broker.publish),
                 measuring=measuring,
                 relaying=Relaying(key, BOOT, self.send_to_guard),
+                shifting=Shifting({"heater": Shift(0, 0, 20_000, "cut")}, 10_000),
                 devices=Devices([self.bus], frozenset()),
                 uplink=self.broker,
                 barrier=self.barrier if simulated else None,
@@ -286,6 +289,42 @@ def test_leases_go_to_the_guard_as_bytes_and_acks_into_the_outbox(bench):
     bench.turn(FromGuard(None))
     status = bench.opened(Status, bench.broker.take("status")[-1])
     assert (status.nonces, status.relays[0].energised) == ((), None)
+
+
+HEATER = {"relay": "heater", "energised": False, "lease_left_ms": 0, "reason": "start"}
+
+
+def wish(bench) -> str:
+    """What the newest status asks for the heater, which needs two slots of ten seconds a day."""
+    bench.pass_time(1_000)
+    return bench.opened(Status, bench.broker.take("status")[-1]).relays[0].wish
+
+
+def test_a_shiftable_load_follows_the_hubs_tariff_by_asking(bench, caplog):
+    caplog.set_level("INFO")
+    bench.turn(Connected(), FromGuard({"relays": [HEATER]}), Instant(10_000, False))
+    assert wish(bench) == "run"
+    assert "asks to run, by no tariff" in caplog.text
+    dear = Tariff(5, 10_000, 10_000, (9, 9, 1, 1), (0,) * 4, (9, 9, 1, 1))
+    bench.turn(FromHub("tariff", bench.hub.sign(dear)))
+    assert wish(bench) == "wait"
+    assert "asks to wait, by the tariff" in caplog.text
+    bench.turn(Instant(30_000, False))
+    assert wish(bench) == "run"
+    bench.turn(Instant(50_000, False))  # the tariff says nothing of now: it is old
+    assert wish(bench) == "run"
+    assert bench.frames.count({"lease": b""}) == 0
+
+
+def test_a_tariff_of_somebody_else_or_another_network_is_refused(bench, caplog):
+    bench.turn(Connected(), FromGuard({"relays": [HEATER]}), Instant(10_000, False))
+    dear = Tariff(5, 10_000, 10_000, (9, 9, 1, 1), (0,) * 4, (9, 9, 1, 1))
+    stranger = FakeHub(hub=ed25519("stranger"))
+    bench.turn(FromHub("tariff", stranger.sign(dear)))
+    bench.turn(FromHub("tariff", sign_entry(bench.hub.hub, dear, b"o" * 32)))
+    bench.turn(FromHub("tariff", b"junk"))
+    assert wish(bench) == "run"
+    assert caplog.text.count("tariff refused") == 3
 
 
 def test_a_balance_request_is_told(bench, caplog):

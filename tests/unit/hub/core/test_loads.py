@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hub.core.effects import Ignored, ShedClosed, ShedOpened
 from hub.core.records import Contact, Shed
 from hub.market.contract import Curtailment
-from messages.entries import RelayEntry
+from messages.entries import Output, RelayEntry
+from messages.status import REST, WAIT
 from tests.support.village import HOUR, Village, cut, fed, ignored, relay
 
 MINUTE = 60_000
@@ -182,3 +185,61 @@ def test_decisions_that_change_nothing(village: Village) -> None:
     ]
     assert ignored(village.ack("heater", -1, energised=True)) == "an acknowledgement before 1970"
     assert village.state.contacts == {}
+
+
+def rests(wish: str, power_mw: int = 36_000) -> Output:
+    """An output by which a load rests, as its node asked."""
+    return replace(cut("heater", "dep2", power_mw), shift=wish)
+
+
+def shifted(village: Village, slot: int) -> tuple[int, int]:
+    """Energy shifted and curtailed in a slot that is closed now."""
+    village.read("dep2-pv", slot + 1, exported=0)
+    village.read("dep2-load", slot + 1, imported=0)
+    closed = village.settle(slot)
+    return sum(p.shifted_uwh for p in closed.positions), closed.curtailed_uwh
+
+
+def test_what_waits_by_its_own_wish_is_counted_apart(village: Village) -> None:
+    begin(village)
+    village.decide(0, rests(WAIT))
+    (opened,) = village.ack("heater", 0, energised=True)
+    assert isinstance(opened, ShedOpened)
+    assert opened.shed.is_shift
+    assert opened.shed.reason.startswith("shifted")
+    assert shifted(village, 0) == (36_000_000, 0)
+
+
+def test_what_rests_with_nothing_to_do_is_not_counted(village: Village) -> None:
+    begin(village)
+    village.decide(0, rests(WAIT))
+    village.ack("heater", 0, energised=True)
+    (closed,) = village.decide(15 * MINUTE, rests(REST))
+    assert isinstance(closed, ShedClosed)
+    assert closed.held_uwh == 9_000_000
+    assert shifted(village, 0) == (9_000_000, 0)
+    assert shifted(village, 1) == (0, 0)
+
+
+def test_a_load_that_then_wants_to_run_and_may_not_is_curtailed_from_there_on(
+    village: Village,
+) -> None:
+    begin(village)
+    village.decide(0, rests(WAIT))
+    village.ack("heater", 0, energised=True)
+    closed, opened = village.decide(45 * MINUTE, cut("heater", "dep2", 36_000))
+    assert isinstance(closed, ShedClosed)
+    assert isinstance(opened, ShedOpened)
+    assert not opened.shed.is_shift
+    assert shifted(village, 0) == (27_000_000, 9_000_000)
+    village.decide(HOUR, fed("heater", "dep2"))
+    village.ack("heater", HOUR + 15 * MINUTE, energised=False)
+    assert shifted(village, 1) == (0, 9_000_000)
+
+
+def test_a_load_that_never_ran_waits_with_its_rated_power(village: Village) -> None:
+    begin(village)
+    village.decide(0, rests(WAIT, 0))
+    (opened,) = village.ack("heater", 0, energised=True)
+    assert isinstance(opened, ShedOpened)
+    assert opened.shed.power_mw == village.state.relays["pi", "heater"].rated_mw > 0

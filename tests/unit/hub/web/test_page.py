@@ -112,6 +112,15 @@ def test_slots_show_who_sold_to_whom_and_what_was_curtailed() -> None:
     assert "not known" in html  # unaccounted without a boundary meter
 
 
+def test_what_waits_by_its_own_wish_stands_apart_from_what_was_curtailed() -> None:
+    (position,) = slot().positions
+    waiting = replace(position, shifted_uwh=3_000_000)
+    html = slots_html((replace(slot(), positions=(waiting,)),))
+    assert "nothing" in html
+    assert "dep2 shifted 3.00 Wh" in html
+    assert "shifted" not in slots_html((slot(curtailed_uwh=40_000_000),))
+
+
 def test_a_slot_whose_contract_failed_says_so() -> None:
     failed = replace(slot(), failure="contract x raised <b>")
     html = slots_html((failed,))
