@@ -103,13 +103,13 @@ def _switchable(
         power_mw = 0 if is_cut and meter is None else _drawn_mw(relay, meter, stale_ms)
         return Switchable(relay, power_mw, is_cut, is_firm=True, is_waiting=False)
     since_ms = relay.since_ms
-    is_new = not is_cut and since_ms is not None and since_ms < relay.min_on_ms
+    is_new = not is_cut and since_ms is not None and since_ms < relay.min_fed_ms
     return Switchable(
         relay=relay,
         power_mw=_held_mw(relay) if is_cut else _drawn_mw(relay, meter, stale_ms),
         is_cut=is_cut,
         is_firm=is_firm or relay.is_critical or is_new,
-        is_waiting=is_cut and since_ms is not None and since_ms < relay.min_off_ms,
+        is_waiting=is_cut and since_ms is not None and since_ms < relay.min_cut_ms,
     )
 
 

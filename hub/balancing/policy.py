@@ -101,6 +101,16 @@ class RelayState:
         """Node and relay: the order of ties."""
         return (self.node, self.relay)
 
+    @property
+    def min_fed_ms(self) -> int:
+        """How long its load is fed at least: on NC that is its coil's time without current."""
+        return self.min_off_ms if self.deenergised == "fed" else self.min_on_ms
+
+    @property
+    def min_cut_ms(self) -> int:
+        """How long its load is cut at least."""
+        return self.min_on_ms if self.deenergised == "fed" else self.min_off_ms
+
     def energised(self, *, cut: bool) -> bool:
         """What the coil must be for the load to be cut, or fed."""
         return cut != (self.deenergised == "cut")

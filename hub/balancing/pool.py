@@ -2,19 +2,22 @@
 
 What the boundary meter brings in beyond what members' meters show is drawn by somebody: a wire, a
 meter that shows too little, or one that is silent. It counts as firm, in place of what silent
-meters were assumed to draw, so that no lie of a member's meter exceeds the limit of the tie.
+meters were assumed to draw, so that no lie of a member's meter exceeds the limit of the tie. While
+it is more than wires lose, loads come back by what they are rated for, not by what was shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hub.balancing.demand import Demand, Switchable, demands, switched_mw
 from hub.balancing.policy import Feeder, View
 
 RelayName = tuple[str, str]  # (node, relay)
+WIRES_PERMILLE: Final = 20
+"""What wires may lose, of what there is; whatever no meter shows beyond that, some meter hides."""
 
 
 class Bound(NamedTuple):
@@ -99,6 +102,8 @@ def pool_of(view: View) -> Pool:
     unshown_mw = unshown(view)
     if unshown_mw is not None:
         firm_mw += unshown_mw - sum(member.assumed_mw for member in members)
+        if unshown_mw * 1000 > capacity_mw * WIRES_PERMILLE:
+            owned = [(_as_rated(load), member) for load, member in owned]
     bounds = (
         *(_feeder_bound(feeder, members) for feeder in limits.feeders),
         Bound("supply", None, capacity_mw, capacity_mw - firm_mw),
@@ -117,6 +122,11 @@ def pool_of(view: View) -> Pool:
         bounds=bounds,
         counts={load.relay.name: numbers[owner] for load, owner in owned},
     )
+
+
+def _as_rated(load: Switchable) -> Switchable:
+    """Return a load that is cut as what it may draw, whatever its meter once showed."""
+    return load._replace(power_mw=max(load.power_mw, load.relay.rated_mw)) if load.is_cut else load
 
 
 def unshown(view: View) -> int | None:

@@ -152,13 +152,13 @@ def cut_order(source: Source, reason: str) -> Order:
 def as_load(source: Source) -> Switchable:
     """Return a generator behind a relay as what can give way."""
     relay, since_ms = source.relay, source.relay.since_ms
-    is_new = not relay.is_cut and since_ms is not None and since_ms < relay.min_on_ms
+    is_new = not relay.is_cut and since_ms is not None and since_ms < relay.min_fed_ms
     return Switchable(
         relay=relay,
         power_mw=source.most_mw,
         is_cut=bool(relay.is_cut),
         is_firm=relay.is_critical or is_new or bool(relay.unusable),
-        is_waiting=bool(relay.is_cut) and since_ms is not None and since_ms < relay.min_off_ms,
+        is_waiting=bool(relay.is_cut) and since_ms is not None and since_ms < relay.min_cut_ms,
     )
 
 

@@ -9,10 +9,11 @@ among the dispatch parameters:
     island_below_mv = 12_300        # below: the grid is gone; island_below_mhz on an AC bus
     sag_below_mv = 11_800           # below: the sources give all they can; or sag_below_mhz
 
-While the bus sags, what the boundary meter shows, less a twentieth, is all that there is: a battery
-that runs empty says so by nothing else. That stays so until it was charged for a minute, the bus
-was dark, or the grid is back. On a dark bus every load draws nothing and means to draw all it is
-rated for, so meters count as silent and loads give way before the black start.
+While the bus sags, what the boundary meter shows is all that there is, and a twentieth of the most
+is left to raise the bus again: a battery that runs empty says so by nothing else. That stays so
+until it was charged for a minute, the bus was dark, or the grid is back. On a dark bus every load
+draws nothing and means to draw all it is rated for, so meters count as silent and loads give way
+before the black start.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from hub.link.nodes import Sample
 
 ISLAND_IMPORT: Final = "island_import_mw_max"
 SIGNALS: Final = (("mv", "voltage_mv"), ("mhz", "frequency_mhz"))
-KEPT_PERMILLE: Final = 950
+RAISE_PART: Final = 20
 CHARGED_MS: Final = 60_000
 
 
@@ -57,18 +58,18 @@ class BusWatch:
         if 2 * level < island_below:
             self._forget()
             return _limited(replace(view, meters=tuple(map(_silenced, view.meters))), 0)
-        self._learn(boundary.power_mw or 0, now_ms, sags=level < sag_below)
+        given_mw = (boundary.power_mw or 0) - most_mw // RAISE_PART if level < sag_below else None
+        self._learn(boundary.power_mw or 0, given_mw, now_ms)
         return _limited(view, most_mw if self.given_mw is None else min(most_mw, self.given_mw))
 
     def _forget(self) -> None:
         self.given_mw = self.charging_ms = None
 
-    def _learn(self, power_mw: int, now_ms: int, *, sags: bool) -> None:
+    def _learn(self, power_mw: int, given_mw: int | None, now_ms: int) -> None:
         """Note what the island gives while it sags; forget it once it has charged for a while."""
-        if sags:
-            given_mw = max(power_mw, 0) * KEPT_PERMILLE // 1000
+        if given_mw is not None:
             self.given_mw = given_mw if self.given_mw is None else min(self.given_mw, given_mw)
-        if power_mw > 0 or sags:
+        if power_mw > 0 or given_mw is not None:
             self.charging_ms = None
         elif self.charging_ms is None:
             self.charging_ms = now_ms

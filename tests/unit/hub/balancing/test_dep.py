@@ -118,12 +118,12 @@ def test_a_load_that_wants_nothing_is_on() -> None:
 
 def test_contacts_rest_between_moves() -> None:
     meters, (fed, cut) = house("dep2", 20, {"a": 30, "b": -20})
-    new = replace(fed, since_ms=400, min_on_ms=5_000)
+    new = replace(fed, since_ms=400, min_off_ms=5_000)
     verdict = decide((meters, (new, cut)))
     assert kept(verdict) == {"a"}
     assert verdict.infeasible == ("dep2: 10.0 W too much that no relay can cut",)
     assert kept(decide((meters, (replace(new, since_ms=5_000), cut)))) == {"b"}
-    tired = replace(cut, since_ms=400, min_off_ms=5_000)
+    tired = replace(cut, since_ms=400, min_on_ms=5_000)
     verdict = decide((meters, (fed, tired)))
     assert kept(verdict) == set()
     assert [order.reason for order in verdict.orders] == [

@@ -112,7 +112,7 @@ def test_a_set_point_comes_before_a_relay() -> None:
     [
         ({"is_critical": True}, {}),
         ({"is_failsafe": False}, {}),
-        ({"since_ms": 10, "min_on_ms": 1_000}, {}),
+        ({"since_ms": 10, "min_off_ms": 1_000}, {}),
     ],
 )
 def test_what_cannot_be_held_back_is_said(

@@ -108,3 +108,11 @@ def test_policies_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     found = catalog.installed()
     assert set(found) == {*catalog.POLICIES, "lab"}
     assert found["dep"] is Dep
+
+
+@pytest.mark.parametrize(("wiring", "fed_ms", "cut_ms"), [("fed", 20, 10), ("cut", 10, 20)])
+def test_least_times_are_the_coils_and_wiring_says_what_the_load_gets(
+    wiring: str, fed_ms: int, cut_ms: int
+) -> None:
+    wired = relay("heat", "ann", deenergised=wiring, min_on_ms=10, min_off_ms=20)
+    assert (wired.min_fed_ms, wired.min_cut_ms) == (fed_ms, cut_ms)

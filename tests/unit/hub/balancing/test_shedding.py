@@ -190,7 +190,7 @@ def test_loads_come_back_one_a_look(name: str) -> None:
 @every
 def test_what_was_cut_a_moment_ago_waits_its_least_time(name: str) -> None:
     shown = with_relays(
-        view(house("ann", 100, {"a": -10})), {"a": {"since_ms": 500, "min_off_ms": 1_000}}
+        view(house("ann", 100, {"a": -10})), {"a": {"since_ms": 500, "min_on_ms": 1_000}}
     )
     assert kept(decide(name, shown)) == set()
     assert decide(name, shown).orders[0].reason == "waits its least time"

@@ -56,3 +56,11 @@ def test_a_silent_meter_counts_as_what_the_boundary_leaves_open() -> None:
 def test_what_a_silent_generator_feeds_in_is_given_to_nobody() -> None:
     shown = silenced(street(40), "ann-pv")
     assert pool_of(shown).bounds[-1].room_mw == 60_000
+
+
+def test_where_a_meter_hides_something_loads_come_back_by_their_rating() -> None:
+    """The lamp showed 2 W before it was cut, and is rated 100."""
+    for tie_w, back in ((20.5, {"lamp", "oven"}), (25, {"oven"})):
+        tie = ((meter("tie", "manager", "boundary", tie_w),), ())
+        shown = view(house("ann", 10, {"lamp": -2.0, "oven": 30.0}), tie, import_w=60)
+        assert kept(POLICIES["priority"]().decide(shown)) == back

@@ -57,11 +57,15 @@ def test_a_silent_boundary_cannot_vouch_for_the_grid() -> None:
 
 def test_what_a_sagging_island_gives_is_all_there_is_until_it_was_charged() -> None:
     watch = BusWatch()
-    assert import_mw(watch, 40, 11_700) == 38_000
-    assert import_mw(watch, 38, 12_200) == 38_000
-    assert import_mw(watch, 0, 12_200) == 38_000
-    assert import_mw(watch, -5, 12_200, NOW_MS + CHARGED_MS - 1) == 38_000
+    assert import_mw(watch, 40, 11_700) == 37_000
+    assert import_mw(watch, 37, 12_200) == 37_000
+    assert import_mw(watch, 0, 12_200) == 37_000
+    assert import_mw(watch, -5, 12_200, NOW_MS + CHARGED_MS - 1) == 37_000
     assert import_mw(watch, -5, 12_200, NOW_MS + CHARGED_MS) == 60_000
+
+
+def test_a_spent_battery_leaves_less_than_nothing_so_that_the_bus_is_raised() -> None:
+    assert import_mw(BusWatch(), 0, 11_700) == -3_000
 
 
 def test_drawing_again_begins_the_minute_anew() -> None:
@@ -69,7 +73,7 @@ def test_drawing_again_begins_the_minute_anew() -> None:
     import_mw(watch, 40, 11_700)
     import_mw(watch, -5, 12_200)
     import_mw(watch, 5, 12_200, NOW_MS + 1_000)
-    assert import_mw(watch, -5, 12_200, NOW_MS + CHARGED_MS) == 38_000
+    assert import_mw(watch, -5, 12_200, NOW_MS + CHARGED_MS) == 37_000
 
 
 def test_the_grid_makes_it_forget() -> None:
