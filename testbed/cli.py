@@ -11,6 +11,7 @@ from testbed.compare.cli import add_commands as add_market_commands
 from testbed.detecting.cli import add_commands as add_detecting_commands
 from testbed.errors import BadScenario, BrokerRefused, LedgerDisagrees
 from testbed.layout import HOMES_AN_EDGE
+from testbed.scoring.cli import add_commands as add_score_command
 from testbed.switchboard.cli import add_commands as add_fault_command
 from testbed.telling import told
 from testbed.torture.cli import add_command as add_torture_command
@@ -30,6 +31,7 @@ app = typer.Typer(
     "  gridtally-testbed demo --scenario homes --homes homes.csv.gz\n\n"
     "  gridtally-testbed scenarios                        what else can be played\n\n"
     "  gridtally-testbed fault list                       what can go wrong in a running demo\n\n"
+    "  gridtally-testbed score outage                     dispatch policies, islands and faults\n\n"
     "  gridtally-testbed compare --out report             market contracts over the same homes\n\n"
     "  gridtally-testbed torture                          kill, freeze, cut, fill: what holds?\n\n"
     "  gridtally-testbed simulate sdm120 --load-w 500     one device alone, for your own software",
@@ -138,7 +140,7 @@ def scenarios(
             print(scenario_text(name), end="")
             return
         for each in shipped():
-            print(f"{each:<12} {load_scenario(each).title}")
+            print(f"{each:<18} {load_scenario(each).title}")
 
 
 @app.command(short_help="Serve one simulated device alone, for your own software.")
@@ -288,6 +290,7 @@ add_fault_command(app)
 add_market_commands(app)
 add_torture_command(app)
 add_detecting_commands(app)
+add_score_command(app)
 
 
 if __name__ == "__main__":

@@ -168,6 +168,7 @@ def _inertia(bus: BusTable) -> Inertia | None:
     return Inertia(
         content_ws=table.content_ws,
         island_permille=table.island_permille,
+        low_permille=table.low_permille,
         collapse_permille=table.collapse_permille,
         restart_ms=table.restart_s * 1000,
         frequency_mhz=table.frequency_mhz,
@@ -258,6 +259,8 @@ def _bench_node(member: MemberTable, bus: BusTable) -> NodePlace:
 
 def _relay(node: str, member: str, load: LoadTable) -> RelayPlace:
     meter = f"{node}-{load.load}"
+    times_ms = (load.min_fed_s * 1000, load.min_cut_s * 1000)
+    off_ms, on_ms = times_ms if load.deenergised == "fed" else times_ms[::-1]
     return RelayPlace(
         relay=f"{meter}-relay",
         pin=load.pin,
@@ -268,8 +271,8 @@ def _relay(node: str, member: str, load: LoadTable) -> RelayPlace:
         deenergised=load.deenergised,
         importance=load.importance,
         shed_price_utok_per_kwh=load.shed_price_utok_per_kwh,
-        min_on_ms=load.min_on_s * 1000,
-        min_off_ms=load.min_off_s * 1000,
+        min_on_ms=on_ms,
+        min_off_ms=off_ms,
     )
 
 
@@ -309,7 +312,9 @@ def current_max_ma(meter: MeterPlace) -> int:
 
 
 def _boundary_node(node: str, bus: BusTable, members: tuple[MemberTable, ...]) -> NodePlace:
-    rated_w = bus.buffer.power_max_w if bus.buffer else sum(member.rated_w for member in members)
+    members_w = sum(member.rated_w for member in members)
+    buffer_w = bus.buffer.power_max_w if bus.buffer else 0
+    rated_w = buffer_w + members_w if bus.grid or not buffer_w else buffer_w
     meter = _ina219(f"{node}-boundary", "boundary", MANAGER, rated_w, Probe(Kind.BOUNDARY), bus)
     return NodePlace(node, MANAGER, (BusPlace("i2c1", "i2c"),), (meter,))
 

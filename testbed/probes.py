@@ -52,16 +52,24 @@ def split_ticks(first_uw: int, last_uw: int, step_ms: int) -> tuple[int, int]:
     return imported, imported - net
 
 
-def probe_power_uw(sites: Sequence[Site], flows: Flows, probe: Probe) -> int:
+def place_of(sites: Sequence[Site], probe: Probe) -> tuple[int, int]:
+    """Return the numbers of a probe's site and load, 0 where it has none."""
+    if probe.kind in (Kind.BOUNDARY, Kind.STORAGE):
+        return 0, 0
+    index = next(i for i, site in enumerate(sites) if site.name == probe.site)
+    names = [load.name for load in sites[index].loads]
+    return index, names.index(probe.load) if probe.kind is Kind.APPLIANCE else 0
+
+
+def power_at_uw(flows: Flows, probe: Probe, place: tuple[int, int]) -> int:
     """Return the power at a probe for given flows; positive is import into its site. [uW]"""
     if probe.kind is Kind.BOUNDARY:
         return flows.storage_uw + flows.grid_uw
     if probe.kind is Kind.STORAGE:
         return -flows.storage_uw
-    index = next(i for i, site in enumerate(sites) if site.name == probe.site)
+    index, load = place
     if probe.kind is Kind.APPLIANCE:
-        names = [load.name for load in sites[index].loads]
-        return flows.loads_uw[index][names.index(probe.load)]
+        return flows.loads_uw[index][load]
     generated, consumed = sum(flows.generators_uw[index]), sum(flows.loads_uw[index])
     if probe.kind is Kind.GENERATION:
         return -generated

@@ -23,6 +23,11 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
+def scored() -> tuple[str, ...]:
+    """Return the shipped scenarios that say what they show, for `score`."""
+    return tuple(name for name in shipped() if load_scenario(name).shows)
+
+
 def load_scenario(name_or_file: str) -> Scenario:
     """Return a shipped scenario by name, or one from a file that ends in `.toml`.
 
@@ -123,6 +128,12 @@ def _named(scenario: Scenario, kind: str) -> set[str]:
 
 def require_playable(scenario: Scenario, name: str) -> None:
     """Raise BadScenario if something happens in it that real processes are not made to play."""
+    inertia = scenario.bus.inertia if scenario.bus else None
+    if inertia and inertia.frequency_mhz:
+        raise BadScenario(
+            f"{name}: its bus is alternating, and the bench of the demo measures direct current; "
+            f"`gridtally-testbed score {name}` plays it"
+        )
     kinds = sorted({event.event for event in scenario.event} - set(WORLDLY))
     if kinds:
         raise BadScenario(
@@ -162,6 +173,9 @@ def _member_findings(
         if pins.count(load.pin) > 1:
             path = ("member", place, "load", number, "pin")
             yield document.finding(path, f"two loads of {member.node} are on pin {load.pin}")
+        if load.flap_s * 1000 % scenario.instant_ms:
+            path = ("member", place, "load", number, "flap_s")
+            yield document.finding(path, f"flap_s = {load.flap_s}: loads switch at instants")
     if member.consumption.source in ENGINES:
         text = f"a {member.consumption.source} consumes nothing"
         yield document.finding(("member", place, "consumption", "source"), text)

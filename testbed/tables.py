@@ -81,8 +81,8 @@ class LoadTable:
     deenergised: str = setting(default="fed", choices=("fed", "cut"))
     importance: int = setting(default=0, low=0, high=100)
     shed_price_utok_per_kwh: int = setting(default=0, low=0)
-    min_on_s: int = setting(default=0, low=0)
-    min_off_s: int = setting(default=0, low=0)
+    min_fed_s: int = setting(default=0, low=0)
+    min_cut_s: int = setting(default=0, low=0)
     inrush_permille: int = setting(default=1000, low=1000, high=10_000)
     inrush_ms: int = setting(default=0, low=0)
     cold_permille: int = setting(default=1000, low=1000, high=10_000)
@@ -128,6 +128,7 @@ class InertiaTable:
 
     content_ws: int = setting(low=1)
     island_permille: int = setting(default=970, low=500, high=1000)
+    low_permille: int = setting(default=930, low=100, high=1000)
     collapse_permille: int = setting(default=850, low=100, high=990)
     restart_s: int = setting(default=30, low=0)
     frequency_mhz: int = setting(default=0, low=0, high=70_000)

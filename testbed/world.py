@@ -16,7 +16,7 @@ from testbed.grid.engine import Running
 from testbed.grid.parts import Contact, Grid, Inertia, Load, Site, Storage
 from testbed.grid.pickup import USUAL_PERMILLE, Drawing
 from testbed.grid.swing import Swing
-from testbed.probes import Probe, Register, probe_power_uw, split_ticks
+from testbed.probes import Probe, Register, place_of, power_at_uw, split_ticks
 
 MAINS_MHZ = 50_000
 
@@ -63,6 +63,7 @@ class World:
     cell: Cell | None = field(init=False)
     _pins: dict[tuple[str, int], bool] = field(default_factory=dict)
     _registers: dict[Probe, Register] = field(default_factory=dict)
+    _places: dict[Probe, tuple[int, int]] = field(default_factory=dict)
     _limits: Limits = field(init=False)
     _engines: tuple[tuple[Running, ...], ...] = field(init=False)
     _drawing: dict[tuple[str, str], Drawing] = field(default_factory=dict)
@@ -133,7 +134,12 @@ class World:
 
     def power_uw(self, probe: Probe) -> int:
         """Return the power at a probe now; positive is import into its site. [uW]"""
-        return probe_power_uw(self.sites, self.flows, probe)
+        return power_at_uw(self.flows, probe, self._place(probe))
+
+    def _place(self, probe: Probe) -> tuple[int, int]:
+        if probe not in self._places:
+            self._places[probe] = place_of(self.sites, probe)
+        return self._places[probe]
 
     def energy_uwh(self, probe: Probe) -> tuple[int, int]:
         """Return import and export of a watched probe since the start, floored. [uWh]"""
@@ -163,6 +169,12 @@ class World:
     def feeds(self) -> bool:
         """Whether the bus stands, and is neither dark nor starting."""
         return self.swing is None or self.swing.feeds
+
+    def spare_uw(self) -> int:
+        """Return what battery and engines could give beyond what they give now. [uW]"""
+        battery_uw = self._limits.discharge_uw - self.flows.storage_uw
+        ready = (running for running, _ in self.engine_uw() if running.power_uw)
+        return battery_uw + sum(each.engine.maximum_uw - each.power_uw for each in ready)
 
     @property
     def permyriad(self) -> int:
@@ -208,11 +220,12 @@ class World:
 
     def _wanted(self, at_ms: int, *, after: bool) -> list[Wanted]:
         feeds = self.feeds
+        shines = feeds or self.cell is not None  # panels charge a battery behind a dark bus
         return [
             Wanted(
                 (
                     *(
-                        series.power_uw(at_ms, after=after) if feeds else 0
+                        series.power_uw(at_ms, after=after) if shines else 0
                         for series in site.generators
                     ),
                     *(running.power_uw for running in engines),
@@ -263,7 +276,7 @@ class World:
 
     def _has_starter(self) -> bool:
         """Whether somebody who may start a dark bus has something to start it with."""
-        if self.cell and self.cell.storage.black_start and self.cell.discharge_uw(self.step_ms) > 0:
+        if self.cell and self.cell.may_start:
             return True
         return any(
             running.engine.black_start and self.now_ms >= running.engine.from_ms
@@ -274,10 +287,9 @@ class World:
         """Return limits that battery and inertia can keep for a whole step, whatever happens."""
         step_ms, is_dark = self.step_ms, self.swing is not None and self.swing.dark_ms is not None
         has_grid = self.grid is not None and self.has_grid and not is_dark
-        cell = None if is_dark else self.cell
         return Limits(
-            cell.discharge_uw(step_ms) if cell else 0,
-            cell.charge_uw(step_ms) if cell else 0,
+            self.cell.discharge_uw(step_ms) if self.cell and not is_dark else 0,
+            self.cell.charge_uw(step_ms) if self.cell else 0,
             self.grid.import_max_uw if self.grid and has_grid else 0,
             self.grid.export_max_uw if self.grid and has_grid else 0,
             self.swing.out_uw(step_ms) if self.swing else 0,
@@ -310,8 +322,8 @@ class World:
             totals.swing += drawn
             self.swing.level_ticks -= drawn
         for probe, register in self._registers.items():
-            first = probe_power_uw(self.sites, start, probe)
-            last = probe_power_uw(self.sites, end, probe)
+            place = self._place(probe)
+            first, last = power_at_uw(start, probe, place), power_at_uw(end, probe, place)
             imported, exported = split_ticks(first, last, step)
             register.import_ticks += imported
             register.export_ticks += exported

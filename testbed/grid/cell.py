@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from testbed.grid.parts import Storage
 
 TICKS_PER_UWH = 7_200_000
+STARTS_WITH_PART = 20
 
 
 @dataclass(slots=True)
@@ -18,6 +19,13 @@ class Cell:
     def __post_init__(self) -> None:
         """Begin at the level that is described."""
         self.level_ticks = self.storage.level_uwh * TICKS_PER_UWH
+
+    @property
+    def may_start(self) -> bool:
+        """Whether it may start a dark bus, and holds enough to keep it up for a while."""
+        storage = self.storage
+        least_uwh = storage.level_min_uwh + storage.capacity_uwh // STARTS_WITH_PART
+        return storage.black_start and self.level_ticks > least_uwh * TICKS_PER_UWH
 
     def discharge_uw(self, step_ms: int) -> int:
         """Return what the terminals can give for a whole step, whatever happens in it. [uW]"""

@@ -103,11 +103,13 @@ class Inertia:
     """What a bus holds in turning masses or capacitors, and what happens when it is used up.
 
     With the square of voltage (DC) or frequency (AC) its energy falls: `content_ws` lies between
-    the island's level and collapse, in thousandths of nominal. `frequency_mhz` 0: direct current.
+    the island's level and collapse, in thousandths of nominal; below `low_permille` what hangs on
+    it begins to suffer. `frequency_mhz` 0: direct current.
     """
 
     content_ws: int
     island_permille: int = 970
+    low_permille: int = 930
     collapse_permille: int = 850
     restart_ms: int = 30_000
     frequency_mhz: int = 0

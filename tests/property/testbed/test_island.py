@@ -121,4 +121,5 @@ def test_on_a_dark_bus_nothing_flows_to_anybody(world: World) -> None:
         if not world.feeds:
             assert sum(map(sum, world.flows.loads_uw)) == 0
         if world.swing and world.swing.dark_ms is not None:
-            assert (world.flows.storage_uw, world.flows.grid_uw, world.flows.bus_mv) == (0, 0, 0)
+            assert (world.flows.grid_uw, world.flows.swing_uw, world.flows.bus_mv) == (0, 0, 0)
+            assert world.flows.storage_uw <= 0  # panels charge what stands behind

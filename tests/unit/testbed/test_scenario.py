@@ -7,7 +7,8 @@ import pytest
 from testbed.errors import BadScenario
 from testbed.layout import grid_of_instants, plan
 from testbed.powers import choose_loads, slot_powers_w
-from testbed.scenario import load_scenario, shipped
+from testbed.scenario import load_scenario, require_playable, scenario_text, shipped
+from tests.support.small_scenario import event, small
 
 DEPS = ("dep1", "dep2", "dep3")
 
@@ -125,3 +126,74 @@ def shipped_text(name: str) -> str:
     from importlib import resources
 
     return resources.files("testbed.scenarios").joinpath(f"{name}.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("hub_dies_shedding", "hub_down happen to programs and messages"),
+        ("join_in_outage", "its bus is alternating"),
+    ],
+)
+def test_what_only_score_plays_demo_says_so(name: str, says: str) -> None:
+    with pytest.raises(BadScenario, match=says) as raised:
+        require_playable(load_scenario(name), name)
+    assert f"`gridtally-testbed score {name}`" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["cloud", "outage", "island_day", "evening_peak"])
+def test_what_happens_to_the_world_every_command_plays(name: str) -> None:
+    scenario = load_scenario(name)
+    require_playable(scenario, name)
+    assert plan(scenario, None, None).world().flows.residual_uw() == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (event("grid_out", 2, 1, 'target = "ann"'), 'target "ann": wanted no target'),
+        (event("join", 2, 0, 'target = "bob"'), 'target "bob": wanted ann'),
+        (event("meter_gone", 2, 0, 'target = "ann"'), "wanted ann-consumption, ann-fridge, "),
+        (event("node_silent", 2), 'target "": wanted ann, tie'),
+        (event("delay", 2, 4), "delay: how long? Set delay_ms"),
+        (event("cloud", 60), "it would begin after the last slot"),
+        ('[[event]]\nevent = "earthquake"\nat_s = 1', '"earthquake" is none of "grid_out"'),
+    ],
+)
+def test_an_event_that_cannot_happen_is_told(tmp_path: Path, made: str, says: str) -> None:
+    with pytest.raises(BadScenario, match=r"small.toml:[0-9]+: event 1") as raised:
+        small(tmp_path, events=made)
+    assert says in str(raised.value)
+
+
+def test_events_and_flapping_lie_on_instants(tmp_path: Path) -> None:
+    with pytest.raises(BadScenario) as raised:
+        load_scenario(str(edited(tmp_path, "flapping_load", "flap_s = 5", "flap_s = 7")))
+    assert "flap_s = 7: loads switch at instants" in str(raised.value)
+    with pytest.raises(BadScenario) as raised:
+        load_scenario(str(edited(tmp_path, "outage", "at_s = 120", "at_s = 121")))
+    assert "at_s = 121: events begin and end at instants" in str(raised.value)
+
+
+def test_an_island_has_no_grid_to_lose(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path, "island_day", "[bus]", 'event = [{ event = "grid_out", at_s = 5 }]\n[bus]'
+    )
+    with pytest.raises(BadScenario, match=r"grid_out: .bus. has no grid = true"):
+        load_scenario(str(path))
+
+
+def edited(folder: Path, name: str, old: str, new: str) -> Path:
+    text = scenario_text(name)
+    assert old in text
+    path = folder / f"{name}.toml"
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "rated_w"), [("paper000", 350), ("village", 240), ("outage", 660)]
+)
+def test_the_boundary_meter_bears_what_buffer_and_grid_bring_in(name: str, rated_w: int) -> None:
+    (boundary,) = plan(load_scenario(name), None, None).nodes[-1].meters
+    assert boundary.rated_w == rated_w

@@ -1,0 +1,1 @@
+"""Scenarios played on virtual time in one process, and scored: ours beside what others do."""
