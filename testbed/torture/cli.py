@@ -45,19 +45,21 @@ def torture(
     Every program is the real one; wires and time are simulated. One fault hits ten relays, which is
     ten trials; 1,000 hostile relay commands are one. Leases live one second where that counts.
 
-      hub_kill, hub_stop          contacts safe within lease + 0.2 s      killed, frozen
+      hub_kill, hub_stop      killed, frozen: safe within the lease + 0.2 s
 
-      broker_kill, cable_cut      contacts safe within lease + 0.2 s      nothing gets through
+      broker_kill, cable_cut  nothing gets through: within the lease + 0.2 s
 
-      agent_kill, agent_stop      safe within 0.1 s, 2.1 s                killed, frozen
+      agent_kill, agent_stop  killed, frozen: safe within 0.1 s and 2.1 s
 
-      guard_kill                  safe within 0.1 s
+      guard_kill              safe within 0.1 s
 
-      disk_full                   nothing lost, and it goes on within 10 s  (both need a
+      disk_full               nothing is lost, and it goes on within 10 s
 
-      clock_jump                  no contact moves for it               C compiler)
+      clock_jump              no contact moves for it
 
-      hostile_leases              none is obeyed
+      hostile_leases          none is obeyed
+
+    disk_full and clock_jump need a C compiler.
 
     Beside that everything signed must be on the ledger once. It ends with 70 if anything failed.
 
