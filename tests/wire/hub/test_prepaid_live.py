@@ -98,7 +98,8 @@ class Home:
     def look(self) -> None:
         """Some seconds later the meters are heard, and the hub looks."""
         self.board.now_ms += FOLLOW_MS + 1_000
-        self.board.samples(0, 40_000, 30_000)
+        heater_mw = 0 if self.is_open() else 30_000
+        self.board.samples(0, 10_000 + heater_mw, heater_mw)
         self.board.status(energised=self.is_open())
         self.board.decide()
         for lease in self.board.renew():
