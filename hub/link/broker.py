@@ -177,6 +177,17 @@ class BrokerLink:
                 connection.end(f"the broker refused the hub: {code}")
                 return
             client.subscribe([(topic, 1) for topic in self._subscriptions])
+
+        def on_subscribe(
+            _: mqtt.Client,
+            userdata: object,
+            number: int,
+            codes: list[ReasonCode],
+            properties: Properties | None,
+        ) -> None:
+            if any(code.is_failure for code in codes):
+                connection.end("the broker refused what the hub subscribes to")
+                return
             connection.accepted = True
             connection.answered.set()
             self._say_back()
@@ -194,6 +205,7 @@ class BrokerLink:
             self._take_in(message.topic, bytes(message.payload))
 
         client.on_connect = on_connect
+        client.on_subscribe = on_subscribe  # before that it would not hear what is sent to it
         client.on_disconnect = on_disconnect
         client.on_message = on_message
 

@@ -253,7 +253,7 @@ def test_homes_have_no_boundary_and_shed_nothing(homes: Finished) -> None:
         (
             ("--scenario", "nowhere"),
             78,
-            "no scenario 'nowhere': it is one of homes, mixed_meters, paper000",
+            "no scenario 'nowhere': it is one of broker_down, cloud, evening_peak",
         ),
         (("--scenario", "homes"), 78, "give them with --homes FILE"),
         (("--homes", "nowhere.csv"), 65, "nowhere.csv: cannot be read"),
