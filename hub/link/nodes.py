@@ -122,6 +122,12 @@ class Newsroom:
         seen = self.contacts.get(name)
         return None if seen is None else seen.energised
 
+    def is_lost(self, name: tuple[str, str]) -> bool:
+        """Whether a node said last that it does not know where a contact is: its guard is away."""
+        news = self.nodes.get(name[0])
+        relays = () if news is None or news.status is None else news.status.relays
+        return any(each.relay == name[1] and each.energised is None for each in relays)
+
     def unavailable(self, name: tuple[str, str]) -> str:
         """Return why no lease moves a relay now, as its holder said last; "" if one may."""
         news = self.nodes.get(name[0])

@@ -57,6 +57,14 @@ class Now(NamedTuple):
         is_after = min(sample.beacon_ms, sample.heard_ms) > after_ms
         return abs(sample.live.power_mw) if is_after else None
 
+    def is_confirmed(self, name: RelayName, meter_id: str) -> bool:
+        """Whether the node said where the contact is since that meter's sample came.
+
+        Until it has, the guard may have died or let go between a move and the sample.
+        """
+        node, sample = self.news.nodes.get(name[0]), self.news.samples.get(meter_id)
+        return node is not None and sample is not None and node.status_ms >= sample.heard_ms
+
 
 @dataclass(slots=True)
 class _Move:
@@ -79,6 +87,7 @@ class Effects:
 
     def __init__(self) -> None:
         self._astray: dict[RelayName, tuple[int, int]] = {}
+        self._lost_ms: dict[RelayName, int] = {}  # when its node last did not know where it is
         self._moves: dict[RelayName, _Move] = {}
         self._above_mw: dict[RelayName, int | None] = {}
 
@@ -99,6 +108,9 @@ class Effects:
         if self._is_astray(now, name):
             return Found(ASTRAY, "it does not go where it is ordered: check guard, wiring, rules")
         seen, fault = now.news.contacts.get(name), now.state.faults.get(name)
+        if now.news.is_lost(name):
+            self._lost_ms[name], seen = now.now_ms, None
+            self._moves.pop(name, None)
         if now.state.relays[name].setpoint:
             seen = None  # a set-point moves no contact; what it lets through, the policy looks at
         found = None if seen is None else self._measure(now, name, seen)
@@ -126,7 +138,7 @@ class Effects:
         is_due = now.now_ms - move.from_ms >= JUDGE_MS
         if relay.load in now.state.meters:
             power_mw = now.power_mw(relay.load, move.from_ms) if is_due else None
-            if power_mw is None:
+            if power_mw is None or not now.is_confirmed(name, relay.load):
                 return None
             return (
                 _still_draws(now, name, power_mw) if is_cut else _draws(now, name, move, power_mw)
@@ -142,9 +154,10 @@ class Effects:
         move = self._moves.get(name)
         if move is None or move.since_ms != seen.since_ms:
             out_ms = None if move is None or is_cut else move.at_ms
+            moved_ms = now.now_ms if seen.since_ms is None else seen.since_ms
             move = self._moves[name] = _Move(
                 since_ms=seen.since_ms,
-                from_ms=now.now_ms if seen.since_ms is None else seen.since_ms,
+                from_ms=max(moved_ms, self._lost_ms.get(name, moved_ms)),
                 at_ms=now.at_ms,
                 out_ms=out_ms,
                 above_mw=self._above_mw.get(name),
@@ -154,7 +167,7 @@ class Effects:
     def _fell(self, now: Now, name: RelayName, move: _Move, above: str) -> Found | None:
         """Judge a cut by the meter above."""
         power_mw = now.power_mw(above, move.from_ms)
-        if power_mw is None:
+        if power_mw is None or not now.is_confirmed(name, above):
             return None
         move.is_done = True
         if move.above_mw is None or self._others_moved(now, name, above, move):

@@ -19,6 +19,7 @@ from hub.switching.leases import Leases
 from messages.entries import Ack
 from messages.live import Live
 from messages.relayfault import WELDED
+from messages.status import RelayStatus, Status
 
 BASE_W, RATED_W = 10, 60
 SECONDS, QUIET_S = 40, 12
@@ -73,8 +74,9 @@ class World:
         for meter, power_w in (shown | {"pv": -self.supply_w, "whole": self.total_w}).items():
             live = Live("bench", meter, self.now_ms, self.now_ms, power_mw=power_w * 1000)
             self.news.take_live(Sample(live, self.now_ms, self.now_ms), "pi")
-        for name, energised in self.energised.items():
-            self.news.take_contact(name, energised, self.now_ms)
+        rows = tuple(RelayStatus(name[1], at, 0, "") for name, at in self.energised.items())
+        status = Status("pi", b"", (), rows, 0, 0, self.now_ms)
+        self.news.take_status(status, self.now_ms)
         self._judge()
         proposal = self.dispatcher.look(self.state, self.now_ms, self.now_ms)
         if proposal is not None:

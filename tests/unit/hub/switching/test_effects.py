@@ -42,10 +42,22 @@ class Site:
     def meter(self, meter_id: str, purpose: str) -> None:
         self.state.apply([Change("meter", meter_id, meter(purpose))])
 
-    def draws(self, power_mw: int | None, meter_id: str = "heater", late_ms: int = 0) -> None:
-        """Let a sample come that was measured `late_ms` ago."""
+    def draws(
+        self, power_mw: int | None, meter_id: str = "heater", late_ms: int = 0, *, then: bool = True
+    ) -> None:
+        """Let a sample come that was measured `late_ms` ago, and `then` the node's word."""
         live = Live("bench", meter_id, self.now_ms, self.now_ms, power_mw=power_mw)
         self.news.take_live(Sample(live, self.now_ms - late_ms, self.now_ms), "dep1")
+        if then:
+            self.reports()
+
+    def reports(self, *, knows: bool = True) -> None:
+        """Let the node say where its contacts are, or that its guard is away."""
+        rows = tuple(
+            RelayStatus(name[1], seen.energised if knows else None, 0, "")
+            for name, seen in self.news.contacts.items()
+        )
+        self.news.take_status(Status("dep1", b"", (), rows, 0, 0, self.now_ms), self.now_ms)
 
     def moves(self, *, cut: bool, name: tuple[str, str] = NAME) -> None:
         self.news.hear(name[0], self.now_ms)
@@ -209,10 +221,43 @@ def test_time_that_stands_still_judges_no_contact(site: Site) -> None:
         site.passes(JUDGE_MS)
 
 
+def test_nobody_is_accused_before_the_node_says_where_the_contact_still_is(site: Site) -> None:
+    site.draws(30_000)
+    assert site.look() == []
+    site.moves(cut=True)
+    assert site.look() == []
+    site.passes(JUDGE_MS)
+    site.draws(30_000, then=False)  # perhaps the guard died, and the load is fed again
+    assert site.look() == []
+    site.passes(1_000)
+    site.reports()
+    assert site.look() == [("heat", WELDED)]
+
+
+def test_while_a_guard_is_away_nothing_is_judged_and_afterwards_anew(site: Site) -> None:
+    site.draws(30_000)
+    assert site.look() == []
+    site.moves(cut=True)
+    site.passes(1_000)
+    site.reports(knows=False)
+    assert site.look() == []
+    for _ in range(3):
+        site.passes(1_000)
+        site.draws(30_000, then=False)
+        site.reports(knows=False)
+        assert site.look() == []
+    site.passes(1_000)
+    site.draws(30_000)  # it is back, and has cut the load just now
+    assert site.look() == []
+    site.passes(JUDGE_MS)
+    site.draws(0)
+    assert site.look() == []
+
+
 def test_of_a_relay_that_somebody_holds_nothing_is_expected(site: Site) -> None:
     site.leases.order(Standing(*NAME, energised=True, cut=True, decision=9, reason="x"))
     rows = (RelayStatus("heat", False, 0, "", "overridden locally"),)
-    site.news.take_status(Status("dep1", b"", (), rows, 0, 0, 0), site.now_ms)
+    site.news.take_status(Status("dep1", b"", (), rows, 0, 0, site.now_ms), site.now_ms)
     for _ in range(5):
         site.passes(JUDGE_MS)
         assert site.look() == []
