@@ -152,7 +152,7 @@ async function look() {
   }
   byId("all-off").hidden = !on.length;
   const alarms = board.noticed.filter((each) => each.kind !== "fact").length;
-  byId("summary").textContent = `${on.length} on · ${alarms} noticed`;
+  byId("summary").textContent = `${on.length} on · ${alarms} ${alarms === 1 ? "alarm" : "alarms"}`;
   fillOnce("on", on, drawOn, "nothing: all is well, as far as this board knows");
   fillOnce("noticed", board.noticed, (each) => make("li", each.kind, each.text), "nothing");
   fillOnce("news", [...board.news].reverse(), (each) => make("li", "", each), "nothing yet");
